@@ -1,0 +1,86 @@
+"""The two words that cross between a detector and its surroundings: a batch of readings and its scores.
+
+Both are columns, one entry a reading, in the order of the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Consecutive readings of one shard: n readings of d values each.
+
+    Attributes:
+        sensors: the names of the sensors in this batch, each once.
+        codes: [n] index into ``sensors`` of each reading.
+        times: [n] event time of each reading in milliseconds since 1970-01-01T00:00:00Z.
+        values: [n, d] what the sensors measured, C-contiguous and finite.
+    """
+
+    sensors: tuple[str, ...]
+    codes: Integers
+    times: Integers
+    values: Floats
+
+    def __post_init__(self) -> None:
+        n = len(self.codes)
+        if self.values.ndim != 2 or len(self.values) != n or len(self.times) != n:
+            raise ValueError(
+                f"columns of different lengths: {n} codes, {len(self.times)} times, values of shape {self.values.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a detector says of each of n readings of d values.
+
+    Attributes:
+        score: [n] how unusual the reading is; 0 while its sensor is learning.
+        grade: [n] 0 to 1, above 0 exactly where ``is_anomaly``: how far beyond the threshold the score lies.
+        confidence: [n] 0 to 1, how much of what it needs the sensor's detector had seen.
+        threshold: [n] the score above which this reading was an anomaly.
+        is_anomaly: [n] whether the reading is one.
+        seen: [n] how many readings of this sensor came before this one.
+        ready: [n] whether the sensor's detector had finished learning.
+        attribution: [n, d] the part of the score that each value accounts for; a row sums to the score.
+        expected: [n, d] what the detector would have expected; equal to the values where nothing was unusual.
+    """
+
+    score: Floats
+    grade: Floats
+    confidence: Floats
+    threshold: Floats
+    is_anomaly: Flags
+    seen: Integers
+    ready: Flags
+    attribution: Floats
+    expected: Floats
+
+    @classmethod
+    def empty(cls, n: int, dimensions: int) -> Self:
+        """Scores for n readings, all zero: columns to be filled in."""
+        floats = {name: np.zeros(n) for name in ("score", "grade", "confidence", "threshold")}
+        wide = {name: np.zeros((n, dimensions)) for name in ("attribution", "expected")}
+        flags = {name: np.zeros(n, dtype=bool) for name in ("is_anomaly", "ready")}
+        return cls(**floats, **wide, **flags, seen=np.zeros(n, dtype=np.int64))
+
+    def put(self, rows: Integers, part: Scores) -> None:
+        """Write ``part``'s rows over the given rows of these scores."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(part, field.name)
+
+    def __len__(self) -> int:
+        return len(self.score)
