@@ -72,10 +72,17 @@ class Scores:
     @classmethod
     def empty(cls, n: int, dimensions: int) -> Self:
         """Scores for n readings, all zero: columns to be filled in."""
-        floats = {name: np.zeros(n) for name in ("score", "grade", "confidence", "threshold")}
-        wide = {name: np.zeros((n, dimensions)) for name in ("attribution", "expected")}
-        flags = {name: np.zeros(n, dtype=bool) for name in ("is_anomaly", "ready")}
-        return cls(**floats, **wide, **flags, seen=np.zeros(n, dtype=np.int64))
+        return cls(
+            score=np.zeros(n),
+            grade=np.zeros(n),
+            confidence=np.zeros(n),
+            threshold=np.zeros(n),
+            is_anomaly=np.zeros(n, dtype=bool),
+            seen=np.zeros(n, dtype=np.int64),
+            ready=np.zeros(n, dtype=bool),
+            attribution=np.zeros((n, dimensions)),
+            expected=np.zeros((n, dimensions)),
+        )
 
     def put(self, rows: Integers, part: Scores) -> None:
         """Write ``part``'s rows over the given rows of these scores."""

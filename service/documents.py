@@ -13,21 +13,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from detector.batch import Readings, Scores
-from service.records import Record
+from service.records import Position
 
 SCHEMA_VERSION = 1
 
 Document = dict[str, Any]
+_UNKNOWN = Position(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A document with its id and the event time (ms) that chooses its index."""
+    """A document with its id, the event time (ms) that chooses its index, and its record's position."""
 
     id: str
     time: int
     document: Document
+    position: Position = _UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,22 @@ class ScoredBatch:
 
     Attributes:
         stream, shard: where they come from.
-        records: [n] the record that held each reading.
+        positions, arrivals: [n] of the record that held each reading; arrivals in milliseconds since 1970.
         ordinals: [n] the reading's number inside its record.
         features: [d] the names of the values.
     """
 
     stream: str
     shard: str
-    records: Sequence[Record]
+    positions: Sequence[Position]
+    arrivals: Sequence[int]
     ordinals: Sequence[int]
     features: Sequence[str]
     readings: Readings
     scores: Scores
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.positions)
 
 
 def timestamp(milliseconds: int) -> str:
@@ -59,23 +64,22 @@ def timestamp(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def document_id(stream: str, record: Record, ordinal: int, shard: str, detector: str) -> str:
+def document_id(stream: str, shard: str, position: Position, ordinal: int, detector: str) -> str:
     """A reading's identity: 32 hexadecimal digits, the same on every replay."""
-    sequence, subsequence = record.position
-    parts = "\0".join((stream, shard, str(sequence), str(subsequence), str(ordinal), detector))
+    parts = "\0".join((stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector))
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def describe(batch: ScoredBatch, row: int) -> Document:
     """One reading's document."""
-    readings, scores, record = batch.readings, batch.scores, batch.records[row]
+    readings, scores, position = batch.readings, batch.scores, batch.positions[row]
     document: Document = {
         "@timestamp": timestamp(int(readings.times[row])),
         "sensor": readings.sensors[readings.codes[row]],
         "anomaly_score": float(scores.score[row]),
         "anomaly_grade": float(scores.grade[row]),
         "confidence": float(scores.confidence[row]),
-        "threshold": float(scores.threshold[row]),
+        "threshold": float(scores.threshold[row]) if np.isfinite(scores.threshold[row]) else None,
         "is_anomaly": bool(scores.is_anomaly[row]),
         "state": "ready" if scores.ready[row] else "learning",
         "readings_seen": int(scores.seen[row]),
@@ -86,11 +90,11 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
     document["stream"] = batch.stream
     document["shard"] = batch.shard
-    document["sequence_number"] = str(record.position.sequence)
-    document["sub_sequence_number"] = record.position.subsequence
+    document["sequence_number"] = str(position.sequence)
+    document["sub_sequence_number"] = position.subsequence
     document["record_ordinal"] = batch.ordinals[row]
     document["event.kind"] = "alert" if scores.is_anomaly[row] else "metric"
-    document["event.created"] = timestamp(record.arrival)
+    document["event.created"] = timestamp(batch.arrivals[row])
     document["schema_version"] = SCHEMA_VERSION
     return document
 
@@ -99,9 +103,10 @@ def entries(batch: ScoredBatch, rows: Iterable[int], detector: str) -> list[Entr
     """The given rows as documents ready for the index."""
     return [
         Entry(
-            id=document_id(batch.stream, batch.records[row], batch.ordinals[row], batch.shard, detector),
+            id=document_id(batch.stream, batch.shard, batch.positions[row], batch.ordinals[row], detector),
             time=int(batch.readings.times[row]),
             document=describe(batch, row) | {"detector_id": detector},
+            position=batch.positions[row],
         )
         for row in rows
     ]

@@ -1,0 +1,268 @@
+"""The HTTP face: scores to filter and follow, sensors, health, metrics and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import math
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import orjson
+from fastapi import FastAPI, Header, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from service import __version__
+from service.app import Service
+from service.documents import Document, timestamp
+from service.recent import Filter, Sensor
+
+PAGE = files("service") / "page"
+FOLLOW_ROWS = 5_000  # looked at between two turns of the event loop
+MAX_LIMIT = 10_000
+
+EXAMPLE_SCORE: Document = {
+    "@timestamp": "2026-11-24T04:28:44.120Z",
+    "sensor": "DemoSensor",
+    "anomaly_score": 3.1,
+    "anomaly_grade": 0.58,
+    "confidence": 1.0,
+    "threshold": 1.3,
+    "is_anomaly": True,
+    "state": "ready",
+    "readings_seen": 4711,
+    "feature_data_iotValue": 117.0,
+    "expected_values_iotValue": 17.0,
+    "relevant_attribution_iotValue": 3.1,
+    "stream": "RawStreamData",
+    "shard": "shardId-000000000000",
+    "sequence_number": "49640000000000000000000000000000000000000000000000000001",
+    "sub_sequence_number": 0,
+    "record_ordinal": 0,
+    "event.kind": "alert",
+    "event.created": "2026-11-24T04:28:44.301Z",
+    "schema_version": 1,
+    "row": 4711,
+}
+
+
+class JSON(JSONResponse):
+    """JSON by orjson."""
+
+    def render(self, content: Any) -> bytes:
+        """NaN and infinity become null: JSON has no word for them."""
+        return orjson.dumps(content)
+
+
+class ReadingToScore(BaseModel):
+    """A reading to try out."""
+
+    sensor: str = Field(min_length=1, examples=["DemoSensor"])
+    values: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(examples=[{"iotValue": 117}])
+    time: str | None = Field(None, description="ISO 8601 or milliseconds since 1970; now if absent.")
+
+
+def build(service: Service) -> FastAPI:
+    """The application that shows ``service``."""
+    app = FastAPI(
+        title="Cutwater",
+        version=__version__,
+        description="Anomaly scores of a live stream. Names are those of the indexed documents.",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.mount("/page", StaticFiles(directory=str(PAGE)), name="page")
+    app.add_exception_handler(RequestValidationError, _explain)
+    _add_scores(app, service)
+    _add_operations(app, service)
+    return app
+
+
+def _add_scores(app: FastAPI, service: Service) -> None:
+    recent = service.recent
+
+    @app.get("/scores", responses={200: {"content": {"application/json": {"example": {"scores": [EXAMPLE_SCORE]}}}}})
+    async def scores(
+        sensor: Annotated[str | None, Query(description="Only this sensor.")] = None,
+        since: Annotated[str | None, Query(description="From this event time on: ISO 8601, or ms since 1970.")] = None,
+        until: Annotated[str | None, Query(description="Before this event time.")] = None,
+        min_score: Annotated[float | None, Query(ge=0, description="At least this score.")] = None,
+        anomalies: Annotated[bool, Query(description="Anomalies only.")] = False,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[str | None, Query(description="Of the page before, for the next older one.")] = None,
+        format: Annotated[Literal["json", "ndjson", "csv"], Query()] = "json",  # noqa: A002 - the parameter's public name
+    ) -> Response:
+        """The latest scores, newest first, in the order in which they were scored."""
+        wanted = Filter(sensor, _moment("since", since), _moment("until", until), min_score, anomalies)
+        before = _row("cursor", cursor)
+        found = recent.newest(wanted, limit, before)
+        following = str(found[-1]["row"]) if len(found) == limit and found[-1]["row"] > recent.oldest else None
+        if format == "json":
+            return JSON({"scores": found, "cursor": following})
+        headers = {"X-Cursor": following} if following else {}
+        if format == "ndjson":
+            lines = b"".join(orjson.dumps(document) + b"\n" for document in found)
+            return Response(lines, media_type="application/x-ndjson", headers=headers)
+        return Response(_csv(found, list(service.settings.value_fields)), media_type="text/csv", headers=headers)
+
+    @app.get("/scores/stream", response_class=EventSourceResponse)
+    async def follow(
+        sensor: Annotated[str | None, Query(description="Only this sensor.")] = None,
+        min_score: Annotated[float | None, Query(ge=0, description="At least this score.")] = None,
+        anomalies: Annotated[bool, Query(description="Anomalies only.")] = False,
+        last_event_id: Annotated[str | None, Header(description="Row to go on after.")] = None,
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Scores as they come (server-sent events ``score``, id = row); ``gap`` says how many rows were missed."""
+        wanted = Filter(sensor, None, None, min_score, anomalies)
+        row = _row("Last-Event-ID", last_event_id)
+        row = recent.rows - 1 if row is None or row >= recent.rows else row
+        while True:
+            await recent.wait(row)
+            if row + 1 < recent.oldest:
+                yield ServerSentEvent(event="gap", data={"missed": recent.oldest - row - 1})
+            found, row = recent.following(wanted, row, FOLLOW_ROWS)
+            for document in found:
+                yield ServerSentEvent(event="score", id=str(document["row"]), raw_data=orjson.dumps(document).decode())
+            await asyncio.sleep(0)
+
+    @app.get("/sensors")
+    async def sensors(
+        search: Annotated[str, Query(description="Part of the name, in any case.")] = "",
+        sort: Annotated[Literal["name", "last_anomaly", "score"], Query()] = "name",
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+        offset: Annotated[int, Query(ge=0)] = 0,
+    ) -> Response:
+        """The sensors seen since the service started."""
+        text = search.casefold()
+        found = [sensor for sensor in recent.sensors.values() if text in sensor.name.casefold()]
+        found.sort(key=_ORDER[sort])
+        needed = service.configuration.needed
+        page = [sensor.describe(needed) for sensor in found[offset : offset + limit]]
+        return JSON({"total": len(found), "sensors": page})
+
+    @app.post("/score", responses={404: {"description": "The sensor has never been seen."}})
+    async def score(reading: ReadingToScore) -> Response:
+        """What this reading would score if it came next; nothing is learnt from it."""
+        features = list(service.settings.value_fields)
+        if set(reading.values) != set(features):
+            raise HTTPException(422, f"values: needs exactly {features}, got {sorted(reading.values)}")
+        moment = _moment("time", reading.time)
+        moment = round(datetime.now(UTC).timestamp() * 1000) if moment is None else moment
+        values = np.array([reading.values[feature] for feature in features], dtype=np.float64)
+        result = await service.score(reading.sensor, moment, values)
+        if result is None:
+            raise HTTPException(404, f"sensor: {reading.sensor!r} has not been seen; /sensors lists those that have")
+        return JSON(
+            {
+                "sensor": reading.sensor,
+                "@timestamp": timestamp(moment),
+                "anomaly_score": result.score[0].item(),
+                "anomaly_grade": result.grade[0].item(),
+                "confidence": result.confidence[0].item(),
+                "threshold": result.threshold[0].item(),
+                "is_anomaly": result.is_anomaly[0].item(),
+                "state": "ready" if result.ready[0] else "learning",
+                "readings_seen": result.seen[0].item(),
+                "expected_values": dict(zip(features, result.expected[0].tolist(), strict=True)),
+                "relevant_attribution": dict(zip(features, result.attribution[0].tolist(), strict=True)),
+            }
+        )
+
+
+def _add_operations(app: FastAPI, service: Service) -> None:
+    @app.get("/status")
+    async def status() -> Response:
+        """Counts, throughput, shards and the index: what the page shows."""
+        return JSON(await service.status())
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Whether the process lives."""
+        return {"status": "ok"}
+
+    @app.get("/ready", responses={503: {"description": "Not doing its work; says why."}})
+    async def ready() -> Response:
+        """Whether the service does its work: the stream is read and the index answers."""
+        reasons = await service.unready()
+        return JSON({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/dead-letter")
+    async def dead_letter(limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100) -> Response:
+        """Records that could not be scored and documents that the index refused, newest first, and why."""
+        return JSON({"dead_letters": await service.index.dead_letters(limit)})
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(str(PAGE / "index.html"))
+
+
+def _last_anomaly(sensor: Sensor) -> tuple[float, str]:
+    return (-sensor.last_anomaly if sensor.last_anomaly is not None else math.inf, sensor.name)
+
+
+def _last_score(sensor: Sensor) -> tuple[float, str]:
+    return (-sensor.last["anomaly_score"] if sensor.last else math.inf, sensor.name)
+
+
+_ORDER = {"name": lambda sensor: (0.0, sensor.name), "last_anomaly": _last_anomaly, "score": _last_score}
+
+
+def _moment(name: str, text: str | None) -> int | None:
+    """A time parameter in milliseconds since 1970."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{name}: {text!r} is neither an ISO 8601 time (2026-11-24T04:00:00Z) nor milliseconds since 1970"
+        raise HTTPException(422, message) from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _row(name: str, text: str | None) -> int | None:
+    if text is None or text.isdecimal():
+        return None if text is None else int(text)
+    raise HTTPException(422, f"{name}: {text!r} is not one that an earlier answer gave")
+
+
+def _csv(documents: Sequence[Document], features: Sequence[str]) -> str:
+    """A table with the same columns whatever the rows."""
+    columns = [name for name in EXAMPLE_SCORE if not name.endswith("_iotValue")]
+    columns += [f"{kind}_{name}" for name in features for kind in _PER_FEATURE]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(documents)
+    return text.getvalue()
+
+
+_PER_FEATURE = ("feature_data", "expected_values", "relevant_attribution")
+
+
+async def _explain(_: Request, error: Exception) -> Response:
+    """Errors as one sentence a parameter."""
+    assert isinstance(error, RequestValidationError)
+    problems = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+        shown = problem.get("input")
+        problems.append(f"{name}: {problem['msg']}" + ("" if isinstance(shown, dict) else f", got {shown!r}"))
+    return JSON({"detail": "; ".join(problems)}, status_code=422)

@@ -1,0 +1,41 @@
+"""What the service counts, as Prometheus metrics with units in their names."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """The metrics of one service; each has its own registry, so that two may live in a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"cutwater_{name}", text, labels, registry=self.registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"cutwater_{name}", text, labels, registry=self.registry)
+
+        self.records = counter("records", "Records fetched from the stream")
+        self.bytes = counter("fetched_bytes", "Bytes of records fetched from the stream")
+        self.scored = counter("readings_scored", "Readings that got a score")
+        self.learning = counter("readings_learning", "Readings of sensors that were still learning")
+        self.anomalies = counter("anomalies", "Readings found anomalous")
+        self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
+        self.dead = counter("dead_letters", "Records and documents sent to the dead letter, by reason", "code")
+        self.checkpoints = counter("checkpoints", "Checkpoints committed")
+        self.behind = gauge("millis_behind_latest", "How far a shard's last read was behind its newest record", "shard")
+        self.in_flight = gauge("in_flight_bytes", "Bytes fetched and not yet acknowledged")
+        self.throttled = gauge("reads_throttled", "Calls that Kinesis throttled since the start")
+        self.expired = gauge("iterators_expired", "Shard iterators that expired since the start")
+        self.sensors = gauge("sensors", "Sensors seen since the start")
+        self.batch_seconds = Histogram(
+            "cutwater_batch_seconds", "Time to decode and score one batch", registry=self.registry
+        )
+
+    @staticmethod
+    def value(metric: Counter | Gauge) -> float:
+        """A metric's current value, summed over its labels."""
+        samples = next(iter(metric.collect())).samples
+        return sum(sample.value for sample in samples if not sample.name.endswith("_created"))

@@ -1,0 +1,270 @@
+"""The way of one shard's records: fetch, decode and score, deliver, checkpoint.
+
+Three tasks work on consecutive batches at once; each stage keeps the shard's order.
+
+Guarantee: a checkpoint is committed only when every document and dead letter of the records up to its position is
+acknowledged, and it holds the models as of that position. A crash repeats what came after the checkpoint, with the same
+document ids. When the index stalls, batches wait, the room for records fills up and fetching stops; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from detector.batch import Floats, Readings, Scores
+from detector.fleet import Fleet
+from service.checkpoints import Checkpoint, Checkpoints
+from service.decoder import DecodeError, Decoder, Reading
+from service.documents import Entry, ScoredBatch, entries
+from service.index import Index, Refused
+from service.kinesis import Fetched, Room, Stream
+from service.metrics import Metrics
+from service.recent import RecentScores
+from service.records import DeadLetter, Position, Record
+
+log = logging.getLogger("cutwater.pipeline")
+T = TypeVar("T")
+
+_NOTHING = Fetched([], 0, 0, ended=False)
+BATCHES_AHEAD = 4  # between two stages; the real bound is the room for bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all shards of a service share."""
+
+    stream: Stream
+    stream_name: str
+    decode: Decoder
+    features: Sequence[str]
+    detector: str
+    index_all: bool
+    checkpoint_seconds: float
+    room: Room
+    executor: Executor
+    index: Index
+    checkpoints: Checkpoints
+    recent: RecentScores
+    metrics: Metrics
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch between scoring and acknowledgement, or a bare checkpoint."""
+
+    size: int = 0
+    records: Sequence[Record] = ()
+    scored: ScoredBatch | None = None
+    entries: list[Entry] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+
+
+class ShardPipeline:
+    """One shard from its last checkpoint to its end, or until ``stop``."""
+
+    def __init__(self, shard: str, setup: Setup, fleet: Fleet) -> None:
+        self.shard = shard
+        self.state = "reading"
+        self.behind: int | None = None
+        self.in_flight = 0
+        self.committed: Position | None = None
+        self._setup = setup
+        self._fleet = fleet
+        self._scoring = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._fetched: asyncio.Queue[Fetched | None] = asyncio.Queue(BATCHES_AHEAD)
+        self._worked: asyncio.Queue[Work | None] = asyncio.Queue(BATCHES_AHEAD)
+
+    async def run(self) -> bool:
+        """Work until the shard's end (True) or until stopped and everything fetched is committed (False)."""
+        start = await self._setup.checkpoints.read(self.shard)
+        self.committed = start.position
+        if start.ended:
+            self.state = "closed"
+            return True
+        await self._in_thread(self._fleet.restore, start.models)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fetch(start.position))
+            tasks.create_task(self._work(start.position))
+            delivered = tasks.create_task(self._deliver())
+        return delivered.result()
+
+    def stop(self) -> None:
+        """Fetch no more; what is fetched will be finished."""
+        self._stopping.set()
+
+    async def score(self, sensor: str, time: int, values: Floats) -> Scores | None:
+        """What a reading would score now; None if this shard never saw the sensor."""
+        async with self._scoring:
+            return await self._in_thread(self._fleet.score, sensor, np.array([time], dtype=np.int64), values[None, :])
+
+    # Fetch
+
+    async def _fetch(self, after: Position | None) -> None:
+        reader = aiter(self._setup.stream.read(self.shard, after, self._setup.room))
+        stopping = asyncio.create_task(self._stopping.wait())
+        while not self._stopping.is_set():
+            read = asyncio.ensure_future(anext(reader, None))
+            await asyncio.wait((read, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not read.done():
+                read.cancel()
+                await asyncio.wait((read,))
+            if read.cancelled() or (fetched := read.result()) is None:
+                break
+            self._note_fetched(fetched)
+            await self._fetched.put(fetched)
+        stopping.cancel()
+        await self._fetched.put(None)
+
+    def _note_fetched(self, fetched: Fetched) -> None:
+        metrics = self._setup.metrics
+        self.behind = fetched.behind
+        self.in_flight += fetched.size
+        metrics.behind.labels(self.shard).set(fetched.behind)
+        metrics.records.inc(len(fetched.records))
+        metrics.bytes.inc(fetched.size)
+
+    # Decode and score
+
+    async def _work(self, start: Position | None) -> None:
+        clock = asyncio.get_running_loop().time
+        position = snapshotted = start
+        due = clock() + self._setup.checkpoint_seconds
+        running = True
+        while running:
+            fetched: Fetched | None = _NOTHING
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due if position != snapshotted else None):
+                    fetched = await self._fetched.get()
+            ended = fetched is not None and fetched.ended
+            running = fetched is not None and not ended
+            work = Work()
+            if fetched is not None and fetched.records:
+                async with self._scoring:
+                    work = await self._in_thread(self._score, fetched)
+                position = fetched.records[-1].position
+                self._note_scored(work)
+            if ended or (position != snapshotted and (clock() >= due or not running)):
+                work.checkpoint = Checkpoint(position, ended, await self._in_thread(self._fleet.snapshot))
+                snapshotted, due = position, clock() + self._setup.checkpoint_seconds
+            if work.records or work.checkpoint:
+                await self._worked.put(work)
+        await self._worked.put(None)
+
+    def _note_scored(self, work: Work) -> None:
+        if work.scored is None:
+            return
+        self._setup.recent.append(work.scored)
+        metrics, scores = self._setup.metrics, work.scored.scores
+        ready = int(np.count_nonzero(scores.ready))
+        metrics.scored.inc(ready)
+        metrics.learning.inc(len(scores) - ready)
+        metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly)))
+
+    def _score(self, fetched: Fetched) -> Work:
+        """In a worker thread: a batch of records to documents and dead letters."""
+        setup = self._setup
+        with setup.metrics.batch_seconds.time():
+            work = Work(fetched.size, fetched.records)
+            decoded: list[tuple[Record, int, Reading]] = []
+            for record in fetched.records:
+                try:
+                    decoded.extend((record, ordinal, reading) for ordinal, reading in enumerate(setup.decode(record)))
+                except DecodeError as error:
+                    work.letters.append(DeadLetter(setup.stream_name, self.shard, record, error.code, str(error)))
+            if decoded:
+                readings = _columns([reading for _, _, reading in decoded])
+                scores = self._fleet.process(readings)
+                work.scored = ScoredBatch(
+                    stream=setup.stream_name,
+                    shard=self.shard,
+                    positions=[record.position for record, _, _ in decoded],
+                    arrivals=[record.arrival for record, _, _ in decoded],
+                    ordinals=[ordinal for _, ordinal, _ in decoded],
+                    features=setup.features,
+                    readings=readings,
+                    scores=scores,
+                )
+                rows = scores.ready if setup.index_all else scores.is_anomaly
+                work.entries = entries(work.scored, np.flatnonzero(rows).tolist(), setup.detector)
+            return work
+
+    # Deliver and checkpoint
+
+    async def _deliver(self) -> bool:
+        """Hand over whatever waits in one go, then commit the checkpoints in it. True at the shard's end."""
+        ended = finished = False
+        while not finished:
+            waiting, finished = await _everything(self._worked)
+            await self._acknowledge(waiting)
+            for checkpoint in (work.checkpoint for work in waiting if work.checkpoint):
+                await self._setup.checkpoints.commit(self.shard, checkpoint)
+                self._setup.metrics.checkpoints.inc()
+                self.committed, ended = checkpoint.position, checkpoint.ended
+        self.state = "closed" if ended else "stopped"
+        return ended
+
+    async def _acknowledge(self, waiting: Sequence[Work]) -> None:
+        """Return when the index has everything; give the room back."""
+        index, metrics = self._setup.index, self._setup.metrics
+        documents = [entry for work in waiting for entry in work.entries]
+        letters = [letter for work in waiting for letter in work.letters]
+        refused = await index.write(documents) if documents else []
+        letters += self._refusals(waiting, refused)
+        if letters:
+            await index.bury(letters)
+        metrics.indexed.inc(len(documents) - len(refused))
+        for letter in letters:
+            metrics.dead.labels(letter.code).inc()
+        for work in waiting:
+            self.in_flight -= work.size
+            await self._setup.room.release(work.size)
+
+    def _refusals(self, waiting: Sequence[Work], refused: Sequence[Refused]) -> list[DeadLetter]:
+        """Documents that the index will never take, as dead letters of their records."""
+        reasons = {refusal.id: refusal for refusal in refused}
+        letters = []
+        for work in waiting if refused else ():
+            records = {record.position: record for record in work.records}
+            for entry in work.entries:
+                if refusal := reasons.get(entry.id):
+                    record = records[entry.position]
+                    letters.append(
+                        DeadLetter(self._setup.stream_name, self.shard, record, refusal.code, refusal.reason)
+                    )
+        return letters
+
+    async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._setup.executor, function, *args)
+
+
+async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:
+    """All that waits in the queue, at least one item unless it is finished; and whether it is (a None was found)."""
+    items: list[T] = []
+    item = await queue.get()
+    while item is not None:
+        items.append(item)
+        if queue.empty():
+            return items, False
+        item = queue.get_nowait()
+    return items, True
+
+
+def _columns(readings: Sequence[Reading]) -> Readings:
+    """Readings one by one as columns."""
+    codes: dict[str, int] = {}
+    return Readings(
+        codes=np.array([codes.setdefault(reading.sensor, len(codes)) for reading in readings], dtype=np.int64),
+        sensors=tuple(codes),
+        times=np.array([reading.time for reading in readings], dtype=np.int64),
+        values=np.array([reading.values for reading in readings], dtype=np.float64),
+    )

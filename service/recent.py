@@ -1,0 +1,160 @@
+"""The latest scores in memory, for the API and the page.
+
+Every reading gets a row number, growing by one in the order of scoring; a ring of columns keeps the newest rows, so a
+filter looks at arrays and only the rows of an answer become documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.documents import Document, ScoredBatch, describe, timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which scores to show. Times in milliseconds since 1970; ``since`` inclusive, ``until`` exclusive."""
+
+    sensor: str | None = None
+    since: int | None = None
+    until: int | None = None
+    min_score: float | None = None
+    anomalies: bool = False
+
+
+@dataclass(slots=True)
+class Sensor:
+    """What is known of one sensor since the service started."""
+
+    name: str
+    shard: str = ""
+    seen: int = 0
+    ready: bool = False
+    last: Document | None = None
+    anomalies: int = 0
+    last_anomaly: int | None = None
+
+    def describe(self, needed: int) -> Document:
+        """As ``GET /sensors`` shows it."""
+        return {
+            "sensor": self.name,
+            "shard": self.shard,
+            "state": "ready" if self.ready else "learning",
+            "readings_seen": self.seen,
+            "needed": needed,
+            "last": self.last,
+            "anomalies": self.anomalies,
+            "last_anomaly": None if self.last_anomaly is None else timestamp(self.last_anomaly),
+        }
+
+
+class RecentScores:
+    """The newest ``capacity`` scores, and every sensor seen."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows = 0
+        self.sensors: dict[str, Sensor] = {}
+        self._codes: dict[str, int] = {}
+        self._code = np.zeros(capacity, dtype=np.int64)
+        self._time = np.zeros(capacity, dtype=np.int64)
+        self._score = np.zeros(capacity)
+        self._is_anomaly = np.zeros(capacity, dtype=bool)
+        self._within = np.zeros(capacity, dtype=np.int64)
+        self._batch = np.empty(capacity, dtype=object)
+        self._news = asyncio.Event()
+
+    @property
+    def oldest(self) -> int:
+        """The first row that is still kept."""
+        return max(0, self.rows - self.capacity)
+
+    def append(self, batch: ScoredBatch) -> None:
+        """Add a batch as the newest rows and wake those who wait."""
+        n = len(batch)
+        if n == 0:
+            return
+        kept = np.arange(max(0, n - self.capacity), n)
+        places = (self.rows + kept) % self.capacity
+        codes = np.array([self._codes.setdefault(name, len(self._codes)) for name in batch.readings.sensors])
+        self._code[places] = codes[batch.readings.codes[kept]]
+        self._time[places] = batch.readings.times[kept]
+        self._score[places] = batch.scores.score[kept]
+        self._is_anomaly[places] = batch.scores.is_anomaly[kept]
+        self._within[places] = kept
+        self._batch[places] = batch
+        self._note_sensors(batch)
+        self.rows += n
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def wait(self, row: int) -> None:
+        """Until there is a row after ``row``."""
+        while self.rows <= row + 1:
+            await self._news.wait()
+
+    def newest(self, wanted: Filter, limit: int, before: int | None = None) -> list[Document]:
+        """Up to ``limit`` matching documents, newest first, of rows below ``before``."""
+        end = self.rows if before is None else min(before, self.rows)
+        found: list[Document] = []
+        for start, stop in self._spans(end):
+            rows = self._matching(wanted, start, stop)[::-1][: limit - len(found)]
+            found.extend(map(self._document, rows.tolist()))
+            if len(found) == limit:
+                break
+        return found
+
+    def following(self, wanted: Filter, row: int, limit: int) -> tuple[list[Document], int]:
+        """Matching documents of rows after ``row``, oldest first, and the row up to which they were looked for."""
+        start = max(row + 1, self.oldest)
+        stop = min(start + limit, self.rows)
+        return list(map(self._document, self._matching(wanted, start, stop).tolist())), stop - 1
+
+    def _spans(self, end: int, step: int = 16_384) -> Iterator[tuple[int, int]]:
+        while end > self.oldest:
+            start = max(self.oldest, end - step)
+            yield start, end
+            end = start
+
+    def _matching(self, wanted: Filter, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        rows = np.arange(start, stop)
+        at = rows % self.capacity
+        keep = np.ones(len(rows), dtype=bool)
+        if wanted.sensor is not None:
+            keep &= self._code[at] == self._codes.get(wanted.sensor, -1)
+        if wanted.since is not None:
+            keep &= self._time[at] >= wanted.since
+        if wanted.until is not None:
+            keep &= self._time[at] < wanted.until
+        if wanted.min_score is not None:
+            keep &= self._score[at] >= wanted.min_score
+        if wanted.anomalies:
+            keep &= self._is_anomaly[at]
+        return rows[keep]
+
+    def _document(self, row: int) -> Document:
+        at = row % self.capacity
+        return describe(self._batch[at], int(self._within[at])) | {"row": row}
+
+    def _note_sensors(self, batch: ScoredBatch) -> None:
+        codes, scores = batch.readings.codes, batch.scores
+        last = {int(code): row for row, code in enumerate(codes)}
+        for code, row in last.items():
+            name = batch.readings.sensors[code]
+            sensor = self.sensors.setdefault(name, Sensor(name))
+            sensor.shard = batch.shard
+            sensor.seen = int(scores.seen[row]) + 1
+            sensor.ready = bool(scores.ready[row])
+            sensor.last = {
+                "@timestamp": timestamp(int(batch.readings.times[row])),
+                "values": dict(zip(batch.features, map(float, batch.readings.values[row]), strict=True)),
+                "anomaly_score": float(scores.score[row]),
+            }
+        for row in np.flatnonzero(scores.is_anomaly).tolist():
+            sensor = self.sensors[batch.readings.sensors[codes[row]]]
+            sensor.anomalies += 1
+            sensor.last_anomaly = int(batch.readings.times[row])

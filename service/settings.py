@@ -1,0 +1,236 @@
+"""Every setting in one table: the fields of ``Settings``.
+
+A value comes from its default, then ``cutwater.toml``, then ``CUTWATER_<NAME>`` in the environment, then the command
+line; the last one wins. ``--help`` and docs/configuration.md are made from the same table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jmespath
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+
+FILE = Path("cutwater.toml")
+PREFIX = "CUTWATER_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has a value that cannot be used; the message says which, and what is allowed."""
+
+
+class Settings(BaseModel):
+    """What ``cutwater run`` can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+    # Stream
+    stream: str = Field("RawStreamData", min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$")
+    """Name of the Kinesis stream to read."""
+    region: str = Field("us-east-1", min_length=1)
+    """AWS region of the stream."""
+    endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
+    """Kinesis endpoint if it is not AWS's own, such as http://127.0.0.1:4567 for a local stream."""
+    start: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON"
+    """Where to begin in a shard that has no checkpoint: its oldest record, or what comes from now on."""
+    poll_seconds: float = Field(1.0, ge=0.2, le=60)
+    """Pause between reads of a shard that had nothing new; Kinesis allows five reads a second and shard."""
+
+    # Records
+    sensor_field: str = "iotName"
+    """Where a record names its sensor (a JMESPath expression)."""
+    value_fields: dict[str, str] = {"iotValue": "iotValue"}
+    """Where a record holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    time_field: str = "iotTime"
+    """Where a record holds its event time (ISO 8601, or seconds or milliseconds since 1970); a record without it
+    takes its arrival time."""
+    max_future_seconds: float = Field(86400.0, ge=0)
+    """How far a reading's event time may lie after its record's arrival before it counts as wrong."""
+
+    # Detector
+    engine: Literal["cutwater", "rrcf"] = "cutwater"
+    """Which forest scores: Cutwater's own, or the slow reference."""
+    trees: int = Field(50, ge=1, le=1000)
+    """Trees in a sensor's forest."""
+    samples: int = Field(256, ge=8, le=65536)
+    """Readings that each tree keeps; a sensor is learning until it has seen as many."""
+    shingle: int = Field(1, ge=1, le=30)
+    """Consecutive readings that are looked at together."""
+    time_decay: float | None = Field(None, ge=0)
+    """How fast old readings are forgotten, a rate per reading; by default 0.1 / samples."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of all randomness: the same seed and readings give the same scores."""
+
+    # Index
+    opensearch_url: str = Field("", pattern=r"^(https?://.+)?$")
+    """OpenSearch or Elasticsearch to write anomalies to; without it they go to a SQLite file in data_dir."""
+    index_prefix: str = Field("cutwater", min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Daily indices are called PREFIX-YYYY.MM.DD by event time."""
+    index: Literal["anomalies", "all"] = "anomalies"
+    """Which readings become documents: the anomalies, or every scored reading."""
+
+    # Process
+    data_dir: Path = Path("data")
+    """Folder of cutwater.db: checkpoints, models and, without opensearch_url, the index."""
+    checkpoint_seconds: float = Field(10.0, ge=0.1, le=3600)
+    """Longest time between two checkpoints of a shard; after a crash this much is read and scored again."""
+    max_in_flight_bytes: int = Field(64 * 1024 * 1024, ge=11 * 1024 * 1024)
+    """Record bytes fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
+    recent_scores: int = Field(100_000, ge=100, le=10_000_000)
+    """How many scores /scores keeps in memory."""
+    host: str = "127.0.0.1"
+    """Address that the API and the page listen on."""
+    port: int = Field(8080, ge=0, le=65535)
+    """Port that the API and the page listen on; 0 takes a free one."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe messages to log."""
+
+    @field_validator("value_fields", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """Accept ``a,b=path.to.b`` and lists of such words besides a table."""
+        if isinstance(value, str):
+            value = [word for word in (part.strip() for part in value.split(",")) if word]
+        if isinstance(value, list):
+            pairs = [str(word).partition("=") for word in value]
+            value = {name.strip(): (expression or name).strip() for name, _, expression in pairs}
+        return value
+
+    @field_validator("value_fields")
+    @classmethod
+    def _some_values(cls, value: dict[str, str]) -> dict[str, str]:
+        if not 1 <= len(value) <= 30:
+            raise ValueError(f"needs 1 to 30 fields, not {len(value)}")
+        for name, expression in value.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name!r} cannot name a value in documents; write for example value={expression}")
+            _compile(expression)
+        return value
+
+    @field_validator("sensor_field", "time_field")
+    @classmethod
+    def _expression(cls, value: str) -> str:
+        _compile(value)
+        return value
+
+
+def _compile(expression: str) -> None:
+    try:
+        jmespath.compile(expression)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"is not a JMESPath expression: {str(error).splitlines()[0]}") from None
+
+
+def load(
+    flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ, file: Path | None = None
+) -> Settings:
+    """Settings from file, environment and flags. ``file`` must exist if given; ``cutwater.toml`` need not.
+
+    Raises:
+        SettingsError: an unknown name, or a value that is not allowed.
+    """
+    origins: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for origin, source in (*_file(file), _environment(environment), ("command line", dict(flags or {}))):
+        for name, value in source.items():
+            if name not in Settings.model_fields:
+                raise SettingsError(f"{_spell(origin, name)}: no such setting{_nearest(name)}")
+            values[name], origins[name] = value, _spell(origin, name)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaints(error, origins))) from None
+
+
+def _file(path: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    chosen = path or FILE
+    if path is None and not chosen.exists():
+        return
+    try:
+        yield str(chosen), tomllib.loads(chosen.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{chosen}: no such file") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{chosen}: {error}") from None
+
+
+def _environment(environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    names = {key: key.removeprefix(PREFIX).lower() for key in environment if key.startswith(PREFIX)}
+    reserved = {name for name in names.values() if name.startswith("test_") or name == "nab"}
+    return "environment", {name: environment[key] for key, name in names.items() if name not in reserved}
+
+
+def _spell(origin: str, name: str) -> str:
+    """A setting's name as the user wrote it."""
+    if origin == "environment":
+        return PREFIX + name.upper()
+    if origin == "command line":
+        return "--" + name.replace("_", "-")
+    return f"{origin}: {name}"
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them all"
+
+
+def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        field = Settings.model_fields[name]
+        shown = "" if field.annotation is SecretStr else f" = {problem['input']!r}"
+        reason = problem["msg"].removeprefix("Value error, ")
+        yield f"{origins.get(name, name)}{shown}: {reason[0].lower()}{reason[1:]} (allowed: {allowed(field)})"
+
+
+def allowed(field: FieldInfo) -> str:
+    """The values that a setting takes, in words."""
+    kind = field.annotation
+    if typing.get_origin(kind) is Literal:
+        return " | ".join(map(str, typing.get_args(kind)))
+    names = {int: "integer", float: "number", str: "text", Path: "path", dict[str, str]: "NAME=EXPRESSION, …"}
+    text = next((names[part] for part in (kind, *typing.get_args(kind)) if part in names), "text")
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    limits = ((sign, getattr(rule, key, None)) for rule in field.metadata for key, sign in signs.items())
+    return " ".join([text, *(f"{sign} {limit}" for sign, limit in limits if limit is not None)])
+
+
+def default(field: FieldInfo) -> str:
+    """A setting's default as one would write it."""
+    value = field.default
+    if isinstance(value, dict):
+        return ",".join(name if name == expression else f"{name}={expression}" for name, expression in value.items())
+    return "" if value is None else str(value)
+
+
+def markdown() -> str:
+    """docs/configuration.md."""
+    lines = [
+        "# Configuration",
+        "",
+        "Made from `service/settings.py` by `python -m service.settings`; don't edit.",
+        "",
+        "A setting is read from `cutwater.toml` in the working folder (or `--config FILE`), then from the environment,",
+        "then from the command line; the last one wins. `trees` is `trees = 50` in the file, `CUTWATER_TREES` in the",
+        "environment and `--trees` on the command line.",
+        "",
+        "| Setting | Default | Allowed | What it does |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        shown = f"`{default(field)}`" if default(field) else ""
+        text = " ".join((field.description or "").split())
+        lines.append(f"| `{name}` | {shown} | {allowed(field).replace('|', '&#124;')} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    Path("docs/configuration.md").write_text(markdown(), encoding="utf-8")
