@@ -1,0 +1,194 @@
+"""The reference engine: random cut trees by the package rrcf, in plain Python.
+
+Slow (some hundred microseconds a tree and reading) and easy to trust; what the fast engine is compared with. A score is
+the collusive displacement (CoDisp) of Guha, Mishra, Roy, Schrijvers: Robust random cut forest based anomaly detection
+on streams, ICML 2016.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import asdict
+from typing import Any, Self
+
+import numpy as np
+import orjson
+import rrcf
+import zstandard
+
+from detector.batch import Floats
+from detector.forest import Parameters
+
+_MAGIC = b"RRCF1\n"
+
+
+class ReferenceForest:
+    """See ``detector.forest.Forest``. ``time_decay = inf`` keeps the last ``samples`` points, a sliding window."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self._seen = 0
+        self._recent = np.zeros((0, parameters.dimensions))  # the readings of the shingle to come, oldest first
+        seeds = np.random.SeedSequence(parameters.seed).spawn(parameters.trees)
+        self._trees = [_Tree(parameters, np.random.RandomState(np.random.MT19937(seed))) for seed in seeds]
+
+    @property
+    def seen(self) -> int:
+        """Readings learnt so far."""
+        return self._seen
+
+    def process(self, values: Floats) -> Floats:
+        """Score each reading against the past, then learn it. Returns [n]."""
+        scores = np.zeros(len(values))
+        for row, value in enumerate(values):
+            scores[row] = self.score(value[None])[0]
+            self.update(value[None])
+        return scores
+
+    def score(self, values: Floats) -> Floats:
+        """Score each row as if it were the next reading; learns nothing. Returns [n]."""
+        if self._seen < self._output_after:
+            return np.zeros(len(values))
+        return self.codisp(values)
+
+    def update(self, values: Floats) -> None:
+        """Learn the readings without scoring them."""
+        for value in values:
+            point = self._point(value)
+            if point is not None:
+                for tree in self._trees:
+                    tree.learn(point, self._seen)
+            self._recent = np.vstack([self._recent, value])[-self.parameters.shingle :]
+            self._seen += 1
+
+    def attribution(self, values: Floats) -> Floats:
+        """A tree's CoDisp belongs to the cut where it is largest. Returns [n, shingle * dimensions, 2]: high, low."""
+        width = self.parameters.shingle * self.parameters.dimensions
+        parts = np.zeros((len(values), width, 2))
+        if self._seen >= self._output_after:
+            for row, displacements in enumerate(self._displacements(values)):
+                for displacement, component, side in displacements:
+                    parts[row, component, side] += displacement / len(self._trees)
+        return parts
+
+    def codisp(self, values: Floats) -> Floats:
+        """Collusive displacement of each row as if it were the next reading; learns nothing. Returns [n]."""
+        means = [math.fsum(d for d, _, _ in row) / len(self._trees) for row in self._displacements(values)]
+        return np.array(means, dtype=np.float64)
+
+    def expected(self, values: Floats) -> Floats:
+        """The median over trees of the sampled point nearest to each row's. Returns [n, dimensions]."""
+        expected = np.array(values, dtype=np.float64)
+        for row, value in enumerate(values):
+            point = self._point(value)
+            if point is not None and self._seen >= self._output_after:
+                nearest = [tree.nearest(point) for tree in self._trees]
+                expected[row] = np.median(nearest, axis=0)[-self.parameters.dimensions :]
+        return expected
+
+    def snapshot(self) -> bytes:
+        """The whole state, randomness included."""
+        state = {
+            "parameters": asdict(self.parameters),
+            "seen": self._seen,
+            "recent": self._recent.tolist(),
+            "trees": [tree.state() for tree in self._trees],
+        }
+        return _MAGIC + zstandard.compress(orjson.dumps(state))
+
+    @classmethod
+    def restore(cls, snapshot: bytes) -> Self:
+        """A forest that goes on exactly where ``snapshot`` was taken; ValueError says why a snapshot is refused."""
+        if not snapshot.startswith(_MAGIC):
+            raise ValueError("not a snapshot of the reference forest")
+        try:
+            state = orjson.loads(zstandard.decompress(snapshot[len(_MAGIC) :]))
+        except (zstandard.ZstdError, orjson.JSONDecodeError) as error:
+            raise ValueError(f"the snapshot is damaged: {error}") from None
+        forest = cls(Parameters(**state["parameters"]))
+        forest._seen = state["seen"]
+        forest._recent = np.array(state["recent"]).reshape(-1, forest.parameters.dimensions)
+        for tree, saved in zip(forest._trees, state["trees"], strict=True):
+            tree.load(saved)
+        return forest
+
+    @property
+    def _output_after(self) -> int:
+        after = self.parameters.output_after
+        return max(self.parameters.samples if after is None else after, self.parameters.shingle)
+
+    def _point(self, value: Floats) -> Floats | None:
+        """The shingle that ends with ``value``; None while there are too few readings for one."""
+        window = self.parameters.shingle - 1
+        if len(self._recent) < window:
+            return None
+        past = self._recent[len(self._recent) - window :]
+        return np.vstack([past, value]).ravel()
+
+    def _displacements(self, values: Floats) -> list[list[tuple[float, int, int]]]:
+        points = [self._point(value) for value in values]
+        return [[] if point is None else [tree.displacement(point) for tree in self._trees] for point in points]
+
+
+class _Tree:
+    """One tree with its weighted reservoir sample: the points whose weights are smallest (Efraimidis & Spirakis)."""
+
+    def __init__(self, parameters: Parameters, random: np.random.RandomState) -> None:
+        self._samples = parameters.samples
+        decay = parameters.time_decay
+        self._decay = 0.1 / parameters.samples if decay is None else decay
+        self._random = random
+        self._tree = rrcf.RCTree(random_state=random)
+        self._weights: list[tuple[float, int]] = []  # heap of (-weight, index)
+
+    def learn(self, point: Floats, index: int) -> None:
+        weight = float(index)  # of a sliding window: the oldest goes first
+        if math.isinf(self._decay):
+            weight = -weight
+        else:
+            weight = math.log(-math.log1p(-self._random.random_sample())) - self._decay * index
+        if len(self._weights) < self._samples:
+            heapq.heappush(self._weights, (-weight, index))
+        else:
+            _, forgotten = heapq.heappushpop(self._weights, (-weight, index))
+            if forgotten == index:
+                return
+            self._tree.forget_point(forgotten)
+        self._tree.insert_point(point, index=index)
+
+    def displacement(self, point: Floats) -> tuple[float, int, int]:
+        """(CoDisp, the cut's component, 0 if the point lies above the cut and 1 if below) without learning it."""
+        if not self._weights:
+            return 0.0, 0, 0
+        before = self._random.get_state()
+        leaf = self._tree.insert_point(point, index=-1)
+        best, component, side = 0.0, 0, 0
+        node = leaf
+        while (parent := node.u) is not None:
+            sibling = parent.r if node is parent.l else parent.l
+            ratio = sibling.n / node.n
+            if ratio > best:
+                best, component, side = float(ratio), int(parent.q), int(node is parent.l)
+            node = parent
+        self._tree.forget_point(-1)
+        self._random.set_state(before)
+        return best, component, side
+
+    def nearest(self, point: Floats) -> Floats:
+        return np.asarray(self._tree.query(point).x)
+
+    def state(self) -> dict[str, Any]:
+        name, keys, position, *_ = self._random.get_state()
+        return {
+            "random": [name, keys.tolist(), position],
+            "weights": self._weights,
+            "tree": self._tree.to_dict() if self._weights else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        name, keys, position = state["random"]
+        self._random.set_state((name, np.array(keys, dtype=np.uint32), position))
+        self._weights = [(weight, index) for weight, index in state["weights"]]
+        if state["tree"] is not None:
+            self._tree.load_dict(state["tree"])
