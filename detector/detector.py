@@ -47,13 +47,15 @@ class Configuration:
 class Detector:
     """Scores each reading of one sensor against its past and says whether it is an anomaly.
 
-    A score is one if it lies far above the sensor's usual scores: their median plus ``REACH`` robust standard
-    deviations, over the last ``WINDOW`` scores, in which an anomaly counts no more than the threshold it broke.
+    A reading is one if its score is more than ``REACH`` times what all but the highest twentieth of the sensor's last
+    ``WINDOW`` scores stay below. There an anomaly counts no more than the threshold it broke, so rare ones don't raise
+    it, and a new level, whose scores soon make up more than a twentieth, does.
     """
 
     WINDOW = 256
-    REACH = 8.0
-    WARM = 32  # scores before the first threshold
+    REACH = 2.0
+    QUANTILE = 0.95
+    WARM = 100  # scores before the first threshold
 
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
@@ -123,10 +125,7 @@ class Detector:
         if len(self._usual) < self.WARM:
             scores.threshold[row] = np.inf
             return
-        usual = np.asarray(self._usual)
-        middle = np.median(usual)
-        spread = 1.4826 * np.median(np.abs(usual - middle))
-        threshold = middle + self.REACH * max(spread, 0.05 * middle)
+        threshold = self.REACH * float(np.quantile(self._usual, self.QUANTILE))
         scores.threshold[row] = threshold
         scores.is_anomaly[row] = scores.score[row] > threshold
         if scores.is_anomaly[row]:

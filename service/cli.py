@@ -99,7 +99,7 @@ async def _simulate(options: argparse.Namespace) -> int:
 
 async def _demo(options: argparse.Namespace) -> int:
     """``cutwater demo``."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     stop = _on_signals()
     messages, _, pacing = _messages(options, options.rate or DEMO_RATE)
     more: dict[str, Any] = {"poll_seconds": 0.2}
