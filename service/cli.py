@@ -9,14 +9,13 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service import __version__
 from service.app import Service, StartError, serve
@@ -24,8 +23,9 @@ from service.index import IndexSetupError
 from service.kinesis import StreamError, connect
 from service.recent import Filter
 from service.settings import Settings, SettingsError, allowed, default, load
+from simulator.reading import Reading
 from simulator.recording import Recording, RecordingError
-from simulator.sensors import Classic
+from simulator.sensors import Sensors
 from simulator.stream import LocalStream
 from simulator.writer import WriteError, Writer
 
@@ -74,9 +74,8 @@ async def _stream(options: argparse.Namespace) -> int:
     """``cutwater stream``."""
     stop = _on_signals()
     try:
-        async with LocalStream(options.host, options.port) as local:
-            if options.create:
-                await _create(_toward(options, local.endpoint_url), options.shards)
+        streams = {options.create: options.shards} if options.create else {}
+        async with LocalStream(options.host, options.port, streams=streams) as local:
             print(f"Kinesis API at {local.endpoint_url}", flush=True)  # noqa: T201 - what the command is asked for
             await stop.wait()
     except OSError as error:
@@ -89,11 +88,12 @@ async def _simulate(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if options.create:
         await _create(settings, options.shards)
-    messages, total, pacing = _messages(options, options.rate)
+    readings, speed = _readings(options, options.rate)
     async with connect(settings) as client:
-        with _progress(total) as advance:
-            written = await Writer(client, settings.stream).write(messages, progress=advance, **pacing)
-    Console(stderr=True).print(f"{written} readings written to stream {settings.stream}", highlight=False)
+        totals = await Writer(client, settings.stream).write(readings, speed=speed, progress=True)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"{totals.records} readings written to stream {settings.stream} in {totals.seconds:.1f} s"
+    )
     return EXIT_OK
 
 
@@ -101,16 +101,15 @@ async def _demo(options: argparse.Namespace) -> int:
     """``cutwater demo``."""
     console = Console(highlight=False, soft_wrap=True)
     stop = _on_signals()
-    messages, _, pacing = _messages(options, options.rate or DEMO_RATE)
+    readings, speed = _readings(options, options.rate or DEMO_RATE)
     more: dict[str, Any] = {"poll_seconds": 0.2}
-    if options.csv:
-        more |= {"value_fields": ",".join(messages.fields)}
+    if options.csv and len(columns := Recording(options.csv).value_columns) > 1:
+        more["value_fields"] = columns
     with tempfile.TemporaryDirectory(prefix="cutwater-demo-") as folder:
         more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
-        async with LocalStream() as local:
+        async with LocalStream(streams={"demo": options.shards}) as local:
             settings = _settings(options, stream="demo", endpoint_url=local.endpoint_url, **more)
             _log_to_stderr("warning")
-            await _create(settings, options.shards)
             console.print(f"[bold]Local Kinesis stream[/] at {local.endpoint_url}, {options.shards} shard(s)")
             async with _serving(settings, stop) as (service, address):
                 console.print(f"[bold]Page[/] at {address}   [bold]API[/] at {address}/docs   (Ctrl-C stops)")
@@ -118,12 +117,12 @@ async def _demo(options: argparse.Namespace) -> int:
                 running = asyncio.create_task(service.run())
                 showing = asyncio.create_task(_show_anomalies(service, console))
                 async with connect(settings) as client:
-                    writing = asyncio.create_task(Writer(client, settings.stream).write(messages, **pacing))
+                    writing = asyncio.create_task(Writer(client, settings.stream).write(readings, speed=speed))
                     await asyncio.wait(
                         {running, writing, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
                     )
                     if writing.done():
-                        await _report_end(service, writing.result(), console, stop)
+                        await _report_end(service, writing.result().records, console, stop)
                     writing.cancel()
                 service.stop()
                 await running
@@ -180,16 +179,16 @@ async def _serving(settings: Settings, stop: asyncio.Event) -> Any:
             obeying.cancel()
 
 
-def _messages(options: argparse.Namespace, rate: float | None) -> tuple[Any, int | None, dict[str, Any]]:
-    """(messages, how many, how they are paced)."""
+def _readings(options: argparse.Namespace, rate: float | None) -> tuple[Iterable[Reading], float | None]:
+    """What to write, and how many times faster than it is due; None for as fast as the stream takes it."""
     if options.csv:
-        recording = Recording.read(options.csv)
-        pacing = {"pauses": recording.pauses(options.speed)} if options.speed else {"rate": rate}
-        return recording, len(recording), pacing
+        recording = Recording(options.csv)
+        if options.speed or rate is None:
+            return recording, options.speed
+        return (reading._replace(offset=number / rate) for number, reading in enumerate(recording)), 1.0
     start = datetime.fromisoformat(options.start_time) if options.start_time else None
-    interval = 1 / rate if rate else 1.0
-    sensors = Classic(options.sensors, options.outliers, options.random_seed, options.count, start, interval)
-    return sensors, options.count, {"rate": rate}
+    sensors = Sensors(options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, start)
+    return sensors, 1.0 if rate else None
 
 
 async def _create(settings: Settings, shards: int) -> None:
@@ -203,16 +202,6 @@ async def _create(settings: Settings, shards: int) -> None:
                 raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
         except BotoCoreError as error:
             raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
-
-
-@contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar, where there is a terminal."""
-    columns = (TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("writing", total=total)
-        yield lambda written: progress.update(task, completed=written)
 
 
 def _on_signals() -> asyncio.Event:
@@ -239,11 +228,6 @@ def _log_to_stderr(level: str) -> None:
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
     given = {name: getattr(options, name) for name in Settings.model_fields if hasattr(options, name)}
     return load(given | more, file=options.config)
-
-
-def _toward(options: argparse.Namespace, endpoint_url: str) -> Settings:
-    """Settings to reach the local stream that is being served."""
-    return load({"stream": options.create, "endpoint_url": endpoint_url}, {})
 
 
 # Options

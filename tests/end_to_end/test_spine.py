@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.sensors import Classic, Message
+from simulator.reading import Reading
+from simulator.sensors import Sensors
 from simulator.writer import Writer
 from tests.end_to_end.processes import Cutwater, Service, run
 from tests.servers import opensearch
@@ -39,11 +40,11 @@ def outliers(count: int, learnt: int) -> set[tuple[str, str]]:
     """(sensor, time) of the outliers after each sensor's first ``learnt`` readings."""
     seen: dict[str, int] = {}
     found = set()
-    for message in Classic(4, seed=11, count=count, start=datetime(2026, 1, 1, tzinfo=UTC)):
-        seen[message.key] = seen.get(message.key, 0) + 1
-        if message.outlier and seen[message.key] > learnt:
-            body = json.loads(message.data)
-            found.add((body["iotName"], body["iotTime"]))
+    for reading in Sensors(4, rate=1, seed=11, count=count, start=datetime(2026, 1, 1, tzinfo=UTC)):
+        seen[reading.sensor] = seen.get(reading.sensor, 0) + 1
+        if reading.outlier and seen[reading.sensor] > learnt:
+            body = json.loads(reading.data)
+            found.add((body["iotName"], body["iotTime"].replace("Z", ".000Z")))
     return found
 
 
@@ -103,7 +104,7 @@ def test_bad_records_go_to_the_dead_letter_and_the_stream_goes_on(stream, tmp_pa
 
     async def put() -> None:
         async with kinesis(stream) as client:
-            await Writer(client, "RawStreamData").write([Message("s", data) for data in bad])
+            await Writer(client, "RawStreamData").write([Reading("s", 0, data) for data in bad])
 
     asyncio.run(put())
     simulate(stream, tmp_path, 100)
