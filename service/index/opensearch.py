@@ -87,8 +87,8 @@ class OpenSearchIndex:
             for kind in ("feature_data", "expected_values", "relevant_attribution")
             for feature in self._features
         }
-        # Daily indices match exactly this pattern, so that no index of somebody else's does.
-        patterns = {"": (f"{self._prefix}-????.??.??", documents), "-deadletter": (self._letters, _LETTER_FIELDS)}
+        # Two dots keep other indices with our prefix out, the dead letter first of all.
+        patterns = {"": (f"{self._prefix}-*.*.*", documents), "-deadletter": (self._letters, _LETTER_FIELDS)}
         for suffix, (pattern, fields) in patterns.items():
             template = {
                 "index_patterns": [pattern],
