@@ -1,262 +1,252 @@
 """OpenSearch or Elasticsearch as the index.
 
-Documents go to daily indices by event time, dead letters to ``<prefix>-deadletter``. Guarantee: a document counts as
-acknowledged when the server said 201, or 409 because it has it already. What may pass (429, 5xx, lost connections) is
-tried again with growing, jittered pauses for as long as it takes; what cannot (400, 403, …) is returned as refused.
+Documents go to daily indices by event time, ``<prefix>-YYYY.MM.DD``, so that a replay finds the documents it wrote
+before; dead letters go to ``<prefix>-deadletter``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import logging
-import random
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 from opensearchpy import AsyncOpenSearch
-from opensearchpy.exceptions import (
-    AuthenticationException,
-    AuthorizationException,
-    ConnectionError,  # noqa: A004 - the client's own name for a lost connection
-    NotFoundError,
-    OpenSearchException,
-    SSLError,
-    TransportError,
-)
+from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
-from service.documents import Document, Entry, timestamp
+from service.documents import SCHEMA_VERSION, Document, Entry, timestamp
 from service.index import IndexSetupError, Refused
+from service.index.bulk import BulkWriter, action
+from service.index.failures import explain, hopeless
+from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, describe_letter, encode, mapping
+from service.index.patience import Patience
 from service.records import DeadLetter
 
 log = logging.getLogger("cutwater.index")
+T = TypeVar("T")
 
-BULK_BYTES = 5 * 1024 * 1024  # small AWS instances take no request above 10 MB
-BULK_DOCUMENTS = 2000
-_PATIENCE = 30.0  # s; the longest pause between two attempts
-
-_KEYWORD, _DOUBLE, _DATE = {"type": "keyword", "ignore_above": 10240}, {"type": "double"}, {"type": "date"}
-_FIELDS: dict[str, dict[str, Any]] = {
-    "@timestamp": _DATE,
-    "sensor": _KEYWORD,
-    "anomaly_score": _DOUBLE,
-    "anomaly_grade": _DOUBLE,
-    "confidence": _DOUBLE,
-    "threshold": _DOUBLE,
-    "is_anomaly": {"type": "boolean"},
-    "state": _KEYWORD,
-    "readings_seen": {"type": "long"},
-    "stream": _KEYWORD,
-    "shard": _KEYWORD,
-    "sequence_number": _KEYWORD,
-    "sub_sequence_number": {"type": "long"},
-    "record_ordinal": {"type": "long"},
-    "event": {"properties": {"kind": _KEYWORD, "created": _DATE}},
-    "detector_id": _KEYWORD,
-    "schema_version": {"type": "integer"},
-}
-_LETTER_FIELDS: dict[str, dict[str, Any]] = {
-    "@timestamp": _DATE,
-    "stream": _KEYWORD,
-    "shard": _KEYWORD,
-    "sequence_number": _KEYWORD,
-    "sub_sequence_number": {"type": "long"},
-    "partition_key": _KEYWORD,
-    "code": _KEYWORD,
-    "reason": {"type": "text"},
-    "data": {"type": "binary"},
-}
-
-Action = tuple[str, str, Document]  # index, id, document
+REQUEST_SECONDS, HEALTH_SECONDS = 60.0, 3.0
+REFRESH = "1s"  # set because an index without an interval of its own is not refreshed until somebody searches
+PRIORITY = 200  # above the templates that the servers bring along
+OWNER = "cutwater"
+_DAY = 86_400_000  # ms
+_ANSWER = "errors,items.*.status,items.*.error"
 
 
 class OpenSearchIndex:
-    """See ``service.index.Index``."""
+    """Documents and dead letters in OpenSearch (2, 3) or Elasticsearch (7.10 to 9).
+
+    Guarantee: as ``Index``. Acknowledged means that the primary shard has it in its synchronised log: it survives a
+    kill of the server. An id that exists counts as written.
+    """
 
     def __init__(self, url: str, prefix: str, features: Sequence[str]) -> None:
-        self._url, self._prefix, self._features = url, prefix, features
-        self._client = AsyncOpenSearch(hosts=[url], max_retries=0, timeout=60)
+        self.distribution = self.version = ""
+        self._place, self._prefix, self._features = _place(url), prefix, tuple(features)
+        self._patience = Patience(f"index {self._place}")
+        # Retries are ours: the client's would not know a document that can never be stored.
+        self._client = AsyncOpenSearch(
+            hosts=[url], serializer=_JSON(), max_retries=0, retry_on_status=(), timeout=REQUEST_SECONDS
+        )
+        self._writer = BulkWriter(self._bulk, self._patience)
+        self._days: dict[int, str] = {}
 
     async def open(self) -> None:
-        """Put the index templates; waits while the server is away. Raises IndexSetupError."""
-        documents = _FIELDS | {
-            f"{kind}_{feature}": _DOUBLE
-            for kind in ("feature_data", "expected_values", "relevant_attribution")
-            for feature in self._features
-        }
-        # Two dots keep other indices with our prefix out, the dead letter first of all.
-        patterns = {"": (f"{self._prefix}-*.*.*", documents), "-deadletter": (self._letters, _LETTER_FIELDS)}
-        for suffix, (pattern, fields) in patterns.items():
-            template = {
-                "index_patterns": [pattern],
-                "priority": 200,
-                "template": {
-                    # Without an interval of its own an index that nobody searches is not refreshed at all.
-                    "settings": {"refresh_interval": "1s"},
-                    "mappings": {"dynamic": False, "properties": fields},
-                },
-            }
-            await self._patiently(self._client.indices.put_index_template, name=self._prefix + suffix, body=template)
+        """Wait for the server and give it our templates. Raises IndexSetupError where waiting would not help."""
+        self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
+        for name, template in self._templates().items():
+            await self._put_template(name, template)
+        await self._extend_mappings()
 
     async def write(self, entries: Sequence[Entry]) -> list[Refused]:
         """Store documents, each in the index of its day."""
-        return await self._store([(self._day(entry.time), entry.id, entry.document) for entry in entries])
+        actions, refused = [], []
+        for entry in entries:
+            try:
+                actions.append((entry.id, action(self._day(entry.time), entry.id, encode(entry))))
+            except ValueError as error:
+                refused.append(Refused(entry.id, "not_encodable", str(error)))
+        return refused + await self._writer.write(actions)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Store dead letters. One that the server refuses is logged whole: there is nowhere else to put it."""
-        for refusal in await self._store([(self._letters, letter.id, _describe(letter)) for letter in letters]):
-            log.error("dead letter %s refused by the index: %s %s", refusal.id, refusal.code, refusal.reason)
+        """Store dead letters; one that is too large for the server goes without the record's bytes."""
+        documents = {letter.id: describe_letter(letter) for letter in letters}
+        refused = await self._bury(documents)
+        if not refused:
+            return
+        for refusal in refused:
+            document = documents[refusal.id]
+            document["reason"] += f" (the index refuses the record's bytes: {refusal.reason})"
+            del document["data"]
+        for refusal in await self._bury({refusal.id: documents[refusal.id] for refusal in refused}):
+            log.error("dead letter %s is refused: %s: %s", refusal.id, refusal.code, refusal.reason)
 
     async def dead_letters(self, limit: int) -> list[Document]:
         """The newest dead letters, newest first."""
-        body = {"size": limit, "sort": [{"@timestamp": "desc"}]}
+        order = [{"@timestamp": "desc"}, {"sequence_number": "desc"}]
         try:
-            answer = await self._client.search(index=self._letters, body=body)
+            answer = await self._client.search(index=self._letters, body={"size": limit, "sort": order})
         except NotFoundError:
             return []
         return [hit["_source"] for hit in answer["hits"]["hits"]]
 
     async def healthy(self) -> str | None:
-        """None when the server answers."""
+        """None when the server answers and takes documents, else what is wrong."""
+        if self._patience.trouble:
+            return f"{self._place}: {self._patience.trouble}"
         try:
-            await self._client.cluster.health(params={"timeout": "1s"}, request_timeout=2)
-        except OpenSearchException as error:
-            return f"{_place(self._url)}: {_short(error)}"
+            await self._client.info(params={"request_timeout": HEALTH_SECONDS})
+        except TransportError as error:
+            return f"{self._place}: {explain(error)}"
         return None
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Give up what is not acknowledged and close the connections."""
+        await self._writer.close()
         await self._client.close()
+
+    # Names
 
     @property
     def _letters(self) -> str:
         return f"{self._prefix}-deadletter"
 
     def _day(self, time: int) -> str:
-        return f"{self._prefix}-{datetime.fromtimestamp(time / 1000, UTC):%Y.%m.%d}"
+        day = time // _DAY
+        if (name := self._days.get(day)) is None:
+            date = timestamp(day * _DAY)[:10].replace("-", ".")
+            self._days[day] = name = f"{self._prefix}-{date}"
+        return name
 
-    async def _store(self, actions: Sequence[Action]) -> list[Refused]:
-        refused: list[Refused] = []
-        for chunk in _chunks(actions):
-            refused += await self._store_chunk(chunk)
-        return refused
+    # Templates and mappings
 
-    async def _store_chunk(self, actions: Sequence[Action]) -> list[Refused]:
-        """One bulk request and what it takes to have all of it accepted or refused."""
-        refused: list[Refused] = []
-        left, attempt = list(actions), 0
-        while left:
-            try:
-                answer = await self._client.bulk(body=_body(left))
-            except TransportError as error:
-                if error.status_code in (413, 429) and len(left) > 1:
-                    middle = len(left) // 2
-                    await _pause(error.status_code == 429)
-                    return refused + await self._store_chunk(left[:middle]) + await self._store_chunk(left[middle:])
-                if error.status_code == 413:
-                    return [*refused, Refused(left[0][1], "too_large", "larger than http.max_content_length")]
-                attempt = await self._wait(attempt, error)
+    def _templates(self) -> dict[str, dict[str, Any]]:
+        documents, letters = mapping(FIELDS, self._features), mapping(DEAD_LETTER_FIELDS, ())
+        # A longer prefix that begins like ours has the higher priority, so that two services never collide.
+        priority = PRIORITY + len(self._prefix)
+        return {
+            self._prefix: _template([f"{self._prefix}-*.*"], priority, documents),
+            self._letters: _template([self._letters], priority, letters),
+        }
+
+    async def _put_template(self, name: str, template: dict[str, Any]) -> None:
+        """Put a template of ours unless the same is there; somebody else's is left alone."""
+        try:
+            answer = await self._insist(lambda: self._client.indices.get_index_template(name=name, ignore=404))
+            present = answer.get("index_templates") or []
+            if present and (present[0]["index_template"].get("_meta") or {}).get("owner") != OWNER:
+                raise self._error(f"the index template {name!r} is not Cutwater's; set another index_prefix")
+            await self._insist(lambda: self._client.indices.put_index_template(name=name, body=template))
+        except RequestError as error:
+            raise self._error(f"the index template {name!r} is refused: {explain(error)}") from None
+
+    async def _extend_mappings(self) -> None:
+        """Add fields that are new since to the indices we made before."""
+        wanted = mapping(FIELDS, self._features)
+        ours = re.compile(re.escape(self._prefix) + r"-\d{4}\.\d\d\.\d\d")
+        pattern = f"{self._prefix}-*.*"
+        present = await self._insist(lambda: self._client.indices.get_mapping(index=pattern, ignore=404))
+        for index, body in present.items():
+            if not ours.fullmatch(index) or _flat(wanted) <= _flat(body["mappings"]):
                 continue
-            again: list[Action] = []
-            for action, item in zip(left, answer["items"], strict=True):
-                result = item["create"]
-                status = result["status"]
-                if status == 429 or status >= 500:
-                    again.append(action)
-                elif status >= 300 and status != 409:
-                    refused.append(Refused(action[1], result["error"]["type"], _reason(result["error"])))
-            if again:
-                attempt = await self._wait(attempt, f"{len(again)} of {len(left)} documents: try later")
-            left = again
-        return refused
+            put = partial(self._client.indices.put_mapping, index=index, body=wanted)
+            try:
+                await self._insist(put)
+            except RequestError as error:
+                raise self._error(
+                    f"the index {index!r} has other fields than ours: {explain(error)}; set another index_prefix"
+                ) from None
 
-    async def _patiently(self, call: Any, **request: Any) -> Any:
-        """Call until the server answers. Raises IndexSetupError where waiting cannot help."""
+    # Requests
+
+    async def _bury(self, documents: dict[str, Document]) -> list[Refused]:
+        letters = [(name, action(self._letters, name, orjson.dumps(body))) for name, body in documents.items()]
+        return await self._writer.write(letters)
+
+    async def _bulk(self, body: bytes) -> Any:
+        return await self._client.transport.perform_request(
+            "POST",
+            "/_bulk",
+            params={"filter_path": _ANSWER},
+            body=body,
+            headers={"content-type": "application/x-ndjson"},
+        )
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until the server answers. Raises IndexSetupError where waiting would not help, RequestError for 400."""
         attempt = 0
         while True:
             try:
-                return await call(**request)
-            except AuthenticationException:
-                raise self._hopeless("wrong user or password; check opensearch_url") from None
-            except AuthorizationException as error:
-                raise self._hopeless(f"{_short(error)}; the user may not manage index templates") from None
-            except SSLError:
-                raise self._hopeless("the server's certificate is not trusted, or it does not speak TLS") from None
+                result = await call()
+            except RequestError:
+                raise
             except TransportError as error:
-                if isinstance(error.status_code, int) and error.status_code < 500 and error.status_code != 429:
-                    raise self._hopeless(_short(error)) from None
-                attempt = await self._wait(attempt, error)
+                if remedy := hopeless(error):
+                    raise self._error(f"{explain(error)}; {remedy}") from None
+                await self._patience.wait(explain(error), attempt)
+                attempt += 1
+            except SerializationError:
+                raise self._error("the answer is no JSON; check opensearch_url") from None
+            else:
+                self._patience.over()
+                return result
 
-    async def _wait(self, attempt: int, trouble: object) -> int:
-        """Pause before attempt number ``attempt + 1``; says so now and then."""
-        if attempt % 10 == 0:
-            log.warning("index at %s: %s; trying again", _place(self._url), _short(trouble))
-        await asyncio.sleep(min(_PATIENCE, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))
-        return attempt + 1
-
-    def _hopeless(self, reason: str) -> IndexSetupError:
-        return IndexSetupError(f"index at {_place(self._url)}: {reason}")
-
-
-def _chunks(actions: Sequence[Action]) -> list[list[Action]]:
-    """Actions in requests of bounded length."""
-    chunks: list[list[Action]] = []
-    size = BULK_BYTES
-    for action in actions:
-        weight = len(orjson.dumps(action[2])) + 120
-        if size + weight > BULK_BYTES or len(chunks[-1]) == BULK_DOCUMENTS:
-            chunks.append([])
-            size = 0
-        chunks[-1].append(action)
-        size += weight
-    return chunks
+    def _error(self, reason: str) -> IndexSetupError:
+        return IndexSetupError(f"index {self._place}: {reason}")
 
 
-def _body(actions: Sequence[Action]) -> str:
-    lines: list[bytes] = []
-    for index, identity, document in actions:
-        lines += (orjson.dumps({"create": {"_index": index, "_id": identity}}), orjson.dumps(document))
-    return b"\n".join([*lines, b""]).decode()
+class _JSON:
+    """The client's serializer, by orjson; bytes are JSON already."""
+
+    mimetype = "application/json"
+
+    def loads(self, s: str | bytes) -> Any:
+        """From an answer."""
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError as error:
+            raise SerializationError(str(error), error) from None
+
+    def dumps(self, data: Any) -> str | bytes:
+        """For a request."""
+        return data if isinstance(data, str | bytes) else orjson.dumps(data)
 
 
-def _describe(letter: DeadLetter) -> Document:
-    record = letter.record
+def _template(patterns: list[str], priority: int, fields: dict[str, Any]) -> dict[str, Any]:
     return {
-        "@timestamp": timestamp(record.arrival),
-        "stream": letter.stream,
-        "shard": letter.shard,
-        "sequence_number": str(record.position.sequence),
-        "sub_sequence_number": record.position.subsequence,
-        "partition_key": record.partition_key,
-        "code": letter.code,
-        "reason": letter.reason,
-        "data": base64.b64encode(record.data).decode(),
+        "index_patterns": patterns,
+        "priority": priority,
+        "version": SCHEMA_VERSION,
+        "_meta": {"owner": OWNER},
+        "template": {"settings": {"index": {"refresh_interval": REFRESH}}, "mappings": fields},
     }
 
 
-async def _pause(needed: bool) -> None:
-    if needed:
-        await asyncio.sleep(random.uniform(0.1, 0.5))
+def _identity(info: Any, place: str) -> tuple[str, str]:
+    """Distribution and version from the answer to ``GET /``. Raises IndexSetupError."""
+    version = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(version, dict) or "number" not in version:
+        raise IndexSetupError(f"index {place}: answers, but is no OpenSearch or Elasticsearch; check opensearch_url")
+    distribution, number = str(version.get("distribution", "elasticsearch")), str(version["number"])
+    major, minor = (int(part) for part in re.findall(r"\d+", number)[:2])
+    if distribution == "elasticsearch" and (major, minor) < (7, 10):
+        raise IndexSetupError(f"index {place}: Elasticsearch {number} is too old; 7.10 or newer is needed")
+    return distribution, number
 
 
-def _reason(error: dict[str, Any]) -> str:
-    cause = error.get("caused_by", {}).get("reason", "")
-    return f"{error.get('reason', '')}: {cause}".strip(": ")[:500]
-
-
-def _short(trouble: object) -> str:
-    """An error in one line, without addresses that may hold a password."""
-    if isinstance(trouble, ConnectionError):
-        return "cannot be reached"
-    if isinstance(trouble, TransportError):
-        return f"{trouble.status_code} {trouble.error}"[:300]
-    return str(trouble).splitlines()[0][:300]
+def _flat(fields: dict[str, Any], path: str = "") -> set[tuple[str, str]]:
+    """(name, type) of every field of a mapping, dotted."""
+    found: set[tuple[str, str]] = set()
+    for name, field in (fields.get("properties") or {}).items():
+        inner = _flat(field, f"{path}{name}.")
+        found |= inner or {(path + name, str(field.get("type")))}
+    return found
 
 
 def _place(url: str) -> str:
     """The address without user and password."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
