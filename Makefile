@@ -56,7 +56,7 @@ constraints: python  ## Write constraints.txt anew: the newest versions that pyp
 	rm -rf build/resolved
 	$(PYTHON) -m venv build/resolved
 	build/resolved/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]' hatchling editables
-	build/resolved/bin/pip freeze --exclude-editable > constraints.txt
+	build/resolved/bin/pip freeze --all --exclude pip --exclude-editable > constraints.txt
 
 image:  ## Build the container image cutwater:latest
 	$(ENGINE) build --tag cutwater:latest .
