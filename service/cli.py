@@ -76,6 +76,7 @@ async def _stream(options: argparse.Namespace) -> int:
     try:
         streams = {options.create: options.shards} if options.create else {}
         async with LocalStream(options.host, options.port, streams=streams) as local:
+            stop.graceful = True
             print(f"Kinesis API at {local.endpoint_url}", flush=True)  # noqa: T201 - what the command is asked for
             await stop.wait()
     except OSError as error:
@@ -130,7 +131,7 @@ async def _demo(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-async def _report_end(service: Service, written: int, console: Console, stop: asyncio.Event) -> None:
+async def _report_end(service: Service, written: int, console: Console, stop: _Stop) -> None:
     """Once all readings are through, say what became of them; then go on serving."""
     readings: dict[str, int] = {}
     while readings.get("received", 0) < written and not stop.is_set():
@@ -162,7 +163,7 @@ async def _show_anomalies(service: Service, console: Console) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, stop: asyncio.Event) -> Any:
+async def _serving(settings: Settings, stop: _Stop) -> Any:
     """A service whose API is up, and its address; ``stop`` stops it."""
     from service.api import build  # FastAPI is slow to import, and --help needs none
 
@@ -173,6 +174,7 @@ async def _serving(settings: Settings, stop: asyncio.Event) -> Any:
             service.stop()
 
         obeying = asyncio.create_task(obey())
+        stop.graceful = True
         try:
             yield service, address
         finally:
@@ -204,18 +206,29 @@ async def _create(settings: Settings, shards: int) -> None:
             raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
 
 
-def _on_signals() -> asyncio.Event:
-    """Set by SIGTERM or SIGINT; before the service runs, and at the second signal, everything stops at once."""
-    stop = asyncio.Event()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+class _Stop(asyncio.Event):
+    """Set by SIGTERM or SIGINT. Whoever has something to finish first says so; else, and at the second signal, all ends
+    at once.
+    """
 
-    def handle() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        stop.set()
+    graceful = False
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, handle)
+    def listen(self) -> None:
+        """Take over the signals of this process."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def handle() -> None:
+            if task is not None and (self.is_set() or not self.graceful):
+                task.cancel()
+            self.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, handle)
+
+
+def _on_signals() -> _Stop:
+    stop = _Stop()
+    stop.listen()
     return stop
 
 
