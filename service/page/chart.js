@@ -8,7 +8,7 @@
 import { number, ticks, timeTicks } from "./format.js";
 
 const EASE = 110; // ms in which the axes cover 63 % of the way to where they should be
-const MARK_GAP = 3; // CSS pixels between two anomaly marks
+const MARK_GAP = 3; // units between two anomaly marks
 const COLOURS = ["ink", "muted", "grid", "card", "value", "score", "threshold", "anomaly", "learning"];
 
 export class Chart {
@@ -100,10 +100,6 @@ export class Chart {
     return [this.#series.before(this.#view.from), this.#series.after(this.#view.to) - 1];
   }
 
-  get view() {
-    return this.#view;
-  }
-
   #point(clientX) {
     this.#pointer = clientX - this.#host.getBoundingClientRect().left;
     this.redraw();
@@ -165,7 +161,8 @@ export class Chart {
       top += title + panel.height;
       return panel;
     });
-    return { em, left, width: width - left - 1.1 * em, panels, axis: top, right: width };
+    // Strokes and marks grow with the text, so that a wall shows them as well as a desk.
+    return { em, unit: em / 12.5, left, width: width - left - 1.1 * em, panels, axis: top, right: width };
   }
 
   #moveView(share) {
@@ -250,13 +247,14 @@ export class Chart {
     const context = this.#context;
     const { left, width, panels, em } = this.#layout;
     const score = panels.length - 1;
+    const learning = this.#shadeLearning(series, columns);
     panels.forEach((panel, index) => this.#grid(index, index === score ? "anomaly score" : series.features[index]));
+    if (learning) this.#sayLearning(learning);
     this.#timeAxis();
     context.save();
     context.beginPath();
     context.rect(left, 0, width + em * 0.5, this.#layout.axis);
     context.clip();
-    this.#shadeLearning(series, columns);
     const marks = this.#marks(series, columns);
     this.#stems(marks);
     columns.traces.forEach((trace, index) => {
@@ -314,7 +312,7 @@ export class Chart {
     context.stroke();
   }
 
-  /** Where the sensor was still learning there are no scores; say so on the spot. */
+  /** Shade where the sensor was still learning; returns from where to where. */
   #shadeLearning(series, { first, last }) {
     let until = -1;
     for (let index = last; index >= first; index--) {
@@ -323,20 +321,32 @@ export class Chart {
         break;
       }
     }
-    if (until < 0) return;
+    if (until < 0) return null;
     let since = until;
     while (since > first && series.learning[since - 1]) since--;
     const context = this.#context;
-    const { panels, axis, em } = this.#layout;
-    const { top, height } = panels.at(-1);
-    const x = this.#x(series.time[since]);
-    const width = this.#x(series.time[until]) - x;
+    const { panels, left } = this.#layout;
+    const x = Math.max(left, this.#x(series.time[since]));
+    const width = Math.min(this.#x(series.time[until]), left + this.#layout.width) - x;
     context.fillStyle = this.#colours.learning;
-    context.fillRect(x, panels[0].top, width, axis - panels[0].top);
+    for (const panel of panels) context.fillRect(x, panel.top, width, panel.height);
+    return { x, width };
+  }
+
+  /** There are no scores there; say why on the spot. */
+  #sayLearning({ x, width }) {
+    const context = this.#context;
+    const { panels, em } = this.#layout;
+    const { top, height } = panels.at(-1);
+    const words = width > em * 16 ? "learning: no scores yet" : "learning";
+    const size = context.measureText(words).width + 2 * em;
+    if (size > width) return;
+    context.fillStyle = this.#colours.learning;
+    context.fillRect(x + (width - size) / 2, top + height / 2 - em, size, 2 * em);
     context.fillStyle = this.#colours.muted;
     context.textAlign = "center";
     context.textBaseline = "middle";
-    if (width > em * 6) context.fillText("learning", x + width / 2, top + height / 2);
+    context.fillText(words, x + width / 2, top + height / 2);
   }
 
   /** Anomalies to mark: of those that would lie upon each other the highest score. */
@@ -346,7 +356,7 @@ export class Chart {
       if (!series.anomaly[index]) continue;
       const x = this.#x(series.time[index]);
       const previous = marks.at(-1);
-      if (previous === undefined || x - previous.x >= MARK_GAP) marks.push({ x, index });
+      if (previous === undefined || x - previous.x >= MARK_GAP * this.#layout.unit) marks.push({ x, index });
       else if (series.score[index] > series.score[previous.index]) previous.index = index;
     }
     return marks;
@@ -358,7 +368,7 @@ export class Chart {
     const { panels, axis } = this.#layout;
     context.strokeStyle = this.#colours.anomaly;
     context.globalAlpha = marks.length > 60 ? 0.14 : 0.28;
-    context.lineWidth = 1;
+    context.lineWidth = this.#layout.unit;
     context.beginPath();
     for (const { x } of marks) {
       context.moveTo(x, panels[0].top);
@@ -372,7 +382,7 @@ export class Chart {
     const context = this.#context;
     const { left } = this.#layout;
     context.strokeStyle = this.#colours[colour];
-    context.lineWidth = 1.4;
+    context.lineWidth = 1.4 * this.#layout.unit;
     context.lineJoin = "round";
     context.beginPath();
     points.forEach((column, index) => {
@@ -388,7 +398,7 @@ export class Chart {
     context.stroke();
     if (!sparse || values === this.#series.score) return;
     context.fillStyle = this.#colours[colour];
-    for (const column of points) this.#dot(left + column.at / ratio, this.#y(panel, column.last), 2);
+    for (const column of points) this.#dot(left + column.at / ratio, this.#y(panel, column.last), 2 * this.#layout.unit);
   }
 
   #area(panel, { points }, ratio) {
@@ -410,8 +420,8 @@ export class Chart {
     const context = this.#context;
     const panel = this.#layout.panels.length - 1;
     context.strokeStyle = this.#colours.threshold;
-    context.lineWidth = 1.5;
-    context.setLineDash([6, 4]);
+    context.lineWidth = 1.5 * this.#layout.unit;
+    context.setLineDash([6 * this.#layout.unit, 4 * this.#layout.unit]);
     context.beginPath();
     let drawing = false;
     let drawnTo = -Infinity;
@@ -431,26 +441,26 @@ export class Chart {
 
   #diamonds(series, marks) {
     const context = this.#context;
-    const { panels } = this.#layout;
-    const size = marks.length > 120 ? 3 : 4.5;
+    const { panels, unit } = this.#layout;
+    const size = (marks.length > 120 ? 3 : 4.5) * unit;
     const score = panels.length - 1;
     for (const { x, index } of marks) {
       series.values.forEach((values, panel) => {
         const y = this.#y(panel, values[index]);
         const expected = series.expected[panel][index];
         const apart = Number.isFinite(expected) ? this.#y(panel, expected) - y : 0;
-        if (Math.abs(apart) > 8 && marks.length <= 120) {
+        if (Math.abs(apart) > 8 * unit && marks.length <= 120) {
           context.strokeStyle = this.#colours.anomaly;
           context.fillStyle = this.#colours.card;
-          context.lineWidth = 1.5;
+          context.lineWidth = 1.5 * unit;
           context.beginPath();
-          context.arc(x, y + apart, 3.5, 0, 2 * Math.PI);
+          context.arc(x, y + apart, 3.5 * unit, 0, 2 * Math.PI);
           context.fill();
           context.stroke();
         }
         this.#diamond(x, y, size);
       });
-      this.#diamond(x, this.#y(score, series.score[index]), size - 1);
+      this.#diamond(x, this.#y(score, series.score[index]), size - unit);
     }
   }
 
@@ -458,7 +468,7 @@ export class Chart {
     const context = this.#context;
     context.fillStyle = this.#colours.anomaly;
     context.strokeStyle = this.#colours.card;
-    context.lineWidth = 1;
+    context.lineWidth = this.#layout.unit;
     context.beginPath();
     context.moveTo(x, y - size);
     context.lineTo(x + size, y);
@@ -484,9 +494,9 @@ export class Chart {
       const [x, y] = [Math.min(this.#x(series.time[last]), this.#layout.left + this.#layout.width), this.#y(panel, values[last])];
       context.fillStyle = this.#colours.value;
       context.globalAlpha = 0.25;
-      this.#dot(x, y, 7);
+      this.#dot(x, y, 7 * this.#layout.unit);
       context.globalAlpha = 1;
-      this.#dot(x, y, 3);
+      this.#dot(x, y, 3 * this.#layout.unit);
     });
   }
 
@@ -510,9 +520,9 @@ export class Chart {
       if (!Number.isFinite(values[index])) return;
       const y = this.#y(panel, values[index]);
       context.fillStyle = this.#colours.card;
-      this.#dot(x, y, 5);
+      this.#dot(x, y, 5 * this.#layout.unit);
       context.fillStyle = series.anomaly[index] ? this.#colours.anomaly : this.#colours[panel < series.values.length ? "value" : "score"];
-      this.#dot(x, y, 3.5);
+      this.#dot(x, y, 3.5 * this.#layout.unit);
     });
     this.onHover(index, x, this.#y(0, series.values[0][index]));
   }

@@ -1,6 +1,7 @@
 /** Numbers, durations and times as people read them, and where an axis has its ticks. */
 
 const plain = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 5 });
+const hundredths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const scientific = new Intl.NumberFormat(undefined, { notation: "scientific", maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
@@ -21,6 +22,9 @@ export function number(value) {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : plain.format(value);
 }
+
+/** A score, grade or confidence: two decimals are all one can tell apart. */
+export const score = (value) => (Number.isFinite(value) && value !== null ? hundredths.format(value) : "–");
 
 /** A count: exact while it fits a tile. */
 export const count = (value) => (value < 1e7 ? whole : compact).format(value);
@@ -74,7 +78,7 @@ export function ticks(low, high, wanted) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999) ?? rough;
   const found = [];
-  for (let index = Math.ceil(low / step); index * step <= high + step * 1e-9; index++) found.push(index * step);
+  for (let index = Math.ceil(low / step); index * step <= high + step * 1e-9; index++) found.push(index * step + 0); // no -0
   return found;
 }
 

@@ -1,7 +1,7 @@
 /** The list of the latest anomalies over all sensors. */
 
 import { byId, make, setText } from "./dom.js";
-import { brief, moment, number } from "./format.js";
+import { brief, moment, number, score } from "./format.js";
 
 const SPEAK_EVERY = 10_000; // ms between two announcements to a screen reader
 
@@ -10,7 +10,7 @@ export class Latest {
   #nodes = new Map(); // by the document's identity
   #held = false;
   #waiting = null;
-  #spoken = 0;
+  #spoken = -SPEAK_EVERY;
   #newest = null;
 
   /** `link({sensor, at})` is an entry's address; `onChoose({sensor, at})` goes there without loading the page. */
@@ -76,15 +76,15 @@ export class Latest {
     const sensor = document.sensor;
     const values = features.map((feature) => number(document[`feature_data_${feature}`]));
     const expected = features.map((feature) => number(document[`expected_values_${feature}`]));
-    const grade = make("span", { class: "grade", title: `grade ${number(document.anomaly_grade)}` }, make("i"));
+    const grade = make("span", { class: "grade", title: `grade ${score(document.anomaly_grade)}` }, make("i"));
     grade.firstChild.style.width = `${Math.round(100 * Math.min(1, Math.max(0.06, document.anomaly_grade)))}%`;
     const link = make(
       "a",
       { href: this.link({ sensor, at }), "data-sensor": sensor, "data-at": at, title: `${sensor}\n${moment(at)}` },
       make("span", { class: "name" }, sensor),
       make("time", { datetime: document["@timestamp"] }, brief(at)),
-      make("span", { class: "was" }, values.join(" · "), make("small", {}, ` expected ${expected.join(" · ")}`)),
-      make("span", { class: "score" }, grade, make("small", {}, "score "), number(document.anomaly_score)),
+      make("span", { class: "was" }, values.join(" · "), make("small", {}, ` instead of ${expected.join(" · ")}`)),
+      make("span", { class: "score" }, grade, score(document.anomaly_score)),
     );
     return { item: make("li", { class: fresh ? "fresh" : null }, link), link };
   }
@@ -93,7 +93,7 @@ export class Latest {
     if (performance.now() - this.#spoken < SPEAK_EVERY) return;
     this.#spoken = performance.now();
     const values = features.map((feature) => `${feature} ${number(document[`feature_data_${feature}`])}`).join(", ");
-    setText(byId("spoken"), `Anomaly on ${document.sensor}: ${values}, score ${number(document.anomaly_score)}.`);
+    setText(byId("spoken"), `Anomaly on ${document.sensor}: ${values}, score ${score(document.anomaly_score)}.`);
   }
 }
 

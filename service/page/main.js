@@ -5,7 +5,7 @@
 
 import { Chart } from "./chart.js";
 import { byId, make, setText } from "./dom.js";
-import { brief, count, duration, moment, number, span, zone } from "./format.js";
+import { brief, count, duration, moment, number, score, span, zone } from "./format.js";
 import { Latest } from "./latest.js";
 import { Picker } from "./picker.js";
 import { Series } from "./series.js";
@@ -75,6 +75,7 @@ function open() {
   radio.checked = true;
   byId("live").hidden = byId("pinned").hidden = page.at === null;
   if (page.at !== null) setText(byId("pinned"), `Held at ${moment(page.at)}`);
+  showConnection();
   byId("csv").hidden = !page.sensor;
   byId("csv").href = url("scores", { sensor: page.sensor, format: "csv", limit: 10_000 });
   if (page.series?.sensor !== page.sensor) beginSeries(null);
@@ -129,13 +130,13 @@ function showWords() {
   showEmpty();
   showState(last);
   showNow(last);
-  const [from, to] = chart.shown;
+  const [from, to] = page.at === null ? [Math.max(series.start, series.size - page.readings), last] : chart.shown;
   let anomalies = 0;
   for (let index = from; index <= to; index++) anomalies += series.anomaly[index];
-  const found = `${anomalies} ${anomalies === 1 ? "anomaly" : "anomalies"}`;
-  const shown = to < from ? "" : `${count(to - from + 1)} readings, ${found}`;
-  const view = chart.view;
-  setText(byId("range"), shown && view ? `${shown} · ${span(view.from, view.to)} · ${zone()}` : "");
+  const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
+  const found = counted(anomalies, "anomaly", "anomalies");
+  const shown = to < from ? "" : `${counted(to - from + 1, "reading", "readings")}, ${found}`;
+  setText(byId("range"), shown ? `${shown} · ${span(series.time[from], series.time[to])} · ${zone()}` : "");
   host.setAttribute("aria-label", shown ? `${page.sensor}: ${shown}. Arrow keys read single readings.` : "Chart, empty");
 }
 
@@ -164,7 +165,7 @@ function showNow(last) {
   const quiet = performance.now() - page.arrived;
   const scored = !series.learning[last];
   const lines = page.features.map((feature, index) => [feature, number(series.values[index][last])]);
-  if (scored) lines.push(["score", number(series.score[last])]);
+  if (scored) lines.push(["score", score(series.score[last])]);
   const wanted = lines.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   const list = make("dl", {}, ...wanted);
   const when = make("p", {}, quiet > QUIET ? `no reading for ${duration(quiet)}` : brief(series.time[last]));
@@ -175,10 +176,11 @@ function showNow(last) {
 function showEmpty() {
   const box = byId("empty");
   const series = page.series;
-  const [from, to] = chart.shown;
-  const pinnedEmpty = page.at !== null && !series.loading && series.length === 0;
-  const reason = series.length ? "" : pinnedEmpty ? "forgotten" : page.sensor ? (series.loading ? "loading" : "silent") : "none";
-  box.hidden = reason === "" && (page.at === null || to >= from);
+  let reason = "";
+  if (!page.sensor) reason = page.connected ? "none" : "loading";
+  else if (series.loading) reason = "loading";
+  else if (!series.length) reason = page.at === null ? "silent" : "forgotten";
+  box.hidden = reason === "";
   host.hidden = !box.hidden;
   if (box.dataset.reason === reason + page.sensor) return;
   box.dataset.reason = reason + page.sensor;
@@ -207,12 +209,12 @@ function showReadout(index, x, y) {
   series.features.forEach((feature, at) => {
     rows.push([feature, number(series.values[at][index])]);
     if (anomaly) rows.push(["expected", number(series.expected[at][index])]);
-    if (series.features.length > 1 && !learning) rows.push(["share of score", number(series.attribution[at][index])]);
+    if (series.features.length > 1 && !learning) rows.push(["share of score", score(series.attribution[at][index])]);
   });
   if (!learning) {
-    rows.push(["score", number(series.score[index])], ["threshold", number(series.threshold[index])]);
-    if (anomaly) rows.push(["grade", number(series.grade[index])]);
-    rows.push(["confidence", number(series.confidence[index])]);
+    rows.push(["score", score(series.score[index])], ["threshold", score(series.threshold[index])]);
+    if (anomaly) rows.push(["grade", score(series.grade[index])]);
+    rows.push(["confidence", score(series.confidence[index])]);
   }
   rows.push(["reading", `№ ${count(series.seen[index] + 1)}`]);
   const verdict = anomaly ? "Anomaly" : learning ? "Learning" : "Usual";
@@ -250,12 +252,17 @@ host.addEventListener("blur", () => chart.point(null));
 
 // The connection
 
+function showConnection() {
+  const pill = byId("connection");
+  const state = page.connected === null ? "connecting" : !page.connected ? "lost" : page.at === null ? "live" : "held";
+  pill.dataset.state = state;
+  setText(pill, { connecting: "Connecting", lost: "Connection lost", live: "Live", held: "Held" }[state]);
+}
+
 function lose() {
   if (page.connected !== false) page.lostAt = Date.now();
   page.connected = false;
-  const pill = byId("connection");
-  pill.dataset.state = "lost";
-  setText(pill, "Connection lost");
+  showConnection();
   byId("lost").hidden = false;
   setText(byId("lost"), `No answer from the service since ${brief(page.lostAt)}. What you see is from then; the page tries again every second.`);
   document.body.dataset.connection = "lost";
@@ -266,13 +273,12 @@ function regain(status) {
   page.connected = true;
   byId("lost").hidden = true;
   delete document.body.dataset.connection;
-  const pill = byId("connection");
-  pill.dataset.state = page.at === null ? "live" : "held";
-  setText(pill, page.at === null ? "Live" : "Held");
+  showConnection();
   page.stream = status.stream;
   const features = status.features;
   const changed = features.join() !== page.features.join();
   page.features = features;
+  host.style.setProperty("--panels", features.length + 1);
   if (changed || again) open();
   else feed.ensure();
 }

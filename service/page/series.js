@@ -54,13 +54,14 @@ export class Series {
     if (at < this.size) this.#shift(at + 1, at);
     else this.size++;
     this.time[at] = time;
-    this.score[at] = document.anomaly_score ?? NONE;
-    this.threshold[at] = document.threshold ?? NONE;
+    const learning = document.state === "learning"; // then there is no score yet, whatever the number says
+    this.score[at] = learning ? NONE : (document.anomaly_score ?? NONE);
+    this.threshold[at] = learning ? NONE : (document.threshold ?? NONE);
     this.grade[at] = document.anomaly_grade ?? NONE;
     this.confidence[at] = document.confidence ?? NONE;
     this.seen[at] = document.readings_seen;
     this.anomaly[at] = document.is_anomaly ? 1 : 0;
-    this.learning[at] = document.state === "learning" ? 1 : 0;
+    this.learning[at] = learning ? 1 : 0;
     this.features.forEach((feature, index) => {
       this.values[index][at] = document[`feature_data_${feature}`] ?? NONE;
       this.expected[index][at] = document[`expected_values_${feature}`] ?? NONE;

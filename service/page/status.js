@@ -45,9 +45,10 @@ function spark(name, values, value) {
   values.push(value);
   if (values.length > REMEMBERED) values.shift();
   const top = Math.max(...values) || 1;
-  const points = values.map((v, index) => `${index + REMEMBERED - values.length},${(28 - (v / top) * 26).toFixed(1)}`);
+  const width = Math.max(30, values.length);
+  const points = values.map((v, index) => `${index + width - values.length},${(28 - (v / top) * 26).toFixed(1)}`);
   const svg = byId(`tile-${name}`).querySelector(".spark");
-  svg.setAttribute("viewBox", `0 0 ${REMEMBERED - 1} 29`);
+  svg.setAttribute("viewBox", `0 0 ${width - 1} 29`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.firstElementChild.setAttribute("points", points.join(" "));
 }
