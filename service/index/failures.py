@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Any
 
@@ -42,7 +43,8 @@ def _connection(error: TransportError) -> str:
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return f"the host name {cause.host} is not known"
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return f"cannot connect to {cause.host}:{cause.port} ({cause.os_error.strerror or 'refused'})"
+        number = cause.os_error.errno
+        return f"cannot connect to {cause.host}:{cause.port} ({os.strerror(number) if number else 'no address'})"
     if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
         return "the server closed the connection (if it speaks TLS, write https:// in opensearch_url)"
     return f"the connection failed ({type(cause).__name__})"

@@ -112,7 +112,7 @@ class Server:
         self.spec = spec
         self.settings = dict(settings or {})
         self.port = 0
-        self._runner = _Docker(spec) if _docker_works() else _Java(spec)
+        self._runner: _Docker | _Java = _Docker(spec) if _docker_works() else _Java(spec)
 
     @property
     def url(self) -> str:
@@ -196,18 +196,42 @@ def count(url: str, index: str) -> int:
     return int(request(url, "GET", f"/{index}/_count?ignore_unavailable=true").get("count", 0))
 
 
+class Running(Server):
+    """A server that somebody else runs: it can be used, but not killed."""
+
+    def __init__(self, spec: Spec, url: str) -> None:
+        self.spec = spec
+        self._url = url.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def start(self, settings: Mapping[str, str] | None = None) -> None:
+        """It runs."""
+
+    def kill(self) -> None:
+        unavailable(f"needs a server that it may kill; {self.spec.variable} names a running one")
+
+    def pause(self) -> None:
+        self.kill()
+
+    def close(self) -> None:
+        """It runs on."""
+
+
 @functools.cache
-def shared(spec: Spec) -> str:
-    """URL of the one server of this kind that all tests share: they keep apart by index prefix and leave it as it is.
+def shared(spec: Spec) -> Server:
+    """The one server of this kind that all tests share: they keep apart by index prefix and leave it running.
 
     Skips the test if none can be had.
     """
     if url := os.environ.get(spec.variable):
-        return url.rstrip("/")
+        return Running(spec, url)
     server = Server(spec)
     server.start()
     atexit.register(server.close)
-    return server.url
+    return server
 
 
 def unique_prefix() -> str:
@@ -270,7 +294,7 @@ class _Java:
 
     def log(self) -> str:
         with self._log_file("rb") as log:
-            return log.read().decode(errors="replace")[-4000:]
+            return str(log.read().decode(errors="replace")[-4000:])
 
     def kill(self) -> None:
         if self._process is not None:
@@ -337,7 +361,7 @@ class _Docker:
 
 def _docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=600)
-    return done.stdout
+    return str(done.stdout)
 
 
 @functools.cache
