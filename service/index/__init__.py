@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from service.documents import Document, Entry
+from service.documents import Document, Entry, timestamp
+from service.recent import Filter
 from service.records import DeadLetter
 
 
@@ -21,6 +23,14 @@ class Refused:
     id: str
     code: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents, newest event time first; pass ``cursor`` for the next, older page. None: there is no more."""
+
+    documents: list[Document]
+    cursor: str | None
 
 
 class Index(Protocol):
@@ -43,6 +53,10 @@ class Index(Protocol):
         """Store dead letters, each once by its id."""
         ...
 
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Up to ``limit`` (at most 10 000) matching documents. Raises ValueError for a cursor of somebody else."""
+        ...
+
     async def dead_letters(self, limit: int) -> list[Document]:
         """The newest dead letters, newest first."""
         ...
@@ -54,3 +68,21 @@ class Index(Protocol):
     async def close(self) -> None:
         """Flush and let go. Nothing may be written afterwards."""
         ...
+
+
+def page(documents: list[Document], limit: int) -> Page:
+    """A page whose cursor names its last document, if there may be more."""
+    last = documents[-1] if len(documents) == limit else None
+    return Page(documents, f"{last['@timestamp']}_{last['event.id']}" if last else None)
+
+
+def place(cursor: str) -> tuple[int, str]:
+    """Event time (ms) and id that a cursor names. Raises ValueError."""
+    time, _, identity = cursor.partition("_")
+    try:
+        moment = round(datetime.fromisoformat(time).timestamp() * 1000)
+    except ValueError:
+        moment = None
+    if moment is None or not identity or timestamp(moment) != time:
+        raise ValueError(f"cursor {cursor!r} is none of ours; leave it out to begin with the newest")
+    return moment, identity

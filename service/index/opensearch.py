@@ -1,7 +1,7 @@
 """OpenSearch or Elasticsearch as the index.
 
 Documents go to daily indices by event time, ``<prefix>-YYYY.MM.DD``, so that a replay finds the documents it wrote
-before; dead letters go to ``<prefix>-deadletter``.
+before; the alias ``<prefix>`` is all of them. Dead letters go to ``<prefix>-deadletter``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
 from service.documents import SCHEMA_VERSION, Document, Entry, timestamp
-from service.index import IndexSetupError, Refused
+from service.index import IndexSetupError, Page, Refused, page, place
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
 from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, describe_letter, encode, mapping
 from service.index.patience import Patience
+from service.recent import Filter
 from service.records import DeadLetter
 
 log = logging.getLogger("cutwater.index")
@@ -84,14 +85,31 @@ class OpenSearchIndex:
         for refusal in await self._bury({refusal.id: documents[refusal.id] for refusal in refused}):
             log.error("dead letter %s is refused: %s: %s", refusal.id, refusal.code, refusal.reason)
 
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Matching documents, newest event time first; written ones appear after about a second."""
+        terms: list[dict[str, Any]] = [
+            {"range": {"@timestamp": {"gte": wanted.since, "lt": wanted.until, "format": "epoch_millis"}}}
+        ]
+        if wanted.sensor is not None:
+            terms.append({"term": {"sensor": wanted.sensor}})
+        if wanted.min_score is not None:
+            terms.append({"range": {"anomaly_score": {"gte": wanted.min_score}}})
+        if wanted.anomalies:
+            terms.append({"term": {"is_anomaly": True}})
+        body: dict[str, Any] = {
+            "size": limit,
+            "query": {"bool": {"filter": terms}},
+            "sort": [{"@timestamp": "desc"}, {"event.id": "desc"}],
+            "track_total_hits": False,
+        }
+        if cursor is not None:
+            body["search_after"] = place(cursor)
+        return page(await self._hits(self._prefix, body), limit)
+
     async def dead_letters(self, limit: int) -> list[Document]:
         """The newest dead letters, newest first."""
         order = [{"@timestamp": "desc"}, {"sequence_number": "desc"}]
-        try:
-            answer = await self._client.search(index=self._letters, body={"size": limit, "sort": order})
-        except NotFoundError:
-            return []
-        return [hit["_source"] for hit in answer["hits"]["hits"]]
+        return await self._hits(self._letters, {"size": limit, "sort": order})
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
@@ -128,7 +146,7 @@ class OpenSearchIndex:
         # A longer prefix that begins like ours has the higher priority, so that two services never collide.
         priority = PRIORITY + len(self._prefix)
         return {
-            self._prefix: _template([f"{self._prefix}-*.*"], priority, documents),
+            self._prefix: _template([f"{self._prefix}-*.*"], priority, documents, alias=self._prefix),
             self._letters: _template([self._letters], priority, letters),
         }
 
@@ -161,6 +179,13 @@ class OpenSearchIndex:
                 ) from None
 
     # Requests
+
+    async def _hits(self, index: str, body: dict[str, Any]) -> list[Document]:
+        try:
+            answer = await self._client.search(index=index, body=body)
+        except NotFoundError:
+            return []  # nothing has been written yet
+        return [hit["_source"] for hit in answer["hits"]["hits"]]
 
     async def _bury(self, documents: dict[str, Document]) -> list[Refused]:
         letters = [(name, action(self._letters, name, orjson.dumps(body))) for name, body in documents.items()]
@@ -215,13 +240,16 @@ class _JSON:
         return data if isinstance(data, str | bytes) else orjson.dumps(data)
 
 
-def _template(patterns: list[str], priority: int, fields: dict[str, Any]) -> dict[str, Any]:
+def _template(patterns: list[str], priority: int, fields: dict[str, Any], alias: str = "") -> dict[str, Any]:
+    content = {"settings": {"index": {"refresh_interval": REFRESH}}, "mappings": fields}
+    if alias:
+        content["aliases"] = {alias: {}}
     return {
         "index_patterns": patterns,
         "priority": priority,
         "version": SCHEMA_VERSION,
         "_meta": {"owner": OWNER},
-        "template": {"settings": {"index": {"refresh_interval": REFRESH}}, "mappings": fields},
+        "template": content,
     }
 
 

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import orjson
 
 from service.documents import Document, Entry, timestamp
-from service.index import IndexSetupError, Refused
+from service.index import IndexSetupError, Page, Refused, page, place
 from service.index.fields import describe_letter, encode
 from service.index.patience import Patience
+from service.recent import Filter
 from service.records import DeadLetter
 
 T = TypeVar("T")
@@ -76,6 +77,26 @@ class SQLiteIndex:
             text = orjson.dumps(document).decode()
             rows.append((letter.id, document["@timestamp"], letter.code, document["reason"], text))
         await self._insert("INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?, ?, ?)", rows)
+
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Matching documents, newest event time first."""
+        conditions: dict[str, Any] = {
+            "sensor = ?": wanted.sensor,
+            "time >= ?": None if wanted.since is None else timestamp(wanted.since),
+            "time < ?": None if wanted.until is None else timestamp(wanted.until),
+            "anomaly_score >= ?": wanted.min_score,
+            "is_anomaly = ?": True if wanted.anomalies else None,
+        }
+        values = [value for value in conditions.values() if value is not None]
+        terms = [condition for condition, value in conditions.items() if value is not None]
+        if cursor is not None:
+            moment, identity = place(cursor)
+            terms.append("(time, id) < (?, ?)")
+            values += [timestamp(moment), identity]
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        statement = f"SELECT document FROM document {where} ORDER BY time DESC, id DESC LIMIT ?"
+        rows = await self._query(statement, (*values, limit))
+        return page([orjson.loads(row[0]) for row in rows], limit)
 
     async def dead_letters(self, limit: int) -> list[Document]:
         """The newest dead letters, newest first."""

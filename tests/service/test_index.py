@@ -6,6 +6,7 @@ wrote them.
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from service.index import IndexSetupError
 from service.index.fields import FIELDS
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
+from service.recent import Filter
 from service.records import DeadLetter, Position, Record
 from tests.servers import opensearch
 
@@ -221,6 +223,58 @@ async def test_a_dead_letter_may_hold_a_whole_record_and_no_text_at_all(store, i
     (found,) = await index.dead_letters(10)
     assert len(found["data"]) == 4 * -(-(1 << 20) // 3)
     assert found["partition_key"] == found["reason"] == r"lone surrogate \ud800"
+
+
+FILTERS = [
+    Filter(),
+    Filter(sensor="sensor-3"),
+    Filter(sensor="nobody"),
+    Filter(since=NOON + 60_000 * 10, until=NOON + 60_000 * 30),
+    Filter(min_score=3.5, anomalies=True),
+    Filter(sensor="sensor-1", since=NOON, min_score=0.1, anomalies=True),
+]
+
+
+async def test_history_is_a_plain_scan_newest_first_page_by_page(store, index):
+    moments = [number // 3 for number in range(60)]  # three documents at each time
+    entries = [dataclasses.replace(entry(number), time=NOON + 60_000 * moment) for number, moment in enumerate(moments)]
+    for each in entries:
+        each.document["@timestamp"] = timestamp(each.time)
+    await index.write(entries)
+    if isinstance(store, ServerStore):
+        store.count()  # refreshes
+    for wanted in FILTERS:
+        matching = [
+            each
+            for each in entries
+            if (wanted.sensor in (None, each.document["sensor"]))
+            and (wanted.since is None or each.time >= wanted.since)
+            and (wanted.until is None or each.time < wanted.until)
+            and (wanted.min_score is None or each.document["anomaly_score"] >= wanted.min_score)
+            and (each.document["is_anomaly"] or not wanted.anomalies)
+        ]
+        expected = [each.id for each in sorted(matching, key=lambda each: (each.time, each.id), reverse=True)]
+        for limit in (7, 100):
+            found, cursor = [], None
+            while True:
+                page = await index.search(wanted, limit, cursor)
+                assert len(page.documents) <= limit
+                found += [document["event.id"] for document in page.documents]
+                if (cursor := page.cursor) is None:
+                    break
+            assert found == expected, wanted
+
+
+async def test_history_of_nothing_is_empty(store, index):
+    page = await index.search(Filter(), 10)
+    assert (page.documents, page.cursor) == ([], None)
+
+
+@pytest.mark.parametrize("cursor", ["", "4711", "yesterday_1", "2023-11-15T12:00:00.000Z_", "2023-11-15_1"])
+async def test_a_cursor_of_somebody_else_is_refused(cursor, tmp_path):
+    async with opened(SQLiteIndex(tmp_path / "index.db")) as index:
+        with pytest.raises(ValueError, match="none of ours"):
+            await index.search(Filter(), 10, cursor)
 
 
 async def test_opening_again_keeps_everything(store, index):
