@@ -16,7 +16,7 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -188,7 +188,10 @@ class Kinesis:
         stream = self._active("IncreaseStreamRetentionPeriod", request, now)
         hours = request["RetentionPeriodHours"]
         if hours > 8760:
-            raise invalid(f"Maximum allowed retention period is 8760 hours. Requested retention period ({hours} hours)")
+            raise invalid(
+                "Maximum allowed retention period is 8760 hours. "
+                f"Requested retention period ({hours} hours) is too long."
+            )
         if hours < stream.retention_hours:
             raise invalid(
                 f"Requested retention period ({hours} hours) for stream {stream.name} can not be shorter than existing "
@@ -201,7 +204,10 @@ class Kinesis:
         stream = self._active("DecreaseStreamRetentionPeriod", request, now)
         hours = request["RetentionPeriodHours"]
         if hours < 24:
-            raise invalid(f"Minimum allowed retention period is 24 hours. Requested retention period ({hours} hours)")
+            raise invalid(
+                "Minimum allowed retention period is 24 hours. "
+                f"Requested retention period ({hours} hours) is too short."
+            )
         if hours > stream.retention_hours:
             raise invalid(
                 f"Requested retention period ({hours} hours) for stream {stream.name} can not be longer than existing "
@@ -255,9 +261,10 @@ class Kinesis:
         stream = self._resharding("UpdateShardCount", request, now)
         current, target = len(stream.open_shards), request["TargetShardCount"]
         if not current <= 2 * target <= 4 * current:
+            way = "up over double" if target > current else "down below half"
             raise over_limit(
-                f"UpdateShardCount cannot scale beyond double or below half of the {current} open shards of stream "
-                f"{stream.name} under account {self._account}. Requested: {target}."
+                f"UpdateShardCount cannot scale {way} your current open shard count. Current open shard count: "
+                f"{current}, Target shard count: {target}"
             )
         self._require_shards(target - current)
         stream.scale(target, now)
@@ -274,8 +281,7 @@ class Kinesis:
         if stream.on_demand:
             raise KinesisError(
                 "ValidationException",
-                f"Stream {stream.name} under account {self._account} is in ON_DEMAND mode; {operation} is not "
-                "supported for it",
+                f"Request is invalid. Stream {stream.name} under account {self._account} is in On-Demand mode.",
             )
         return stream
 
@@ -336,15 +342,16 @@ class Kinesis:
             )
         return stream.route(hash_key)
 
-    def _require_sizes(self, stream: Stream, entries: Iterable[Answer]) -> None:
+    def _require_sizes(self, stream: Stream, entries: list[Answer]) -> None:
         total = 0
-        for entry in entries:
+        for number, entry in enumerate(entries, start=1):
             data = entry["Data"]
             size = len(data) // 4 * 3 - data.count("=", -2) + len(entry["PartitionKey"].encode())
             if size > stream.max_record_bytes:
-                raise invalid(
-                    f"A record of {size} bytes exceeds the maximum record size of {stream.max_record_bytes} bytes of "
-                    f"stream {stream.name} under account {self._account}"
+                raise KinesisError(
+                    "ValidationException",
+                    f"1 validation error detected: Value at 'records.{number}.member.data' failed to satisfy "
+                    f"constraint: Member must have length less than or equal to {stream.max_record_bytes}",
                 )
             total += size
         if total > REQUEST_BYTES:

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
-from simulator.stream.errors import in_use, invalid, not_found
+from simulator.stream.errors import invalid, not_found
 
 HASH_KEYS = 2**128  # hash keys run from 0 to one less
 RECORD_OVERHEAD = 250  # bytes that a record takes in memory besides its data and key, roughly
@@ -150,7 +150,7 @@ class Stream:
         try:
             return self.shards[id_]
         except KeyError:
-            raise not_found(f"Shard {id_} in stream {self.name} under account {self.account} does not exist") from None
+            raise not_found(f"Could not find shard {id_} in stream {self.name} under account {self.account}.") from None
 
     @property
     def account(self) -> str:
@@ -210,9 +210,9 @@ class Stream:
 
     def _require_open(self, shard: Shard) -> None:
         if shard.closed is not None:
-            raise in_use(
-                f"Shard {shard.id} in stream {self.name} under account {self.account} is not open; it was closed by "
-                "an earlier split or merge"
+            raise invalid(
+                f"Shard {shard.id} in stream {self.name} under account {self.account} has already been merged or "
+                "split, and thus is not eligible for merging or splitting."
             )
 
     def _replace(self, parents: tuple[Shard, ...], hash_keys: tuple[tuple[int, int], ...], now: int) -> None:
