@@ -19,9 +19,9 @@ from detector.views import BINS, HOUR
 STATISTICS = 7
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
 _SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
-_REACH = np.array([7.0, 8.0, 7.0, 5.0, 5.0, 7.0, 0.0])
-_WARM = np.array([256.0, 1024.0, 1024.0, 192.0, 192.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
-_BEYOND = 1.5
+_REACH = np.array([8.0, 8.0, 7.0, 5.0, 5.0, 7.0, 0.0])
+_WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
+_BEYOND = np.array([2.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
 _RISE = 1.25
 
 # What a value keeps besides, in the columns of ``memory``.
@@ -31,18 +31,19 @@ _LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = ra
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def surprise(stat: Any, size: float, reach: float, warm: float, least: float) -> float:
+def surprise(stats: Any, which: int, size: float, least: float) -> float:
     """How far ``size`` lies beyond its limit (1: at it), 0 while calibrating; then learns it."""
+    stat = stats[which]
     usual = np.sqrt(stat[0])
-    limit = max(reach * usual, _BEYOND * stat[2], least)
+    limit = max(_REACH[which] * usual, _BEYOND[which] * stat[2], least)
     ratio = 0.0
-    if stat[1] >= warm and limit > 0.0:
+    if stat[1] >= _WARM[which] and limit > 0.0:
         ratio = size / limit
     stat[1] += 1.0
     bounded = min(size, 3.0 * usual) if stat[1] > 32.0 else size
     if ratio > 1.0:
         if stat[3] == 0.0:
-            stat[2] = max(stat[2], limit / _BEYOND) * _RISE
+            stat[2] = max(stat[2], limit / _BEYOND[which]) * _RISE
         stat[3] = 1.0
         stat[2] *= 1.002
         return ratio
@@ -91,7 +92,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     # spike and noise: distance from a fast mean
     short = x - m[_FAST]
     sigma = np.sqrt(m[_VARIANCE])
-    out[_SPIKE] = surprise(stats[_SPIKE], abs(short), _REACH[_SPIKE], _WARM[_SPIKE], 5.0 * grain)
+    out[_SPIKE] = surprise(stats, _SPIKE, abs(short), 5.0 * grain)
     bounded = max(-3.0 * sigma, min(3.0 * sigma, short)) if stats[_SPIKE, 1] > 32.0 else short
     m[_FAST] += 0.1 * (bounded if abs(short) < 5.0 * sigma else short)
     energy = min(short * short, 16.0 * m[_VARIANCE]) if stats[_SPIKE, 1] > 32.0 else short * short
@@ -100,7 +101,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     m[_LONG] += max(1.0 / stats[_SPIKE, 1], 3e-4) * (energy - m[_LONG])
     floor = grain * grain
     change = abs(np.log((m[_SHORT] + floor) / (m[_LONG] + floor)))
-    out[_NOISE] = surprise(stats[_NOISE], change, _REACH[_NOISE], _WARM[_NOISE], 1.0)
+    out[_NOISE] = surprise(stats, _NOISE, change, 1.0)
     # level: what is left without the daily and weekly pattern, now against the last day
     usual = usual_now(time, profile, visits)
     m[_Z] = 0.0
@@ -111,7 +112,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
             m[_LEVEL_SLOW] = rest
         m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
         away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
-        out[_LEVEL] = surprise(stats[_LEVEL], abs(away), _REACH[_LEVEL], _WARM[_LEVEL], 10.0 * grain)
+        out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
         m[_Z] = rest - m[_LEVEL_SLOW]
         m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
     # pattern and drift: whole hours against the profile
@@ -124,8 +125,8 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
             error = mean - expected
             m[_ERROR] += (abs(error) - m[_ERROR]) / 6.0
             m[_OFFSET] += (error - m[_OFFSET]) / 12.0
-            out[_PATTERN] = surprise(stats[_PATTERN], m[_ERROR], _REACH[_PATTERN], _WARM[_PATTERN], 10.0 * grain)
-            out[_DRIFT] = surprise(stats[_DRIFT], abs(m[_OFFSET]), _REACH[_DRIFT], _WARM[_DRIFT], 10.0 * grain)
+            out[_PATTERN] = surprise(stats, _PATTERN, m[_ERROR], 10.0 * grain)
+            out[_DRIFT] = surprise(stats, _DRIFT, abs(m[_OFFSET]), 10.0 * grain)
         slot = then % BINS
         visits[slot] += 1.0
         profile[slot] += max(0.3, 1.0 / visits[slot]) * (mean - profile[slot])
@@ -177,9 +178,7 @@ def relate(memory: Any, products: Any, errors: Any, stats: Any, out: Any) -> Non
             errors[j, 0] += max(1.0 / count, 1.0 / 30.0) * (error - errors[j, 0])
             errors[j, 1] += max(1.0 / count, 3e-4) * (error - errors[j, 1])
             change = max(0.0, np.log((errors[j, 0] + 1e-12) / (errors[j, 1] + 1e-12)))
-            out[j, _CORRELATION] = surprise(
-                stats[j, _CORRELATION], change, _REACH[_CORRELATION], _WARM[_CORRELATION], 1.0
-            )
+            out[j, _CORRELATION] = surprise(stats[j], _CORRELATION, change, 1.0)
     for j in range(d):
         for k in range(d):
             products[j, k] += 5e-4 * (memory[j, _Z] * memory[k, _Z] - products[j, k])

@@ -36,14 +36,14 @@ REACH = 8.0  # usual deviations from a score to the threshold
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64).
-CLOCK = 10
-SEEN, TIME, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, RAW_HELD, SCORED, PAST = range(CLOCK)
+CLOCK = 9
+SEEN, TIME, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
 LEVEL = 6
 EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, _SPARE = range(LEVEL)
 
 
 class State(NamedTuple):
-    """All that the decisions of one sensor remember; d values, S points a view, R points of the raw line."""
+    """All that the decisions of one sensor remember; d values, S points a view, L raw lines of R points."""
 
     random: NDArray[np.uint64]  # [1]
     clock: NDArray[np.int64]  # [CLOCK]
@@ -65,11 +65,13 @@ class State(NamedTuple):
     errors: NDArray[np.float64]  # [d, 2]
     points: NDArray[np.float64]  # [d, VIEWS, S]
     keys: NDArray[np.float64]  # [d, VIEWS, S]
-    raw_points: NDArray[np.float64]  # [R]
-    raw_keys: NDArray[np.float64]  # [R]
+    raw_random: NDArray[np.uint64]  # [L]
+    raw_held: NDArray[np.int64]  # [L]
+    raw_points: NDArray[np.float64]  # [L, R]
+    raw_keys: NDArray[np.float64]  # [L, R]
 
 
-def layout(dimensions: int, points: int, raw: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
     """Type and shape of each field of ``State``."""
     d, f, i = dimensions, np.float64, np.int64
     return {
@@ -93,29 +95,37 @@ def layout(dimensions: int, points: int, raw: int) -> dict[str, tuple[type[np.ge
         "errors": (f, (d, 2)),
         "points": (f, (d, VIEWS, points)),
         "keys": (f, (d, VIEWS, points)),
-        "raw_points": (f, (raw,)),
-        "raw_keys": (f, (raw,)),
+        "raw_random": (np.uint64, (lines,)),
+        "raw_held": (i, (lines,)),
+        "raw_points": (f, (lines, raw)),
+        "raw_keys": (f, (lines, raw)),
     }
 
 
-def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, raw: int) -> State:
+def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, raw: int) -> State:
     """The state that lies in ``buffer``; its fields are views."""
     fields, at = {}, 0
-    for name, (kind, shape) in layout(dimensions, points, raw).items():
+    for name, (kind, shape) in layout(dimensions, points, lines, raw).items():
         size = 8 * int(np.prod(shape))
         fields[name] = buffer[at : at + size].view(kind).reshape(shape)
         at += size
     return State(**fields)
 
 
-def state_bytes(dimensions: int, points: int, raw: int) -> int:
+def state_bytes(dimensions: int, points: int, lines: int, raw: int) -> int:
     """Size of a state."""
-    return sum(8 * int(np.prod(shape)) for _, shape in layout(dimensions, points, raw).values())
+    return sum(8 * int(np.prod(shape)) for _, shape in layout(dimensions, points, lines, raw).values())
+
+
+def reseed(state: State, seed: int) -> None:
+    """Give each generator a state of its own."""
+    draws = np.random.SeedSequence(seed).generate_state(1 + len(state.raw_random), np.uint64) | np.uint64(1)
+    state.random[0], state.raw_random[:] = draws[0], draws[1:]
 
 
 def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
-    state.random[0] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1
+    reseed(state, seed)
     state.clock[LAST_ALERT] = -(2**62)
     state.clock[EPISODE_LAST] = -(2**62)
     state.last[:] = np.nan
@@ -137,17 +147,23 @@ def fill(values: Any, last: Any, missing: Any) -> None:
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -> None:
-    """Score each one-dimensional reading against all random cut trees of a sample of all readings, then learn it."""
-    held = state.clock[RAW_HELD]
-    for i in range(len(values)):
-        v = values[i, 0]
-        if held >= PROVISIONAL:
-            out[i] = line_score(state.raw_points, held, v)
-        if learn:
-            held = line_insert(state.raw_points, state.raw_keys, held, v, decay * state.clock[PAST], state.random)
-            state.clock[PAST] += 1
+    """Score each one-dimensional reading against all random cut trees of samples of all readings, then learn it."""
+    lines, count = len(state.raw_held), len(values)
+    if count == 0:
+        return
+    for line in range(lines):
+        points, keys = state.raw_points[line], state.raw_keys[line]
+        held, past = state.raw_held[line], state.clock[PAST]
+        for i in range(count):
+            v = values[i, 0]
+            if past >= PROVISIONAL:
+                out[i] += line_score(points, held, v) / lines
+            if learn:
+                held = line_insert(points, keys, held, v, decay * past, state.raw_random[line : line + 1])
+                past += 1
+        state.raw_held[line] = held
     if learn:
-        state.clock[RAW_HELD] = held
+        state.clock[PAST] += count
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
@@ -188,6 +204,7 @@ def decide(
     threshold: Any,
     is_anomaly: Any,
     expected: Any,
+    attribution: Any,
     alert: Any,
     alert_score: Any,
     kind: Any,
@@ -220,6 +237,7 @@ def decide(
             x = values[i, j]
             memory = state.memory[j]
             expected[i, j] = memory[0] if memory[0] == memory[0] else x
+            attribution[i, j] = abs(x - expected[i, j]) / np.sqrt(memory[1]) if memory[1] > 0.0 else 0.0
             look(x, time, seen, state.window[j], state.means[j], state.visits[j], state.levels[j],
                  1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x), view)
             total = 0.0
@@ -281,6 +299,9 @@ def decide(
             grade[i] = 1.0 - threshold[i] / score[i]
             if kind[i] == NONE:
                 kind[i] = condition if condition != NONE else SPIKE
+        whole = attribution[i].sum()
+        for j in range(d):
+            attribution[i, j] = score[i] * (attribution[i, j] / whole if whole > 0.0 else 1.0 / d)
         # the episode
         if alert[i] and (clock[EPISODE] == 0 or seen - clock[EPISODE_LAST] > REFRACTORY):
             clock[EPISODE] = time

@@ -10,15 +10,16 @@ import numpy as np
 
 from detector.batch import Floats, Integers, Scores
 from detector.decide import (
-    EPISODE, SCORED, SEEN, TIME, State, begin, carve, decide, fill, overdue, raw_scores, state_bytes, threshold_now,
+    EPISODE, SCORED, SEEN, TIME, State, begin, carve, decide, fill, overdue, raw_scores, reseed, state_bytes, threshold_now,
 )
 from detector.forest import Forest, Parameters
 from detector.grow import grow, regrow
 from detector.rules import Rules
 
 Profile = Literal["small", "default", "best"]
-POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}
-_HEADER = struct.Struct("<4sIIIQ")
+POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
+LINES: dict[str, int] = {"small": 4, "default": 16, "best": 32}  # samples of single values, of which a score is the mean
+_HEADER = struct.Struct("<4sIIIIQ")
 _MAGIC = b"CWD2"
 
 
@@ -104,7 +105,7 @@ class Detector:
             raw_scores(self._state, filled, self._decay, True, scores.score)
         decide(
             self._state, np.ascontiguousarray(times, np.int64), filled, missing, self.configuration.needed,
-            scores.score, scores.grade, scores.threshold, scores.is_anomaly, scores.expected, scores.alert,
+            scores.score, scores.grade, scores.threshold, scores.is_anomaly, scores.expected, scores.attribution, scores.alert,
             scores.alert_score, scores.kind, scores.episode_start, scores.episode_peak, scores.episode_readings,
         )
         self._describe(scores, times, values, filled)
@@ -126,6 +127,7 @@ class Detector:
         scores.kind[scores.is_anomaly] = 1
         expected = state.memory[:, 0]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
+        scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
         self._describe(scores, times, values, filled)
         return scores
 
@@ -137,14 +139,13 @@ class Detector:
     def adapt(self, seed: int) -> Detector:
         """A detector for a new sensor that starts with all that this one has learnt (a template)."""
         copy = Detector.restore(self.configuration, self.snapshot())
-        copy._state.random[0] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1
+        reseed(copy._state, seed)
         copy._state.clock[EPISODE] = 0
         return copy
 
     def snapshot(self) -> bytes:
         """The whole state."""
-        dimensions, points, raw = self._shape(self.configuration)
-        header = _HEADER.pack(_MAGIC, dimensions, points, raw, self._buffer.size)
+        header = _HEADER.pack(_MAGIC, *self._shape(self.configuration), self._buffer.size)
         return header + self._buffer.tobytes() + (self._forest.snapshot() if self._forest is not None else b"")
 
     @classmethod
@@ -155,7 +156,7 @@ class Detector:
         _, *shape, size = _HEADER.unpack_from(snapshot)
         if tuple(shape) != cls._shape(configuration):
             raise ValueError(
-                f"made for (values a reading, points a view, samples) = {tuple(shape)}, "
+                f"made for (values a reading, points a view, lines, samples) = {tuple(shape)}, "
                 f"not {cls._shape(configuration)}; use the configuration it was made with"
             )
         body = _HEADER.size + size
@@ -169,9 +170,9 @@ class Detector:
         return detector
 
     @staticmethod
-    def _shape(configuration: Configuration) -> tuple[int, int, int]:
-        raw = configuration.samples if configuration.on_a_line else 0
-        return configuration.dimensions, POINTS[configuration.profile], raw
+    def _shape(configuration: Configuration) -> tuple[int, int, int, int]:
+        lines = LINES[configuration.profile] if configuration.on_a_line else 0
+        return configuration.dimensions, POINTS[configuration.profile], lines, configuration.samples
 
     @property
     def _decay(self) -> float:
@@ -192,11 +193,6 @@ class Detector:
     def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
         scores.ready[:] = scores.seen >= self.configuration.needed
         scores.confidence[:] = np.minimum(scores.seen / self.configuration.needed, 1.0)
-        d = self.configuration.dimensions
-        away = np.abs(filled - scores.expected) / np.maximum(np.sqrt(self._state.memory[:, 1]), 1e-300)
-        total = away.sum(axis=1, keepdims=True)
-        share = np.divide(away, total, out=np.full_like(away, 1.0 / d), where=np.isfinite(total) & (total > 0))
-        scores.attribution[:] = scores.score[:, None] * share
         usual = ~(scores.is_anomaly | scores.alert)
         self.configuration.rules.apply(times, values, scores)
         scores.expected[usual] = filled[usual]
