@@ -18,6 +18,7 @@ from detector.rules import Rules
 
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
+RAW = 128  # points of a line
 LINES: dict[str, int] = {"small": 4, "default": 16, "best": 32}  # samples of single values, of which a score is the mean
 _HEADER = struct.Struct("<4sIIIIQ")
 _MAGIC = b"CWD2"
@@ -172,7 +173,7 @@ class Detector:
     @staticmethod
     def _shape(configuration: Configuration) -> tuple[int, int, int, int]:
         lines = LINES[configuration.profile] if configuration.on_a_line else 0
-        return configuration.dimensions, POINTS[configuration.profile], lines, configuration.samples
+        return configuration.dimensions, POINTS[configuration.profile], lines, min(configuration.samples, RAW)
 
     @property
     def _decay(self) -> float:
