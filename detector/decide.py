@@ -11,7 +11,6 @@ as high: what has been said before is said less loudly, as an equal point scores
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,9 +227,14 @@ def decide(
             silence = overdue(gap, level, seen)
             if silence > 1.0:
                 evidence, condition = silence, SILENT
-            level[LONGEST_GAP] = max(0.9999 * level[LONGEST_GAP], min(gap, 3.0 * max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])))
-            level[INTERVAL] += max(1.0 / seen, 0.01) * (min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap) \
+            level[LONGEST_GAP] = max(
+                0.9999 * level[LONGEST_GAP],
+                min(gap, 3.0 * max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])),
+            )
+            level[INTERVAL] += (
+                max(1.0 / seen, 0.01) * (min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap)
                 - max(1.0 / seen, 0.01) * level[INTERVAL]
+            )
         clock[TIME] = time
         most, novelty_kind = 0.0, NONE
         for j in range(d):
@@ -238,8 +242,17 @@ def decide(
             memory = state.memory[j]
             expected[i, j] = memory[0] if memory[0] == memory[0] else x
             attribution[i, j] = abs(x - expected[i, j]) / np.sqrt(memory[1]) if memory[1] > 0.0 else 0.0
-            look(x, time, seen, state.window[j], state.means[j], state.visits[j], state.levels[j],
-                 1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x), view)
+            look(
+                x,
+                time,
+                seen,
+                state.window[j],
+                state.means[j],
+                state.visits[j],
+                state.levels[j],
+                1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x),
+                view,
+            )
             total = 0.0
             for k in range(VIEWS):
                 held = state.held[j, k]
@@ -248,7 +261,9 @@ def decide(
                 total += told[k]
                 if seen < WARM or uniform(state.random) <= (s / GATE) ** 2:
                     step = DECAY / capacity * state.offered[j, k]
-                    state.held[j, k] = line_insert(state.points[j, k], state.keys[j, k], held, view[k], step, state.random)
+                    state.held[j, k] = line_insert(
+                        state.points[j, k], state.keys[j, k], held, view[k], step, state.random
+                    )
                     state.offered[j, k] += 1
             if total > most:
                 most = total
@@ -276,7 +291,7 @@ def decide(
                     before += 1
             alert_score[i] = max(most - FATIGUE * np.log2(1.0 + before), 0.0)
             found = novelty_kind
-        if evidence > 1.0 and rested:
+        if evidence > 1.0 and (rested or condition == SILENT):
             told_by_condition = ALERT * (1.0 + 0.25 * np.log2(evidence))
             if told_by_condition > alert_score[i]:
                 alert_score[i] = told_by_condition
@@ -320,5 +335,3 @@ def decide(
                 episode_peak[i] = level[EPISODE_PEAK]
                 episode_readings[i] = clock[EPISODE_READINGS]
         clock[SEEN] = seen + 1
-
-

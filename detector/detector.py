@@ -10,7 +10,20 @@ import numpy as np
 
 from detector.batch import Floats, Integers, Scores
 from detector.decide import (
-    EPISODE, SCORED, SEEN, TIME, State, begin, carve, decide, fill, overdue, raw_scores, reseed, state_bytes, threshold_now,
+    EPISODE,
+    SCORED,
+    SEEN,
+    TIME,
+    State,
+    begin,
+    carve,
+    decide,
+    fill,
+    overdue,
+    raw_scores,
+    reseed,
+    state_bytes,
+    threshold_now,
 )
 from detector.forest import Forest, Parameters
 from detector.grow import grow, regrow
@@ -19,7 +32,11 @@ from detector.rules import Rules
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
 RAW = 128  # points of a line
-LINES: dict[str, int] = {"small": 4, "default": 16, "best": 32}  # samples of single values, of which a score is the mean
+LINES: dict[str, int] = {
+    "small": 4,
+    "default": 16,
+    "best": 32,
+}  # samples of single values, of which a score is the mean
 _HEADER = struct.Struct("<4sIIIIQ")
 _MAGIC = b"CWD2"
 
@@ -105,9 +122,23 @@ class Detector:
         else:
             raw_scores(self._state, filled, self._decay, True, scores.score)
         decide(
-            self._state, np.ascontiguousarray(times, np.int64), filled, missing, self.configuration.needed,
-            scores.score, scores.grade, scores.threshold, scores.is_anomaly, scores.expected, scores.attribution, scores.alert,
-            scores.alert_score, scores.kind, scores.episode_start, scores.episode_peak, scores.episode_readings,
+            self._state,
+            np.ascontiguousarray(times, np.int64),
+            filled,
+            missing,
+            self.configuration.needed,
+            scores.score,
+            scores.grade,
+            scores.threshold,
+            scores.is_anomaly,
+            scores.expected,
+            scores.attribution,
+            scores.alert,
+            scores.alert_score,
+            scores.kind,
+            scores.episode_start,
+            scores.episode_peak,
+            scores.episode_readings,
         )
         self._describe(scores, times, values, filled)
         return scores

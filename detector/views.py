@@ -47,7 +47,9 @@ def seasonal(x: float, hour: int, means: Any, visits: Any, level: Any) -> float:
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def look(x: float, time: int, seen: int, window: Any, means: Any, visits: Any, levels: Any, scale: float, out: Any) -> None:
+def look(
+    x: float, time: int, seen: int, window: Any, means: Any, visits: Any, levels: Any, scale: float, out: Any
+) -> None:
     """Write the seven views of x, the ``seen``-th reading of its sensor, into ``out``.
 
     ``window`` [12] is the ring of last readings; ``scale`` a floor for the spread, so that a constant has one.
