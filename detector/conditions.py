@@ -62,7 +62,7 @@ def usual_now(time: int, profile: Any, visits: Any) -> float:
     part = place - before
     ends = np.empty(2)
     for e in range(2):
-        hour = np.int64(before + e) % BINS
+        hour = int(before + e) % BINS
         if visits[hour] > 0:
             ends[e] = profile[hour]
         else:
@@ -74,7 +74,7 @@ def usual_now(time: int, profile: Any, visits: Any) -> float:
                     total += profile[other]
                     days += 1
             ends[e] = total / days if days > 0 else np.nan
-    return (1.0 - part) * ends[0] + part * ends[1]
+    return float((1.0 - part) * ends[0] + part * ends[1])
 
 
 @njit(error_model="numpy", cache=True, nogil=True)

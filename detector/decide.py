@@ -1,12 +1,12 @@
 """From views, conditions and a forest's score to a decision, one reading after the other.
 
 Two questions, two paths. *Is this reading anomalous?* The forest of the readings answers: it learns everything, and a
-score is compared with the sensor's usual scores, in which an anomaly counts no more than the threshold it broke; the
+score is compared with the sensor's usual scores, in which an anomaly counts for little; the
 thousandth outlier is as anomalous as the first. *Should someone be told?* The views answer, each scored against a
 sample behind a **surprise gate**: a reading is learnt with probability (score / GATE)^2, so that the sample keeps what
 was rare and thins what is common, and the rare becomes familiar after a few repeats. Their sum is an alert if it
-exceeds every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` bits for each doubling of the earlier alerts that were
-as high: what has been said before is said less loudly, as an equal point scores less in a leaf that holds many.
+exceeds every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` for each doubling of the earlier alerts that
+were as high: what has been said before is said less loudly, as an equal point scores less in a leaf that holds many.
 """
 
 from __future__ import annotations
@@ -171,13 +171,14 @@ def threshold_now(level: Any, scored: int, confidence: float) -> float:
     if scored < PROVISIONAL:
         return np.inf
     spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
-    return (level[USUAL] + REACH * spread) * (2.0 - confidence)
+    return float((level[USUAL] + REACH * spread) * (2.0 - confidence))
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def get_used(level: Any, scored: int, score: float, threshold: float) -> None:
-    """Count a score among the usual ones."""
-    bounded = min(score, threshold)
+def get_used(level: Any, scored: int, score: float) -> None:
+    """Count a score among the usual ones; one far above them (at first: above what forests usually say) as less."""
+    spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
+    bounded = min(score, level[USUAL] + 3.0 * spread if scored >= PROVISIONAL else 1.5)
     rate = max(1.0 / (scored + 1.0), 1.0 / 512.0)
     level[DEVIATION] += rate * (abs(bounded - level[USUAL]) - level[DEVIATION])
     level[USUAL] += rate * (bounded - level[USUAL])
@@ -188,7 +189,7 @@ def overdue(gap: float, level: Any, seen: int) -> float:
     """How far a silence of ``gap`` milliseconds lies beyond what this sensor does (1: at the limit)."""
     if seen < WARM:
         return 0.0
-    return gap / max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0)
+    return float(gap / max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
@@ -307,7 +308,7 @@ def decide(
         scored = clock[SCORED]
         threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))
         if score[i] > 0.0:
-            get_used(level, scored, score[i], threshold[i])
+            get_used(level, scored, score[i])
             clock[SCORED] += 1
         if score[i] > threshold[i]:
             is_anomaly[i] = True

@@ -59,7 +59,7 @@ def _side(points: Any, at: int, step: int, count: int, v: float, out: Any) -> No
 @njit(error_model="numpy", cache=True, nogil=True)
 def line_score(points: Any, n: int, v: float) -> float:
     """Expected score of v over all random cut trees of the sorted ``points[:n]``, n > 0; at most log2(1 + n)."""
-    first = np.searchsorted(points[:n], v)
+    first = int(np.searchsorted(points[:n], v))
     after = first
     while after < n and points[after] == v:
         after += 1
@@ -79,7 +79,7 @@ def line_score(points: Any, n: int, v: float) -> float:
     total = 0.0
     for q in range(8):
         total += _WEIGHTS[q] * product[q] * (1.0 if power == 0.0 else np.exp(power * _LOGS[q]))
-    return scale * total
+    return float(scale * total)
 
 
 @njit(error_model="numpy", cache=True, nogil=True)

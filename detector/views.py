@@ -43,7 +43,7 @@ def seasonal(x: float, hour: int, means: Any, visits: Any, level: Any) -> float:
     visits[hour] += 1.0
     means[hour] += max(_PROFILE_RATE, 1.0 / visits[hour]) * (x - means[hour])
     level[0] += _LEVEL_RATE * (x - level[0])
-    return residual
+    return float(residual)
 
 
 @njit(error_model="numpy", cache=True, nogil=True)

@@ -110,7 +110,7 @@ def plot(times: Integers, values: Floats, scores: Scores, windows: Iterable[Wind
     span = max(int(times[-1] - times[0]), 1)
 
     def across(t: float) -> float:
-        return (t - times[0]) / span * width
+        return float((t - times[0]) / span * width)
 
     parts = [f'<rect x="{across(a):.1f}" width="{max(across(b) - across(a), 2):.1f}" height="{low}" class="label"/>'
              for a, b in windows]  # fmt: skip
@@ -210,7 +210,7 @@ def evaluate(
     windows: dict[str, Any] = json.loads(labels.read_text()) if labels else {}
     known = {name: [(moment(a[:19]), moment(b[:19])) for a, b in spans] for name, spans in windows.items()}
     settings = configuration or Configuration()
-    jobs = [(path, name, known.get(name), output, nab, settings) for path, name in files]
+    jobs = [(path, name, _windows(known, path), output, nab, settings) for path, name in files]
     console = console or Console()
     with ProcessPoolExecutor(workers) as pool:
         results = list(track(pool.map(_one, jobs), "Evaluating", total=len(jobs), console=console))
@@ -221,6 +221,14 @@ def evaluate(
     if output is not None:
         (output / "report.html").write_text(report(results))
     return results
+
+
+def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
+    """The labels whose name is the end of the file's path."""
+    for name, spans in known.items():
+        if path.parts[-len(Path(name).parts) :] == Path(name).parts:
+            return spans
+    return None
 
 
 def _cells(r: Result) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def sensor(
         memory = random.uniform(0, 0.5)
         for i in range(1, len(shocks)):
             shocks[i] += memory * shocks[i - 1]
-        return shocks * np.sqrt(1 - memory**2)
+        return np.asarray(shocks * np.sqrt(1 - memory**2))
 
     common = noise() if dimensions > 1 else np.zeros(len(times))
     values = np.empty((len(times), dimensions))

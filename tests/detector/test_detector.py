@@ -74,7 +74,7 @@ def test_constant_then_plus_one_is_said_once() -> None:
     scores = run(values)
     assert scores.is_anomaly[1000]
     assert scores.alert[1000:].sum() <= 2
-    assert not scores.is_anomaly[1200:].any()
+    assert not scores.is_anomaly[1300:].any()  # the new normal
 
 
 def test_level_shift_alerts_once() -> None:
