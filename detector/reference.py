@@ -179,16 +179,17 @@ class _Tree:
         return np.asarray(self._tree.query(point).x)
 
     def state(self) -> dict[str, Any]:
-        name, keys, position, *_ = self._random.get_state()
+        twister = self._random.get_state(legacy=False)["state"]
         return {
-            "random": [name, keys.tolist(), position],
+            "random": [twister["key"].tolist(), twister["pos"]],
             "weights": self._weights,
             "tree": self._tree.to_dict() if self._weights else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        name, keys, position = state["random"]
-        self._random.set_state((name, np.array(keys, dtype=np.uint32), position))
+        key, position = state["random"]
+        twister = {"key": np.array(key, dtype=np.uint32), "pos": position}
+        self._random.set_state({"bit_generator": "MT19937", "state": twister, "has_gauss": 0, "gauss": 0.0})
         self._weights = [(weight, index) for weight, index in state["weights"]]
         if state["tree"] is not None:
             self._tree.load_dict(state["tree"])

@@ -1,0 +1,358 @@
+"""The command ``cutwater``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from service import __version__
+from service.app import Service, StartError, serve
+from service.index import IndexSetupError
+from service.kinesis import StreamError, connect
+from service.recent import Filter
+from service.settings import Settings, SettingsError, allowed, default, load
+from simulator.reading import Reading
+from simulator.recording import Recording, RecordingError
+from simulator.sensors import Sensors
+from simulator.stream import LocalStream
+from simulator.writer import WriteError, Writer
+
+log = logging.getLogger("cutwater")
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+STREAM_PORT = 4567
+DEMO_RATE = 200.0
+
+_REFUSALS = (StartError, StreamError, IndexSetupError, RecordingError, WriteError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = options.command
+    try:
+        return asyncio.run(command(options))
+    except SettingsError as error:
+        return _complain(error, EXIT_USAGE)
+    except _REFUSALS as error:
+        return _complain(error, EXIT_FAILED)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return EXIT_INTERRUPTED
+
+
+def _complain(error: Exception, code: int) -> int:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"cutwater: {line}\n")
+    return code
+
+
+async def _run(options: argparse.Namespace) -> int:
+    """``cutwater run``."""
+    settings = _settings(options)
+    _log_to_stderr(settings.log_level)
+    stop = _on_signals()
+    async with _serving(settings, stop) as (service, address):
+        log.info("reading stream %s; page and API at %s", settings.stream, address)
+        await service.run()
+    log.info("stopped: all that was fetched is indexed and committed")
+    return EXIT_OK
+
+
+async def _stream(options: argparse.Namespace) -> int:
+    """``cutwater stream``."""
+    stop = _on_signals()
+    try:
+        streams = {options.create: options.shards} if options.create else {}
+        async with LocalStream(options.host, options.port, streams=streams) as local:
+            stop.graceful = True
+            print(f"Kinesis API at {local.endpoint_url}", flush=True)  # noqa: T201 - what the command is asked for
+            await stop.wait()
+    except OSError as error:
+        raise StartError(f"cannot listen on {options.host}:{options.port}: {error.strerror}; set --port") from None
+    return EXIT_OK
+
+
+async def _simulate(options: argparse.Namespace) -> int:
+    """``cutwater simulate``."""
+    settings = _settings(options)
+    if options.create:
+        await _create(settings, options.shards)
+    readings, speed = _readings(options, options.rate)
+    async with connect(settings) as client:
+        totals = await Writer(client, settings.stream).write(readings, speed=speed, progress=True)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"{totals.records} readings written to stream {settings.stream} in {totals.seconds:.1f} s"
+    )
+    return EXIT_OK
+
+
+async def _demo(options: argparse.Namespace) -> int:
+    """``cutwater demo``."""
+    console = Console(highlight=False, soft_wrap=True)
+    stop = _on_signals()
+    readings, speed = _readings(options, options.rate or DEMO_RATE)
+    more: dict[str, Any] = {"poll_seconds": 0.2}
+    if options.csv and len(columns := Recording(options.csv).value_columns) > 1:
+        more["value_fields"] = columns
+    with tempfile.TemporaryDirectory(prefix="cutwater-demo-") as folder:
+        more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
+        async with LocalStream(streams={"demo": options.shards}) as local:
+            settings = _settings(options, stream="demo", endpoint_url=local.endpoint_url, **more)
+            _log_to_stderr("warning")
+            console.print(f"[bold]Local Kinesis stream[/] at {local.endpoint_url}, {options.shards} shard(s)")
+            async with _serving(settings, stop) as (service, address):
+                console.print(f"[bold]Page[/] at {address}   [bold]API[/] at {address}/docs   (Ctrl-C stops)")
+                console.print(f"Learning from the first {settings.samples} readings of each sensor …")
+                running = asyncio.create_task(service.run())
+                showing = asyncio.create_task(_show_anomalies(service, console))
+                async with connect(settings) as client:
+                    writing = asyncio.create_task(Writer(client, settings.stream).write(readings, speed=speed))
+                    await asyncio.wait(
+                        {running, writing, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if writing.done():
+                        await _report_end(service, writing.result().records, console, stop)
+                    writing.cancel()
+                service.stop()
+                await running
+                showing.cancel()
+    return EXIT_OK
+
+
+async def _report_end(service: Service, written: int, console: Console, stop: _Stop) -> None:
+    """Once all readings are through, say what became of them; then go on serving."""
+    readings: dict[str, int] = {}
+    while readings.get("received", 0) < written and not stop.is_set():
+        await asyncio.sleep(0.1)
+        readings = (await service.status())["readings"]
+    if not stop.is_set():
+        console.print(
+            f"[bold]All {written} readings are through[/]: {readings['scored']} scored, {readings['learning']} while "
+            f"learning, {readings['dead']} dead letters, {readings['anomalies']} anomalies. Ctrl-C stops."
+        )
+    await stop.wait()
+
+
+async def _show_anomalies(service: Service, console: Console) -> None:
+    """Print each anomaly as it comes."""
+    row = -1
+    while True:
+        await service.recent.wait(row)
+        found, row = service.recent.following(Filter(anomalies=True), row, 1000)
+        for document in found:
+            values = "  ".join(f"{name} {document[f'feature_data_{name}']:g}" for name in service.settings.value_fields)
+            console.print(
+                f"[red]anomaly[/]  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
+                f"  score {document['anomaly_score']:.2f} (threshold {document['threshold']:.2f})", sep="",
+            )  # fmt: skip
+
+
+# What commands share
+
+
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, stop: _Stop) -> Any:
+    """A service whose API is up, and its address; ``stop`` stops it."""
+    from service.api import build  # FastAPI is slow to import, and --help needs none
+
+    async with Service.open(settings) as service, serve(build(service), settings.host, settings.port) as address:
+
+        async def obey() -> None:
+            await stop.wait()
+            service.stop()
+
+        obeying = asyncio.create_task(obey())
+        stop.graceful = True
+        try:
+            yield service, address
+        finally:
+            obeying.cancel()
+
+
+def _readings(options: argparse.Namespace, rate: float | None) -> tuple[Iterable[Reading], float | None]:
+    """What to write, and how many times faster than it is due; None for as fast as the stream takes it."""
+    if options.csv:
+        recording = Recording(options.csv)
+        if options.speed or rate is None:
+            return recording, options.speed
+        return (reading._replace(offset=number / rate) for number, reading in enumerate(recording)), 1.0
+    start = datetime.fromisoformat(options.start_time) if options.start_time else None
+    sensors = Sensors(options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, start)
+    return sensors, 1.0 if rate else None
+
+
+async def _create(settings: Settings, shards: int) -> None:
+    """Make the stream unless it is there."""
+    async with connect(settings) as client:
+        try:
+            await client.create_stream(StreamName=settings.stream, ShardCount=shards)
+            await client.get_waiter("stream_exists").wait(StreamName=settings.stream)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUseException":
+                raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
+        except BotoCoreError as error:
+            raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
+
+
+class _Stop(asyncio.Event):
+    """Set by SIGTERM or SIGINT. Whoever has something to finish first says so; else, and at the second signal, all ends
+    at once.
+    """
+
+    graceful = False
+
+    def listen(self) -> None:
+        """Take over the signals of this process."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def handle() -> None:
+            if task is not None and (self.is_set() or not self.graceful):
+                task.cancel()
+            self.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, handle)
+
+
+def _on_signals() -> _Stop:
+    stop = _Stop()
+    stop.listen()
+    return stop
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    for noisy in ("botocore", "aiobotocore", "opensearch", "numba", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def _settings(options: argparse.Namespace, **more: Any) -> Settings:
+    given = {name: getattr(options, name) for name in Settings.model_fields if hasattr(options, name)}
+    return load(given | more, file=options.config)
+
+
+# Options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cutwater",
+        description="Anomaly detection on live streams: Kinesis in, Random Cut Forest, anomalies in OpenSearch out.",
+        epilog="example: cutwater demo",
+    )
+    parser.add_argument("--version", action="version", version=f"cutwater {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = _command(
+        commands,
+        "run",
+        _run,
+        "read the stream, serve the scores, index the anomalies",
+        "cutwater run --stream RawStreamData --region eu-west-1 --opensearch-url https://search.example:443",
+    )
+    _add_settings(run)
+
+    demo = _command(
+        commands,
+        "demo",
+        _demo,
+        "local stream, simulated sensors and the service in one",
+        "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --rate 500",
+    )
+    _add_sensors(demo)
+    _add_settings(demo, without=("stream", "region", "endpoint_url"))
+
+    simulate = _command(
+        commands,
+        "simulate",
+        _simulate,
+        "write simulated readings or a recording to a stream",
+        "cutwater simulate --endpoint-url http://127.0.0.1:4567 --create --count 10000",
+    )
+    _add_sensors(simulate)
+    simulate.add_argument("--create", action="store_true", help="make the stream if it is not there")
+    _add_settings(simulate, only=("stream", "region", "endpoint_url"))
+
+    stream = _command(
+        commands,
+        "stream",
+        _stream,
+        "a local stream that speaks the Kinesis API, for development",
+        "cutwater stream --create RawStreamData --shards 2",
+    )
+    stream.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
+    stream.add_argument("--port", type=int, default=STREAM_PORT, help="port to listen on [%(default)s]")
+    stream.add_argument("--create", metavar="NAME", help="make a stream of this name")
+    stream.add_argument("--shards", type=_positive, default=1, help="shards of that stream [%(default)s]")
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, text: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_sensors(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("readings")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="play this recording: a time column, and values")
+    group.add_argument("--speed", type=_fraction, help="play it so many times faster than it was recorded")
+    group.add_argument("--rate", type=_fraction, help="readings a second [demo: 200; else as fast as possible]")
+    group.add_argument("--count", type=_positive, help="readings in all [no end]")
+    group.add_argument("--sensors", type=_positive, default=1, help="simulated sensors [%(default)s]")
+    group.add_argument("--outliers", type=_share, default=0.01, help="share of outliers, 0 to 1 [%(default)s]")
+    group.add_argument("--random-seed", type=int, default=0, help="of the simulated readings [%(default)s]")
+    group.add_argument("--start-time", metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]")
+    group.add_argument("--shards", type=_positive, default=1, help="shards of a stream that is made [%(default)s]")
+
+
+def _add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE, not from cutwater.toml")
+    group = parser.add_argument_group("settings", "also in cutwater.toml, or as CUTWATER_<NAME> in the environment")
+    for name, field in Settings.model_fields.items():
+        if name in without or (only and name not in only):
+            continue
+        text = " ".join((field.description or "").split()).replace("%", "%%")
+        usual = f" [{default(field)}]" if default(field) else ""
+        word = allowed(field).split()[0].upper() if "|" not in allowed(field) else allowed(field).replace(" ", "")
+        group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

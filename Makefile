@@ -1,0 +1,66 @@
+# `make` lists the targets. Each does all of its own set-up in .venv; nothing is installed elsewhere.
+#   PYTHON=python3.13    the interpreter that .venv is made from (3.11 or newer)
+#   ARGS="..."           more arguments for `cutwater demo` or pytest
+
+is_new_enough := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python $(is_new_enough) 2>/dev/null && echo $$python && break; done)
+ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format docs picture constraints image clean python
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+venv: .venv/ready  ## Make .venv with everything, development and benchmarks included
+
+# The constraints hold for the build back end too: old pips read the first variable there, new ones the second.
+.venv/ready: pyproject.toml constraints.txt | python
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+python:
+	@$(or $(PYTHON),false) $(is_new_enough) 2>/dev/null || { \
+		echo 'Cutwater needs Python 3.11 or newer; found: $(or $(shell $(PYTHON) --version 2>/dev/null),none).' \
+		'Name one: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),venv)' >&2; exit 1; }
+
+demo: venv  ## Local stream, simulated sensors and the service in one; prints the page's address
+	$(BIN)/cutwater demo $(ARGS)
+
+test: venv  ## Run all tests; says at the end what could not be checked on this machine
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: venv  ## Check style, types, Dockerfile and ECS template
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/cfn-lint deploy/ecs.yaml
+
+format: venv  ## Put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: venv  ## Write docs/configuration.md from the settings
+	$(BIN)/python -m service.settings
+
+picture: venv  ## Take docs/images/page.png from a running demo
+	$(BIN)/python -m tests.picture docs/images/page.png
+
+# Resolved in an environment of its own, without the old constraints, and with the build back end and its needs.
+constraints: python  ## Write constraints.txt anew: the newest versions that pyproject.toml allows
+	rm -rf build/resolved
+	$(PYTHON) -m venv build/resolved
+	build/resolved/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]' hatchling editables
+	build/resolved/bin/pip freeze --all --exclude pip --exclude-editable > constraints.txt
+
+image:  ## Build the container image cutwater:latest
+	$(ENGINE) build --tag cutwater:latest .
+
+clean:  ## Remove .venv, caches and build products
+	rm -rf .venv build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+"""What a failed request means, in one line for people and without a secret."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import Any
+
+import aiohttp
+from opensearchpy.exceptions import ConnectionError as ClientConnectionError
+from opensearchpy.exceptions import ConnectionTimeout, SSLError, TransportError
+
+
+def explain(error: TransportError) -> str:
+    """The failure as ``status type: reason`` or as what went wrong with the connection."""
+    if isinstance(error, ClientConnectionError):
+        return _connection(error)
+    reason = _server_reason(error.info)
+    return f"{error.status_code} {error.error}".strip()[:200] + (f": {reason}" if reason else "")
+
+
+def hopeless(error: TransportError) -> str | None:
+    """What to do about a failure that waiting does not mend; None if it may."""
+    if isinstance(error, ClientConnectionError):
+        return _tls_remedy(error)
+    if error.status_code == 401:
+        return "user, password or key is not accepted; check the credentials"
+    if error.status_code == 403:
+        return "the credentials are accepted but do not allow this; docs/index.md lists the privileges needed"
+    if error.status_code in (404, 405, 410):
+        return "is this the root address of an OpenSearch or Elasticsearch 7.10 or newer? Check opensearch_url"
+    if isinstance(error.status_code, int) and 300 <= error.status_code < 500 and error.status_code not in (408, 429):
+        return "check opensearch_url"
+    return None
+
+
+def _connection(error: TransportError) -> str:
+    cause: Any = error.info
+    if isinstance(error, ConnectionTimeout):
+        return "no answer in time"
+    if trouble := _tls_trouble(error):
+        return trouble
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return f"the host name {cause.host} is not known"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        number = cause.os_error.errno
+        return f"cannot connect to {cause.host}:{cause.port} ({os.strerror(number) if number else 'no address'})"
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError):
+        return "the server closed the connection (if it speaks TLS, write https:// in opensearch_url)"
+    return f"the connection failed ({type(cause).__name__})"
+
+
+def _tls_trouble(error: TransportError) -> str | None:
+    cause: Any = error.info
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        inner = cause.certificate_error
+        return f"TLS: {getattr(inner, 'verify_message', '') or inner}"
+    if isinstance(cause, aiohttp.ClientConnectorSSLError):
+        inner = cause.os_error
+        return f"TLS: {getattr(inner, 'reason', None) or 'handshake failed'}"
+    if isinstance(cause, ssl.SSLError) or isinstance(error, SSLError):
+        return f"TLS: {getattr(cause, 'reason', None) or 'failed'}"
+    return None
+
+
+def _tls_remedy(error: TransportError) -> str | None:
+    trouble = _tls_trouble(error)
+    if trouble is None:
+        return None
+    if isinstance(error.info, aiohttp.ClientConnectorCertificateError):
+        if "expired" in trouble:
+            return "renew the server's certificate"
+        return "set opensearch_ca to the file of the authority that signed the server's certificate"
+    if "WRONG_VERSION_NUMBER" in trouble or "RECORD_LAYER" in trouble:
+        return "the server does not speak TLS; write http:// in opensearch_url"
+    return "check the client certificate and the server's TLS settings"
+
+
+def _server_reason(info: Any) -> str:
+    """The ``reason`` that OpenSearch and Elasticsearch give, if it is their answer."""
+    if not isinstance(info, dict):
+        return ""
+    error = info.get("error")
+    return str(error.get("reason") or "")[:300] if isinstance(error, dict) else ""

@@ -1,0 +1,101 @@
+"""What an index holds: the type of every field, dead letters as documents, and how both become bytes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import orjson
+
+from service.documents import Document, Entry, timestamp
+from service.records import DeadLetter
+
+Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "binary"]
+
+# One table for templates, dashboards and documentation. A name that ends in _ is one field a value of the stream.
+FIELDS: dict[str, tuple[Kind, str]] = {
+    "@timestamp": ("date", "Event time of the reading."),
+    "sensor": ("keyword", "Name of the sensor."),
+    "anomaly_score": ("double", "How strange the reading is; 0 is ordinary."),
+    "anomaly_grade": ("double", "How sure an anomaly it is, 0 to 1; 0 for ordinary readings."),
+    "confidence": ("double", "How far the model has learnt, 0 to 1."),
+    "threshold": ("double", "Score from which the reading counts as an anomaly."),
+    "is_anomaly": ("boolean", "Whether the reading is an anomaly."),
+    "state": ("keyword", "learning or ready."),
+    "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
+    "feature_data_": ("double", "The value itself."),
+    "expected_values_": ("double", "What the model would have expected."),
+    "relevant_attribution_": ("double", "The value's share of the score."),
+    "stream": ("keyword", "Stream of the record."),
+    "shard": ("keyword", "Shard of the record."),
+    "sequence_number": ("keyword", "Sequence number of the record."),
+    "sub_sequence_number": ("long", "Number of the user record in a KPL aggregate."),
+    "record_ordinal": ("integer", "Number of the reading in the record."),
+    "detector_id": ("keyword", "Which configuration of the detector scored."),
+    "event.id": ("keyword", "Identity of the reading; also the document's _id."),
+    "event.kind": ("keyword", "alert for anomalies, else metric."),
+    "event.created": ("date", "When the record arrived in the stream."),
+    "schema_version": ("integer", "Version of this table."),
+}
+
+DEAD_LETTER_FIELDS: dict[str, tuple[Kind, str]] = {
+    "@timestamp": ("date", "When the record arrived in the stream."),
+    "stream": ("keyword", "Stream of the record."),
+    "shard": ("keyword", "Shard of the record."),
+    "sequence_number": ("keyword", "Sequence number of the record."),
+    "sub_sequence_number": ("long", "Number of the user record in a KPL aggregate."),
+    "partition_key": ("keyword", "Partition key of the record."),
+    "code": ("keyword", "Short name of the reason."),
+    "reason": ("text", "The reason as a sentence."),
+    "data": ("binary", "The record's bytes in Base64."),
+}
+
+# Lucene takes terms up to 32 766 bytes and counts these in UTF-16 units, which have up to three bytes each.
+LONGEST_KEYWORD = 10_922
+
+
+def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dict[str, Any]:
+    """The index mapping of a table of fields: nothing is guessed from documents."""
+    properties: dict[str, Any] = {}
+    for name, (kind, _) in fields.items():
+        names = [name + feature for feature in features] if name.endswith("_") else [name]
+        properties |= dict.fromkeys(names, _property(kind))
+    return {"dynamic": False, "properties": properties}
+
+
+def _property(kind: Kind) -> dict[str, Any]:
+    if kind == "keyword":
+        return {"type": kind, "ignore_above": LONGEST_KEYWORD}
+    if kind == "date":
+        return {"type": kind, "format": "strict_date_optional_time||epoch_millis"}
+    return {"type": kind}
+
+
+def encode(entry: Entry) -> bytes:
+    """A document as JSON; NaN becomes null. Raises ValueError for what JSON in UTF-8 cannot say."""
+    try:
+        return orjson.dumps(entry.document | {"event.id": entry.id})
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def describe_letter(letter: DeadLetter) -> Document:
+    """A dead letter as index and API show it."""
+    record = letter.record
+    return {
+        "@timestamp": timestamp(record.arrival),
+        "stream": letter.stream,
+        "shard": letter.shard,
+        "sequence_number": str(record.position.sequence),
+        "sub_sequence_number": record.position.subsequence,
+        "partition_key": _printable(record.partition_key),
+        "code": letter.code,
+        "reason": _printable(letter.reason),
+        "data": base64.b64encode(record.data).decode(),
+    }
+
+
+def _printable(text: str) -> str:
+    """Text that UTF-8 can carry: a lone surrogate becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,133 @@
+/** The service's API as the page uses it. Paths are relative, so that the page also works behind a proxy's prefix. */
+
+const PATIENCE = 10_000; // ms until a request counts as lost
+const PAGE = 5000; // scores asked for at once
+const FIRST_PAUSE = 1000; // ms until a broken stream is opened again
+const LONGEST_PAUSE = 15_000;
+
+/** GET a path; throws on anything but success. */
+export async function get(path, parameters = {}, signal = undefined) {
+  const response = await fetch(url(path, parameters), { signal: either(signal, PATIENCE), cache: "no-store" });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+/** A path with those parameters that have a value. */
+export function url(path, parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, value);
+  }
+  return query.size ? `${path}?${query}` : path;
+}
+
+/** Up to `count` of a sensor's newest scores that match, oldest first. */
+export async function newest(sensor, count, { since, until, signal } = {}) {
+  const found = [];
+  let cursor = null;
+  do {
+    const limit = Math.min(PAGE, count - found.length);
+    const page = await get("scores", { sensor, since, until, limit, cursor }, signal);
+    found.push(...page.scores);
+    cursor = page.cursor;
+  } while (cursor !== null && found.length < count);
+  return found.reverse();
+}
+
+/**
+ * Up to `count` of a sensor's scores around a time: half before, half after.
+ *
+ * Scores are asked for newest first, so what follows the time is bounded by as long a span as what came before.
+ */
+export async function around(sensor, time, count, signal) {
+  const before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, signal });
+  const first = before.length ? Date.parse(before[0]["@timestamp"]) : time;
+  const reach = Math.max(time - first, 1000);
+  const after = await newest(sensor, 2 * count, { since: time + 1, until: time + 1 + reach, signal });
+  return { scores: [...before, ...after], from: time - reach, to: time + reach };
+}
+
+/**
+ * One sensor's newest scores and those that come, until closed.
+ *
+ * The live stream is opened first and held back until the history is there, so nothing is missed between the two; a row
+ * that came both ways is the receiver's to drop. `ensure` opens a stream again that broke, with growing pauses.
+ */
+export class Feed {
+  #source = null;
+  #abort = null;
+  #want = null;
+  #pause = FIRST_PAUSE;
+  #retryAt = 0;
+
+  /** `onHistory(scores)` begins afresh, `onScore(score)` adds one, `onMissed()` says that some were dropped on the way. */
+  constructor({ onHistory, onScore }) {
+    this.onHistory = onHistory;
+    this.onScore = onScore;
+  }
+
+  follow(sensor, count) {
+    this.#want = { sensor, count };
+    this.#pause = FIRST_PAUSE;
+    this.#open();
+  }
+
+  close() {
+    this.#want = null;
+    this.#stop();
+  }
+
+  /** Called while the service answers: opens the stream again if it broke. */
+  ensure() {
+    if (this.#want && !this.#source && performance.now() >= this.#retryAt) this.#open();
+  }
+
+  #stop() {
+    this.#source?.close();
+    this.#abort?.abort();
+    this.#source = null;
+  }
+
+  #broken() {
+    this.#stop();
+    this.#retryAt = performance.now() + this.#pause;
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
+  }
+
+  #open() {
+    this.#stop();
+    const { sensor, count } = this.#want;
+    const source = (this.#source = new EventSource(url("scores/stream", { sensor })));
+    const abort = (this.#abort = new AbortController());
+    let held = [];
+    source.onopen = async () => {
+      try {
+        const history = await newest(sensor, count, { signal: abort.signal });
+        if (this.#source !== source) return;
+        this.onHistory(history);
+        held.forEach(this.onScore);
+        held = null;
+        this.#pause = FIRST_PAUSE;
+      } catch {
+        if (this.#source === source) this.#broken();
+      }
+    };
+    source.onerror = () => {
+      if (this.#source === source) this.#broken();
+    };
+    source.addEventListener("score", (event) => {
+      const score = JSON.parse(event.data);
+      if (held) held.push(score);
+      else this.onScore(score);
+    });
+    // This browser fell behind the service's memory: begin again with what it remembers.
+    source.addEventListener("gap", () => {
+      if (this.#source === source) this.#broken();
+    });
+  }
+}
+
+function either(signal, milliseconds) {
+  const timeout = AbortSignal.timeout(milliseconds);
+  return signal ? AbortSignal.any([signal, timeout]) : timeout;
+}

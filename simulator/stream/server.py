@@ -1,0 +1,147 @@
+"""The local stream's HTTP face: Kinesis's JSON protocol, and a page of faults.
+
+``POST /`` with the header ``X-Amz-Target: Kinesis_20131202.<Operation>`` is the API. ``POST /faults`` adds a fault (a
+JSON object with the fields of ``Fault``), ``GET /faults`` lists them, ``DELETE /faults`` removes all.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from types import TracebackType
+
+import orjson
+from aiohttp import web
+
+from simulator.stream.errors import KinesisError
+from simulator.stream.faults import Fault
+from simulator.stream.kinesis import Kinesis
+
+_TARGET = "Kinesis_20131202."
+_JSON = "application/x-amz-json-1.1"
+_LARGEST_REQUEST = 20 * 1024 * 1024  # 10 MiB of data in base64, and room for keys
+
+
+class LocalStream:
+    """A server that speaks Kinesis's API, from entering the context until leaving it.
+
+    ``async with LocalStream(streams={"RawStreamData": 2}) as local:`` and let clients use ``local.endpoint_url``. Any
+    credentials will do. Records are gone when it stops.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        streams: streams to begin with, name and number of shards.
+        clock: seconds since 1970.
+        region: part of the streams' ARNs.
+        account: part of the streams' ARNs, 12 digits.
+        transition: seconds for which a stream stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE, or gone, at
+            once.
+        shard_limit: open shards that the account may have.
+        memory: bytes that records may take, about; then the oldest are dropped before their time.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        streams: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.time,
+        region: str = "us-east-1",
+        account: str = "000000000000",
+        transition: float = 0.0,
+        shard_limit: int = 500,
+        memory: int = 1024**3,
+    ) -> None:
+        self.kinesis = Kinesis(
+            clock=clock,
+            region=region,
+            account=account,
+            transition=transition,
+            shard_limit=shard_limit,
+            memory=memory,
+        )
+        self.faults = self.kinesis.faults
+        self._host = host
+        self._port = port
+        for name, shards in (streams or {}).items():
+            self.kinesis.call("CreateStream", {"StreamName": name, "ShardCount": shards})
+        application = web.Application(client_max_size=_LARGEST_REQUEST)
+        application.router.add_post("/", self._answer)
+        application.router.add_get("/faults", self._list_faults)
+        application.router.add_post("/faults", self._add_fault)
+        application.router.add_delete("/faults", self._clear_faults)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where it listens. Raises RuntimeError outside of the context."""
+        if not self._runner.addresses:
+            raise RuntimeError("the local stream is not running: use `async with`")
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def __aenter__(self) -> LocalStream:
+        """Start listening. Raises OSError if the port is taken."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        try:
+            service, operation = request.headers.get("X-Amz-Target", "").split(".", 1)
+            if service + "." != _TARGET:
+                raise ValueError(service)
+            message = orjson.loads(body)
+            if not isinstance(message, dict):
+                raise KinesisError("SerializationException", "the body must be a JSON object")
+            return _response(self.kinesis.call(operation, message))
+        except orjson.JSONDecodeError as error:
+            return _failure(KinesisError("SerializationException", f"the body is not JSON: {error}"))
+        except ValueError:
+            return _failure(KinesisError("UnknownOperationException"))
+        except KinesisError as error:
+            return _failure(error)
+
+    async def _list_faults(self, request: web.Request) -> web.Response:
+        return _response({"faults": [asdict(fault) for fault in self.faults.active]})
+
+    async def _add_fault(self, request: web.Request) -> web.Response:
+        try:
+            given = orjson.loads(await request.read())
+            unknown = set(given) - {field.name for field in fields(Fault)}
+            if unknown:
+                raise ValueError(
+                    f"unknown field {min(unknown)!r}: a fault has {', '.join(f.name for f in fields(Fault))}"
+                )
+            self.faults.add(Fault(**given))
+        except (ValueError, TypeError) as error:
+            return _response({"error": str(error)}, 400)
+        return await self._list_faults(request)
+
+    async def _clear_faults(self, request: web.Request) -> web.Response:
+        self.faults.clear()
+        return await self._list_faults(request)
+
+
+def _failure(error: KinesisError) -> web.Response:
+    body = {"__type": error.type, "message": error.message} if error.message else {"__type": error.type}
+    return _response(body, error.status)
+
+
+def _response(body: object, status: int = 200) -> web.Response:
+    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
+    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)

@@ -1,0 +1,440 @@
+"""One contract for every store of documents: SQLite, and real OpenSearch and Elasticsearch servers.
+
+Nothing is lost, nothing is doubled, and what is refused is named; counted where the documents lie, past the code that
+wrote them.
+"""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from service.documents import Entry, timestamp
+from service.index import IndexSetupError
+from service.index.fields import FIELDS
+from service.index.opensearch import OpenSearchIndex
+from service.index.sqlite import SQLiteIndex
+from service.records import DeadLetter, Position, Record
+from tests.servers import opensearch
+
+NOON = 1_700_049_600_000  # 2023-11-15T12:00Z
+FEATURES = ("temperature", "humidity")
+HOSTILE_NAMES = [
+    "quotes \" and ' and \\",
+    "line\nbreak\r\ttab\0nul",
+    "<script>alert(1)</script>",
+    "../../etc/passwd",
+    "{{template}} ${jndi:ldap://x} %s %n",
+    "'; DROP TABLE document; --",
+    "🌡️ émoji ‮rtl",
+    "_id",
+    " ",
+    "x" * 10_240,
+    "é" * 5_120,
+]
+
+
+def entry(number: int, **fields) -> Entry:
+    """A document as the service makes them; a minute apart, so that 1440 fill a day."""
+    moment = NOON + 60_000 * number
+    document = {
+        "@timestamp": timestamp(moment),
+        "sensor": f"sensor-{number % 7}",
+        "anomaly_score": number / 10,
+        "anomaly_grade": 0.5,
+        "is_anomaly": number % 2 == 0,
+        "event.kind": "alert",
+        "feature_data_temperature": 20.5,
+        "expected_values_temperature": float("nan"),
+        "sequence_number": f"{number:056d}",
+    }
+    return Entry(f"{number:032x}", moment, document | fields)
+
+
+def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
+    record = Record(Position(number), "key", NOON + number, data)
+    return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}")
+
+
+class SQLiteStore:
+    """A file, looked into with a connection of our own."""
+
+    def __init__(self, folder):
+        self.path = folder / "index.db"
+
+    def index(self):
+        return SQLiteIndex(self.path)
+
+    def documents(self):
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            return {name: json.loads(text) for name, text in db.execute("SELECT id, document FROM document")}
+
+    def of_sensor(self, name):
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            return [name for (name,) in db.execute("SELECT id FROM document WHERE sensor = ?", (name,))]
+
+
+class ServerStore:
+    """Indices of a prefix on a real server, asked with plain HTTP."""
+
+    def __init__(self, spec):
+        self.server = opensearch.shared(spec)
+        self.prefix = opensearch.unique_prefix()
+
+    def index(self):
+        return OpenSearchIndex(self.server.url, self.prefix, FEATURES)
+
+    def documents(self):
+        return {hit["_id"]: hit["_source"] for hit in self._search({"query": {"match_all": {}}})}
+
+    def of_sensor(self, name):
+        return [hit["_id"] for hit in self._search({"query": {"term": {"sensor": name}}})]
+
+    def count(self):
+        return self.server.count(f"{self.prefix}-2*")
+
+    def _search(self, body):
+        self.server.request("POST", f"/{self.prefix}-*/_refresh")
+        answer = self.server.request("POST", f"/{self.prefix}-2*/_search", {"size": 10_000} | body)
+        return answer["hits"]["hits"]
+
+
+SPECS = {spec.name: spec for spec in opensearch.SPECS}
+
+
+@pytest.fixture(params=["sqlite", *SPECS])
+def store(request, tmp_path):
+    return SQLiteStore(tmp_path) if request.param == "sqlite" else ServerStore(SPECS[request.param])
+
+
+@pytest.fixture(params=list(SPECS))
+def remote(request):
+    """A store on a server."""
+    return ServerStore(SPECS[request.param])
+
+
+@pytest.fixture
+async def index(store):
+    index = store.index()
+    await index.open()
+    yield index
+    await index.close()
+
+
+@pytest.fixture
+async def remote_index(remote):
+    index = remote.index()
+    await index.open()
+    yield index
+    await index.close()
+
+
+# Every store
+
+
+async def test_what_is_written_is_there_under_its_id(store, index):
+    entries = [entry(number) for number in range(20)]
+    assert await index.write(entries) == []
+    found = store.documents()
+    assert set(found) == {each.id for each in entries}
+    stored = found[entries[3].id]
+    assert stored.pop("event.id") == entries[3].id
+    assert stored == entries[3].document | {"expected_values_temperature": None}, "only NaN changes: JSON has none"
+
+
+async def test_nothing_to_write_is_fine(store, index):
+    assert await index.write([]) == []
+    await index.bury([])
+    assert await index.dead_letters(10) == []
+    assert store.documents() == {}
+
+
+async def test_writing_again_changes_nothing(store, index):
+    await index.write([entry(1), entry(2)])
+    before = store.documents()
+    assert await index.write([entry(2, sensor="another"), entry(3)]) == []
+    assert store.documents() == before | {entry(3).id: store.documents()[entry(3).id]}
+
+
+async def test_an_id_twice_in_one_write_is_one_document(store, index):
+    assert await index.write([entry(1), entry(2), entry(1), entry(1)]) == []
+    assert set(store.documents()) == {entry(1).id, entry(2).id}
+
+
+async def test_a_document_that_cannot_be_stored_is_named_and_the_others_are_stored(store, index):
+    good = [entry(number) for number in range(10)]
+    unspeakable = entry(100, sensor="lone surrogate \ud800")
+    (refused,) = await index.write([*good[:5], unspeakable, *good[5:]])
+    assert (refused.id, refused.code) == (unspeakable.id, "not_encodable")
+    assert set(store.documents()) == {each.id for each in good}
+
+
+async def test_a_hostile_sensor_name_is_only_a_name(store, index):
+    written = {name: entry(number, sensor=name) for number, name in enumerate(HOSTILE_NAMES)}
+    assert await index.write(list(written.values())) == []
+    found = store.documents()
+    for name, each in written.items():
+        assert found[each.id]["sensor"] == name
+        assert store.of_sensor(name) == [each.id]
+
+
+async def test_many_writers_at_once(store, index):
+    def part(writer):
+        return [entry(number) for number in range(50 * writer, 50 * writer + 75)]  # a third overlaps with the next
+
+    answers = await asyncio.gather(*(index.write(part(writer)) for writer in range(20)))
+    assert answers == [[]] * 20
+    assert set(store.documents()) == {entry(number).id for number in range(1025)}
+
+
+async def test_dead_letters_come_newest_first_each_once(store, index):
+    await index.bury([letter(number) for number in range(5)])
+    await index.bury([letter(number) for number in range(3, 8)])
+    if isinstance(store, ServerStore):
+        store.server.count(f"{store.prefix}-deadletter")  # refreshes
+    found = await index.dead_letters(3)
+    assert [each["reason"] for each in found] == ["reason 7", "reason 6", "reason 5"]
+    assert found[0] == {
+        "@timestamp": timestamp(NOON + 7),
+        "stream": "stream",
+        "shard": "shardId-000000000000",
+        "sequence_number": "7",
+        "sub_sequence_number": 0,
+        "partition_key": "key",
+        "code": "not_json",
+        "reason": "reason 7",
+        "data": "/wBub3QgSlNPTg==",
+    }
+    assert len(await index.dead_letters(100)) == 8
+
+
+async def test_a_dead_letter_may_hold_a_whole_record_and_no_text_at_all(store, index):
+    record = Record(Position(1), "lone surrogate \ud800", NOON, bytes(range(256)) * 4096)
+    await index.bury([DeadLetter("s", "shardId-000000000000", record, "not_json", "lone surrogate \ud800")])
+    if isinstance(store, ServerStore):
+        store.server.count(f"{store.prefix}-deadletter")
+    (found,) = await index.dead_letters(10)
+    assert len(found["data"]) == 4 * -(-(1 << 20) // 3)
+    assert found["partition_key"] == found["reason"] == r"lone surrogate \ud800"
+
+
+async def test_opening_again_keeps_everything(store, index):
+    await index.write([entry(1)])
+    again = store.index()
+    await again.open()
+    await again.write([entry(2)])
+    await again.close()
+    assert set(store.documents()) == {entry(1).id, entry(2).id}
+
+
+async def test_a_healthy_store_has_no_complaint(store, index):
+    assert await index.healthy() is None
+
+
+# SQLite
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from service.index.sqlite import SQLiteIndex
+from tests.service.test_index import entry
+
+async def main():
+    index = SQLiteIndex(Path(sys.argv[1]))
+    await index.open()
+    for number in range(1_000_000):
+        await index.write([entry(number)])
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_what_sqlite_acknowledged_survives_a_kill(tmp_path):
+    store = SQLiteStore(tmp_path)
+    command = [sys.executable, "-c", WRITER, str(store.path)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    acknowledged = [int(writer.stdout.readline()) for _ in range(50)]
+    writer.kill()
+    acknowledged += [int(line) for line in writer.communicate()[0].splitlines()]
+    assert set(store.documents()) >= {entry(number).id for number in acknowledged}
+
+
+async def test_a_locked_file_is_waited_for(tmp_path):
+    index = SQLiteIndex(tmp_path / "index.db")
+    await index.open()
+    with contextlib.closing(sqlite3.connect(tmp_path / "index.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(index.write([entry(1)]))
+        await asyncio.sleep(0.2)
+        assert not writing.done()
+        other.execute("COMMIT")
+        assert await writing == []
+    await index.close()
+
+
+async def test_a_file_that_is_no_database_is_left_alone(tmp_path):
+    path = tmp_path / "letters.txt"
+    path.write_text("Dear Sir or Madam, " * 100)
+    with pytest.raises(IndexSetupError, match=r"letters\.txt: file is not a database; move the file away"):
+        await SQLiteIndex(path).open()
+    assert path.read_text().startswith("Dear")
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(IndexSetupError, match=r"nowhere.*set data_dir to a folder that is writable"):
+        await SQLiteIndex(tmp_path / "nowhere" / "index.db").open()
+
+
+# Servers
+
+
+async def test_each_document_lies_in_the_index_of_its_day(remote, remote_index):
+    await remote_index.write([entry(0), entry(719), entry(720), entry(-1_000_000)])
+    found = {hit["_id"]: hit["_index"].removeprefix(remote.prefix) for hit in remote._search({})}
+    assert found == {
+        entry(0).id: "-2023.11.15",
+        entry(719).id: "-2023.11.15",
+        entry(720).id: "-2023.11.16",
+        entry(-1_000_000).id: "-2021.12.21",
+    }
+
+
+async def test_a_document_that_contradicts_the_mapping_is_refused_alone(remote, remote_index):
+    good = [entry(number) for number in range(10)]
+    wrong = entry(100, anomaly_score="high")
+    (refused,) = await remote_index.write([*good[:5], wrong, *good[5:]])
+    assert refused.id == wrong.id
+    assert refused.code in ("mapper_parsing_exception", "document_parsing_exception")
+    assert "anomaly_score" in refused.reason
+    assert set(remote.documents()) == {each.id for each in good}
+
+
+async def test_only_fields_of_the_table_are_mapped_and_they_can_be_charted(remote, remote_index):
+    await remote_index.write([entry(0, unheard_of={"a": 1})])
+    index = f"{remote.prefix}-2023.11.15"
+    properties = remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"]["properties"]
+    expected = {name.partition(".")[0] for name in FIELDS if not name.endswith("_")}
+    expected |= {name + feature for name in FIELDS if name.endswith("_") for feature in FEATURES}
+    assert set(properties) == expected
+    assert remote.documents()[entry(0).id]["unheard_of"] == {"a": 1}, "kept, but not indexed"
+
+
+async def test_a_large_write_is_cut_into_requests(remote, remote_index):
+    remote_index._writer.bytes = 20_000
+    entries = [entry(number) for number in range(3_000)]
+    assert await remote_index.write(entries) == []
+    assert remote.count() == 3_000
+
+
+async def test_new_features_reach_the_indices_of_before(remote, remote_index):
+    await remote_index.write([entry(0)])
+    later = OpenSearchIndex(remote.server.url, remote.prefix, (*FEATURES, "pressure"))
+    await later.open()
+    await later.close()
+    index = f"{remote.prefix}-2023.11.15"
+    properties = remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"]["properties"]
+    assert properties["feature_data_pressure"] == {"type": "double"}
+
+
+async def test_an_index_of_somebody_else_under_our_name_is_left_alone(remote):
+    index = f"{remote.prefix}-2023.11.15"
+    mappings = {"properties": {"sensor": {"type": "integer"}}}
+    remote.server.request("PUT", f"/{index}", {"mappings": mappings})
+    with pytest.raises(IndexSetupError, match=r"has other fields than ours.*set another index_prefix"):
+        async with opened(remote.index()):
+            pass
+    assert remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"] == mappings
+
+
+async def test_a_template_of_somebody_else_under_our_name_is_left_alone(remote):
+    template = {"index_patterns": ["theirs-*"]}
+    remote.server.request("PUT", f"/_index_template/{remote.prefix}", template)
+    with pytest.raises(IndexSetupError, match="is not Cutwater's; set another index_prefix"):
+        async with opened(remote.index()):
+            pass
+    (found,) = remote.server.request("GET", f"/_index_template/{remote.prefix}")["index_templates"]
+    assert found["index_template"]["index_patterns"] == ["theirs-*"]
+
+
+async def test_a_write_block_is_waited_for(remote, remote_index):
+    await remote_index.write([entry(0)])
+    index = f"{remote.prefix}-2023.11.15"
+    remote.server.request("PUT", f"/{index}/_settings", {"index.blocks.write": True})
+    writing = asyncio.create_task(remote_index.write([entry(1), entry(2)]))
+    await until(lambda: remote_index._patience.trouble)
+    assert "cluster_block_exception" in await remote_index.healthy()
+    remote.server.request("PUT", f"/{index}/_settings", {"index.blocks.write": False})
+    assert await writing == []
+    assert remote.count() == 3
+    assert await remote_index.healthy() is None
+
+
+async def test_a_server_killed_and_restarted_in_the_middle_loses_and_doubles_nothing(remote, remote_index, caplog):
+    remote_index._writer.bytes = 50_000
+    entries = [entry(number) for number in range(6_000)]
+    parts = [entries[at : at + 500] for at in range(0, len(entries), 500)]
+    writing = asyncio.gather(*(remote_index.write(part) for part in parts))
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(remote.server.kill)
+    assert not writing.done()
+    with_password = OpenSearchIndex(remote.server.url.replace("//", "//user:geheim@"), remote.prefix, FEATURES)
+    opening = asyncio.create_task(with_password.open())
+    await until(lambda: caplog.text.count("waiting, nothing is lost") == 2)
+    assert "cannot connect to 127.0.0.1" in await remote_index.healthy()
+    assert "geheim" not in await with_password.healthy() + caplog.text
+
+    await asyncio.to_thread(remote.server.start)
+    assert await writing == [[]] * len(parts)
+    assert remote.count() == len(entries)
+    await opening
+    assert (with_password.distribution, with_password.version) == (
+        remote.server.spec.distribution,
+        remote.server.spec.version,
+    )
+    assert await remote_index.healthy() is None
+    assert caplog.text.count("works again") == 2
+    await with_password.close()
+
+
+async def test_a_server_that_hangs_is_unhealthy_and_then_is_not(remote, remote_index, monkeypatch):
+    monkeypatch.setattr("service.index.opensearch.HEALTH_SECONDS", 0.3)
+    remote.server.pause()
+    try:
+        assert "no answer in time" in await remote_index.healthy()
+    finally:
+        remote.server.resume()
+    assert await remote_index.healthy() is None
+
+
+async def test_what_waiting_will_not_mend_fails_at_once_with_the_remedy(remote):
+    url = remote.server.url
+    for wrong, message in {
+        url.replace("http://", "https://"): "does not speak TLS; write http://",
+        f"{url}/_nodes": "is no OpenSearch or Elasticsearch; check opensearch_url",
+    }.items():
+        with pytest.raises(IndexSetupError, match=message):
+            async with opened(OpenSearchIndex(wrong, remote.prefix, FEATURES)):
+                pass
+
+
+@contextlib.asynccontextmanager
+async def opened(index):
+    try:
+        await index.open()
+        yield index
+    finally:
+        await index.close()
+
+
+async def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "in vain"
+        await asyncio.sleep(0.01)
