@@ -119,7 +119,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     hour = np.float64(time // HOUR)
     if hour > m[_HOUR] and m[_HOUR_COUNT] > 0.0:
         mean = m[_HOUR_SUM] / m[_HOUR_COUNT]
-        then = np.int64(m[_HOUR])
+        then = int(m[_HOUR])
         expected = usual_now(then * HOUR + HOUR // 2, profile, visits)
         if expected == expected:
             error = mean - expected
@@ -127,7 +127,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
             m[_OFFSET] += (error - m[_OFFSET]) / 12.0
             out[_PATTERN] = surprise(stats, _PATTERN, m[_ERROR], 10.0 * grain)
             out[_DRIFT] = surprise(stats, _DRIFT, abs(m[_OFFSET]), 10.0 * grain)
-        slot = then % BINS
+        slot = int(then % BINS)
         visits[slot] += 1.0
         profile[slot] += max(0.3, 1.0 / visits[slot]) * (mean - profile[slot])
         m[_HOUR_SUM] = 0.0
