@@ -15,6 +15,20 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+KINDS = (
+    "none",
+    "spike",
+    "level shift",
+    "drift",
+    "stuck",
+    "silent",
+    "noise change",
+    "pattern change",
+    "correlation break",
+    "limit",
+)
+NONE, SPIKE, LEVEL_SHIFT, DRIFT, STUCK, SILENT, NOISE_CHANGE, PATTERN_CHANGE, CORRELATION_BREAK, LIMIT = range(10)
+
 
 @dataclass(frozen=True, slots=True)
 class Readings:
@@ -57,6 +71,12 @@ class Scores:
         ready: [n] whether the sensor's detector had finished learning.
         attribution: [n, d] the part of the score that each value accounts for; a row sums to the score.
         expected: [n, d] what the detector would have expected; equal to the values where nothing was unusual.
+        alert: [n] whether someone should be told: something new, once an episode.
+        alert_score: [n] how new it is; 0 where the recent past was as unusual.
+        kind: [n] index into ``KINDS``: the likely kind of the anomaly or alert.
+        episode_start: [n] event time (ms) of the alert that began the episode this reading belongs to, else 0.
+        episode_peak: [n] the highest score in the episode so far.
+        episode_readings: [n] anomalous readings in the episode so far.
     """
 
     score: Floats
@@ -68,6 +88,12 @@ class Scores:
     ready: Flags
     attribution: Floats
     expected: Floats
+    alert: Flags
+    alert_score: Floats
+    kind: Integers
+    episode_start: Integers
+    episode_peak: Floats
+    episode_readings: Integers
 
     @classmethod
     def empty(cls, n: int, dimensions: int) -> Self:
@@ -82,6 +108,12 @@ class Scores:
             ready=np.zeros(n, dtype=bool),
             attribution=np.zeros((n, dimensions)),
             expected=np.zeros((n, dimensions)),
+            alert=np.zeros(n, dtype=bool),
+            alert_score=np.zeros(n),
+            kind=np.zeros(n, dtype=np.int64),
+            episode_start=np.zeros(n, dtype=np.int64),
+            episode_peak=np.zeros(n),
+            episode_readings=np.zeros(n, dtype=np.int64),
         )
 
     def put(self, rows: Integers, part: Scores) -> None:

@@ -1,19 +1,44 @@
-"""From the readings of one sensor to scores and a decision."""
+"""From the readings of one sensor to scores, decisions and alerts."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
 import numpy as np
 
 from detector.batch import Floats, Integers, Scores
+from detector.decide import (
+    EPISODE,
+    SCORED,
+    SEEN,
+    TIME,
+    State,
+    begin,
+    carve,
+    decide,
+    fill,
+    overdue,
+    raw_scores,
+    reseed,
+    state_bytes,
+    threshold_now,
+)
 from detector.forest import Forest, Parameters
 from detector.grow import grow, regrow
+from detector.rules import Rules
 
-_HEADER = struct.Struct("<4sII")
-_MAGIC = b"CWD1"
+Profile = Literal["small", "default", "best"]
+POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
+RAW = 128  # points of a line
+LINES: dict[str, int] = {
+    "small": 4,
+    "default": 16,
+    "best": 32,
+}  # samples of single values, of which a score is the mean
+_HEADER = struct.Struct("<4sIIIIQ")
+_MAGIC = b"CWD2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +47,10 @@ class Configuration:
 
     Attributes:
         dimensions: values in a reading.
-        engine: which forest scores.
+        profile: how many points a view keeps, the one choice between memory, time and accuracy.
+        rules: what the user knows; see ``detector.rules.Rules``.
+        engine: which forest scores. Single values of the engine "cutwater" are scored against all random cut trees
+            of their sample in closed form (``detector.line``) instead of some.
         trees, samples, shingle, time_decay, seed: see ``detector.forest.Parameters``.
     """
 
@@ -33,100 +61,170 @@ class Configuration:
     shingle: int = 1
     time_decay: float | None = None
     seed: int = 0
+    profile: Profile = "default"
+    rules: Rules = field(default_factory=Rules)
+
+    def __post_init__(self) -> None:
+        if self.profile not in POINTS:
+            raise ValueError(f"profile = {self.profile!r}: must be one of {', '.join(POINTS)}")
 
     @property
     def needed(self) -> int:
-        """Readings of a sensor before its first score."""
+        """Readings of a sensor before it is ready."""
         return self.samples
+
+    @property
+    def on_a_line(self) -> bool:
+        """Whether readings are scored in closed form."""
+        return self.engine == "cutwater" and self.dimensions == 1 and self.shingle == 1
 
     def parameters(self, seed: int) -> Parameters:
         """The forest of a sensor with this seed."""
-        return Parameters(self.dimensions, self.trees, self.samples, self.shingle, self.time_decay, seed=seed)
+        early = min(32, self.samples)
+        return Parameters(
+            self.dimensions, self.trees, self.samples, self.shingle, self.time_decay, output_after=early, seed=seed
+        )
 
 
 class Detector:
-    """Scores each reading of one sensor against its past and says whether it is an anomaly.
+    """Scores each reading of one sensor, says whether it is an anomaly, and whether someone should be told.
 
-    A reading is one if its score is more than ``REACH`` times what all but the highest twentieth of the sensor's last
-    ``WINDOW`` scores stay below. There an anomaly counts no more than the threshold it broke, so rare ones don't raise
-    it, and a new level, whose scores soon make up more than a twentieth, does.
+    Guarantee: scores depend only on the configuration, the seed and the readings before; not on how they were cut
+    into batches, nor on snapshots in between. Times are event times in milliseconds; a reading that is late counts
+    as of the newest time seen, a repeated time is a gap of 0. NaN is a missing value: the value's last one stands in.
     """
-
-    WINDOW = 256
-    REACH = 2.0
-    QUANTILE = 0.95
-    WARM = 100  # scores before the first threshold
 
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
-        self._forest: Forest = grow(configuration.parameters(seed), configuration.engine)
-        self._usual: list[float] = []
+        self._buffer = np.zeros(state_bytes(*self._shape(configuration)), dtype=np.uint8)
+        self._state: State = carve(self._buffer, *self._shape(configuration))
+        begin(self._state, seed)
+        self._forest: Forest | None = (
+            None if configuration.on_a_line else grow(configuration.parameters(seed), configuration.engine)
+        )
 
     @property
     def seen(self) -> int:
         """Readings learnt so far."""
-        return self._forest.seen
+        return int(self._state.clock[SEEN])
 
     @property
     def ready(self) -> bool:
-        """Whether readings are scored by now."""
+        """Whether it has seen as much as it needs."""
         return self.seen >= self.configuration.needed
 
     def process(self, times: Integers, values: Floats) -> Scores:
-        """Score each reading against the past, then learn it."""
-        scores = Scores.empty(len(values), self.configuration.dimensions)
+        """Score and judge each reading, then learn it. ``times`` [n] in ms, ``values`` [n, d]; raises ValueError."""
+        scores, filled, missing = self._prepare(values, self._state.last)
         scores.seen[:] = self.seen + np.arange(len(values))
-        scores.score[:] = self._forest.process(values)
-        self._describe(scores, values)
-        for row in np.flatnonzero(scores.ready).tolist():
-            self._decide(scores, row)
-            self._usual.append(min(scores.score[row], scores.threshold[row]))
-            del self._usual[: -self.WINDOW]
+        if self._forest is not None:
+            scores.score[:] = self._forest.process(filled)
+        else:
+            raw_scores(self._state, filled, self._decay, True, scores.score)
+        decide(
+            self._state,
+            np.ascontiguousarray(times, np.int64),
+            filled,
+            missing,
+            self.configuration.needed,
+            scores.score,
+            scores.grade,
+            scores.threshold,
+            scores.is_anomaly,
+            scores.expected,
+            scores.attribution,
+            scores.alert,
+            scores.alert_score,
+            scores.kind,
+            scores.episode_start,
+            scores.episode_peak,
+            scores.episode_readings,
+        )
+        self._describe(scores, times, values, filled)
         return scores
 
     def score(self, times: Integers, values: Floats) -> Scores:
-        """What each row would score as the next reading; learns nothing."""
-        scores = Scores.empty(len(values), self.configuration.dimensions)
+        """What each row would score as the next reading; learns nothing, raises no alert."""
+        scores, filled, _ = self._prepare(values, self._state.last.copy())
+        state = self._state
         scores.seen[:] = self.seen
-        scores.score[:] = self._forest.score(values)
-        self._describe(scores, values)
-        for row in np.flatnonzero(scores.ready).tolist():
-            self._decide(scores, row)
+        if self._forest is not None:
+            scores.score[:] = self._forest.score(filled)
+        else:
+            raw_scores(state, filled, self._decay, False, scores.score)
+        confidence = min(self.seen / self.configuration.needed, 1.0)
+        scores.threshold[:] = threshold_now(state.level, int(state.clock[SCORED]), confidence)
+        scores.is_anomaly[:] = scores.score > scores.threshold
+        scores.grade[scores.is_anomaly] = 1.0 - (scores.threshold / np.maximum(scores.score, 1e-300))[scores.is_anomaly]
+        scores.kind[scores.is_anomaly] = 1
+        expected = state.memory[:, 0]
+        scores.expected[:] = np.where(np.isnan(expected), filled, expected)
+        scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
+        self._describe(scores, times, values, filled)
         return scores
+
+    def silence(self, watermark: int) -> int:
+        """Milliseconds without a reading at the shard's event time ``watermark``, if that is unusual; else 0."""
+        gap = watermark - int(self._state.clock[TIME])
+        return gap if overdue(float(gap), self._state.level, self.seen) > 1.0 else 0
+
+    def adapt(self, seed: int) -> Detector:
+        """A detector for a new sensor that starts with all that this one has learnt (a template)."""
+        copy = Detector.restore(self.configuration, self.snapshot())
+        reseed(copy._state, seed)
+        copy._state.clock[EPISODE] = 0
+        return copy
 
     def snapshot(self) -> bytes:
         """The whole state."""
-        usual = np.asarray(self._usual, dtype="<f8").tobytes()
-        return _HEADER.pack(_MAGIC, self.configuration.dimensions, len(self._usual)) + usual + self._forest.snapshot()
+        header = _HEADER.pack(_MAGIC, *self._shape(self.configuration), self._buffer.size)
+        return header + self._buffer.tobytes() + (self._forest.snapshot() if self._forest is not None else b"")
 
     @classmethod
-    def restore(cls, configuration: Configuration, snapshot: bytes) -> Detector:
+    def restore(cls, configuration: Configuration, snapshot: bytes) -> Self:
         """A detector that goes on exactly where ``snapshot`` was taken; ValueError says why one is refused."""
         if len(snapshot) < _HEADER.size or not snapshot.startswith(_MAGIC):
             raise ValueError("not a detector's snapshot")
-        _, dimensions, count = _HEADER.unpack_from(snapshot)
-        if dimensions != configuration.dimensions:
-            raise ValueError(f"made for {dimensions} values a reading, not {configuration.dimensions}")
-        body = _HEADER.size + 8 * count
+        _, *shape, size = _HEADER.unpack_from(snapshot)
+        if tuple(shape) != cls._shape(configuration):
+            raise ValueError(
+                f"made for (values a reading, points a view, lines, samples) = {tuple(shape)}, "
+                f"not {cls._shape(configuration)}; use the configuration it was made with"
+            )
+        body = _HEADER.size + size
+        if size != state_bytes(*shape) or len(snapshot) < body:
+            raise ValueError(f"cut short: {len(snapshot)} bytes, {body} needed")
         detector = cls.__new__(cls)
         detector.configuration = configuration
-        detector._usual = np.frombuffer(snapshot[_HEADER.size : body], dtype="<f8").tolist()
-        detector._forest = regrow(snapshot[body:])
+        detector._buffer = np.frombuffer(snapshot[_HEADER.size : body], dtype=np.uint8).copy()
+        detector._state = carve(detector._buffer, *shape)
+        detector._forest = None if configuration.on_a_line else regrow(snapshot[body:])
         return detector
 
-    def _describe(self, scores: Scores, values: Floats) -> None:
-        needed = self.configuration.needed
-        scores.ready[:] = scores.seen >= needed
-        scores.confidence[:] = np.minimum(scores.seen / needed, 1.0)
-        scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
-        scores.expected[:] = values
+    @staticmethod
+    def _shape(configuration: Configuration) -> tuple[int, int, int, int]:
+        lines = LINES[configuration.profile] if configuration.on_a_line else 0
+        return configuration.dimensions, POINTS[configuration.profile], lines, min(configuration.samples, RAW)
 
-    def _decide(self, scores: Scores, row: int) -> None:
-        if len(self._usual) < self.WARM:
-            scores.threshold[row] = np.inf
-            return
-        threshold = self.REACH * float(np.quantile(self._usual, self.QUANTILE))
-        scores.threshold[row] = threshold
-        scores.is_anomaly[row] = scores.score[row] > threshold
-        if scores.is_anomaly[row]:
-            scores.grade[row] = 1.0 - threshold / scores.score[row]
+    @property
+    def _decay(self) -> float:
+        decay = self.configuration.time_decay
+        return 0.1 / self.configuration.samples if decay is None else decay
+
+    def _prepare(self, values: Floats, last: Floats) -> tuple[Scores, Floats, np.ndarray]:
+        d = self.configuration.dimensions
+        filled = np.array(values, dtype=np.float64, order="C")
+        if filled.ndim != 2 or filled.shape[1] != d:
+            raise ValueError(f"values of shape {filled.shape}: must be [n, {d}]")
+        if np.isinf(filled).any():
+            raise ValueError("values hold an infinity; a missing value is NaN")
+        missing = np.zeros(filled.shape, dtype=bool)
+        fill(filled, last, missing)
+        return Scores.empty(len(filled), d), filled, missing
+
+    def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
+        scores.ready[:] = scores.seen >= self.configuration.needed
+        scores.confidence[:] = np.minimum(scores.seen / self.configuration.needed, 1.0)
+        usual = ~(scores.is_anomaly | scores.alert)
+        self.configuration.rules.apply(times, values, scores)
+        scores.expected[usual] = filled[usual]

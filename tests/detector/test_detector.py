@@ -1,79 +1,202 @@
-"""A detector's scores and decisions: right on the classic scenario, and the same however the readings are cut."""
+"""What a detector guarantees, and the complaints that users have of others, each by name."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from detector.batch import Scores
+from detector.batch import KINDS, Scores
 from detector.detector import Configuration, Detector
+from detector.rules import Rules
+from simulator.faults import record
 
-CONFIGURATION = Configuration(engine="rrcf", trees=20, samples=128)
-
-
-def classic(n: int, seed: int):
-    """Whole numbers from 10 to 20, and 1 % from 100 to 120; and which are those."""
-    random = np.random.default_rng(seed)
-    outlier = random.random(n) < 0.01
-    return np.where(outlier, random.integers(100, 121, n), random.integers(10, 21, n)).astype(float)[:, None], outlier
+MINUTE = 60_000
+START = 1_767_571_200_000
 
 
-def process(detector: Detector, values, cuts=()) -> Scores:
-    scores = Scores.empty(len(values), values.shape[1])
-    for rows in np.split(np.arange(len(values)), sorted(cuts)):
-        scores.put(rows, detector.process(rows * 1000, values[rows]))
-    return scores
+def run(values: np.ndarray, step: int = MINUTE, **settings: object) -> Scores:
+    values = np.asarray(values, dtype=float).reshape(len(values), -1)
+    times = START + step * np.arange(len(values), dtype=np.int64)
+    return Detector(Configuration(profile="small", **settings), 1).process(times, values)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_finds_each_outlier_of_the_classic_scenario_and_nothing_else(seed):
-    values, outlier = classic(1200, seed)
-    scores = process(Detector(CONFIGURATION, seed), values)
-    learnt = slice(CONFIGURATION.needed + Detector.WARM, None)
-    assert scores.is_anomaly[learnt].tolist() == outlier[learnt].tolist()
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(50, 1, n)
 
 
-def test_says_nothing_while_learning():
-    values, _ = classic(300, 3)
-    scores = process(Detector(CONFIGURATION, 0), values)
-    learning = ~scores.ready
-    assert learning.sum() == CONFIGURATION.needed
-    assert not scores.is_anomaly[learning].any()
-    assert not scores.score[learning].any()
-    assert (np.diff(scores.confidence[learning]) > 0).all()
+def same(a: Scores, b: Scores) -> None:
+    for name in Scores.__slots__:
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 
-def test_a_grade_above_zero_means_an_anomaly():
-    values, _ = classic(600, 5)
-    scores = process(Detector(CONFIGURATION, 0), values)
-    assert ((scores.grade > 0) == scores.is_anomaly).all()
-    assert (scores.grade < 1).all()
+def test_batches_and_snapshots_change_nothing() -> None:
+    values = noise(1500)[:, None]
+    values[700] = 90
+    times = START + MINUTE * np.arange(1500, dtype=np.int64)
+    configuration = Configuration(profile="small")
+    whole = Detector(configuration, 3).process(times, values)
+    detector, parts = Detector(configuration, 3), Scores.empty(1500, 1)
+    at = 0
+    for size in (1, 7, 300, 392, 1, 1, 798):
+        rows = np.arange(at, at + size)
+        parts.put(rows, detector.process(times[rows], values[rows]))
+        detector = Detector.restore(configuration, detector.snapshot())
+        at += size
+    same(whole, parts)
 
 
-@given(st.sets(st.integers(1, 299), max_size=6), st.integers(1, 299))
-@settings(max_examples=5, deadline=None)
-def test_batches_and_snapshots_change_nothing(cuts, stop):
-    values, _ = classic(300, 7)
-    whole = process(Detector(CONFIGURATION, 1), values)
-    detector = Detector(CONFIGURATION, 1)
-    first = process(detector, values[:stop], {cut for cut in cuts if cut < stop})
-    again = Detector.restore(CONFIGURATION, detector.snapshot())
-    rest = process(again, values[stop:])
-    assert np.concatenate([first.score, rest.score]).tolist() == whole.score.tolist()
-    assert np.concatenate([first.threshold, rest.threshold]).tolist() == whole.threshold.tolist()
-
-
-def test_scoring_a_reading_learns_nothing():
-    values, _ = classic(300, 9)
-    detector = Detector(CONFIGURATION, 0)
-    process(detector, values)
+def test_score_learns_nothing() -> None:
+    detector = Detector(Configuration(profile="small"), 1)
+    detector.process(START + MINUTE * np.arange(400, dtype=np.int64), noise(400)[:, None])
     before = detector.snapshot()
-    tried = detector.score(np.array([0]), np.array([[117.0]]))
-    assert tried.is_anomaly[0]
+    assert detector.score(np.array([START]), np.array([[90.0]])).is_anomaly[0]
     assert detector.snapshot() == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"junk", b"CWD1"])
-def test_a_foreign_snapshot_is_refused(damage):
-    with pytest.raises(ValueError, match="not a detector's snapshot"):
-        Detector.restore(CONFIGURATION, damage)
+def test_classic_scenario() -> None:
+    random = np.random.default_rng(0)
+    outlier = random.random(20_000) < 0.01
+    scores = run(np.where(outlier, random.integers(100, 121, 20_000), random.integers(10, 21, 20_000)))
+    assert scores.is_anomaly[outlier & scores.ready].all()
+    assert not scores.is_anomaly[~outlier].any()
+    assert scores.alert.sum() < 0.2 * outlier.sum()
+
+
+def test_grade_is_positive_exactly_where_anomalous() -> None:
+    values = noise(1000)
+    values[[500, 700]] = 80
+    scores = run(values)
+    assert np.array_equal(scores.grade > 0, scores.is_anomaly)
+    assert np.allclose(scores.attribution.sum(axis=1), scores.score)
+
+
+def test_constant_then_plus_one_is_said_once() -> None:
+    values = np.full(1500, 10.0)
+    values[1000:] += 1
+    scores = run(values)
+    assert scores.is_anomaly[1000]
+    assert scores.alert[1000:].sum() <= 2
+    assert not scores.is_anomaly[1300:].any()  # the new normal
+
+
+def test_level_shift_alerts_once() -> None:
+    values = noise(3000)
+    values[1500:] += 15
+    alerts = np.flatnonzero(run(values).alert)
+    assert 1 <= len(alerts[(alerts >= 1500) & (alerts < 1600)]) <= 2
+    assert len(alerts[alerts >= 1800]) <= 1
+
+
+def test_two_anomalies_close_together_are_both_found() -> None:
+    values = noise(1000)
+    values[[700, 703]] = 80, 20
+    assert run(values).is_anomaly[[700, 703]].all()
+
+
+def test_a_spike_inside_a_spike() -> None:
+    values = noise(1000)
+    values[700:705] = 70
+    values[702] = 120
+    assert run(values).is_anomaly[[700, 702]].all()
+
+
+def test_first_anomaly_right_after_learning() -> None:
+    values = noise(300)
+    values[256] = 80
+    scores = run(values)
+    assert scores.is_anomaly[256]
+    assert scores.alert[256]
+
+
+def test_cold_start_is_useful_and_says_so() -> None:
+    values = noise(100)
+    values[90] = 120
+    scores = run(values)
+    assert scores.is_anomaly[90]
+    assert 0 < scores.confidence[90] < 0.5
+
+
+def test_stuck() -> None:
+    values = noise(2000)
+    values[1500:1600] = values[1500]
+    kinds = {KINDS[k] for k in run(values).kind[1500:1600]}
+    assert "stuck" in kinds
+
+
+def test_silent_is_known_from_the_watermark_and_at_the_return() -> None:
+    detector = Detector(Configuration(profile="small"), 1)
+    times = START + MINUTE * np.arange(500, dtype=np.int64)
+    detector.process(times, noise(500)[:, None])
+    assert detector.silence(int(times[-1]) + 3 * MINUTE) == 0
+    assert detector.silence(int(times[-1]) + 60 * MINUTE) == 60 * MINUTE
+    back = detector.process(times[-1:] + 60 * MINUTE, noise(1, 5)[:, None])
+    assert back.alert[0]
+    assert KINDS[back.kind[0]] == "silent"
+
+
+def test_missing_late_and_repeated_readings_are_survived() -> None:
+    values = noise(1000)
+    values[300:310] = np.nan
+    times = START + MINUTE * np.arange(1000, dtype=np.int64)
+    times[500] -= 10 * MINUTE
+    times[600] = times[599]
+    scores = Detector(Configuration(profile="small"), 1).process(times, values[:, None])
+    assert np.isfinite(scores.score).all()
+    assert np.isfinite(scores.expected).all()
+    assert not scores.alert[300:320].any()
+
+
+def test_infinity_is_refused() -> None:
+    with pytest.raises(ValueError, match="infinity"):
+        run(np.array([1.0, np.inf]))
+
+
+def test_template_starts_warm() -> None:
+    detector = Detector(Configuration(profile="small"), 1)
+    detector.process(START + MINUTE * np.arange(500, dtype=np.int64), noise(500)[:, None])
+    copy = detector.adapt(seed=2)
+    assert copy.ready
+    assert copy.process(np.array([START + 501 * MINUTE]), np.array([[90.0]])).is_anomaly[0]
+
+
+def test_foreign_snapshots_are_refused() -> None:
+    snapshot = Detector(Configuration(profile="small"), 1).snapshot()
+    with pytest.raises(ValueError, match="configuration it was made with"):
+        Detector.restore(Configuration(), snapshot)
+    with pytest.raises(ValueError, match="not a detector"):
+        Detector.restore(Configuration(), b"hello")
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (Rules(), True),
+        (Rules(ignore_near=100), False),
+        (Rules(direction="low"), False),
+        (Rules(direction="high"), True),
+        (Rules(never_between=(0, 100)), False),
+        (Rules(minimum_grade=0.99), False),
+    ],
+)
+def test_rules(rules: Rules, expected: bool) -> None:
+    values = noise(600)
+    values[500] = 80
+    assert run(values, rules=rules).is_anomaly[500] == expected
+
+
+def test_hard_limits_hold_while_learning() -> None:
+    scores = run(np.array([1.0, 99.0]), rules=Rules(always_above=50))
+    assert scores.is_anomaly.tolist() == [False, True]
+    assert KINDS[scores.kind[1]] == "limit"
+
+
+def test_wrong_rules_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="minimum_grade"):
+        Rules(minimum_grade=2)
+
+
+@pytest.mark.parametrize("kind", ["spike", "noise change"])
+def test_simulated_faults_are_found(kind: str) -> None:
+    recording = record(kind, 5, days=6)
+    scores = Detector(Configuration(profile="small"), 0).process(recording.times, recording.values)
+    for fault in recording.faults:
+        inside = (recording.times >= fault.start) & (recording.times <= fault.end)
+        assert scores.alert[inside].any()

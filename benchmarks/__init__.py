@@ -1,0 +1,1 @@
+"""One module a claim; run them with python -m benchmarks.NAME."""

@@ -1,0 +1,184 @@
+"""Slow and structural faults that no single reading shows: one small statistic each, calibrated by its own past.
+
+A statistic alarms when it exceeds both ``REACH`` times its own usual size and 1.5 times the largest size that it
+has had (slowly forgotten): the first is about noise, the second about heavy tails. What alarms teaches little, so a
+fault does not hide the next; each alarm raises the bar a little, so what keeps coming becomes the new normal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from detector.batch import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE, STUCK
+from detector.views import BINS, HOUR
+
+# Statistics, in the rows of ``stats``; each row is usual square, count, largest, still alarming.
+STATISTICS = 7
+STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
+_SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
+_REACH = np.array([8.0, 8.0, 7.0, 5.0, 5.0, 7.0, 0.0])
+_WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
+_BEYOND = np.array([2.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
+_RISE = 1.25
+
+# What a value keeps besides, in the columns of ``memory``.
+MEMORY = 16
+_FAST, _VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
+_LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def surprise(stats: Any, which: int, size: float, least: float) -> float:
+    """How far ``size`` lies beyond its limit (1: at it), 0 while calibrating; then learns it."""
+    stat = stats[which]
+    usual = np.sqrt(stat[0])
+    limit = max(_REACH[which] * usual, _BEYOND[which] * stat[2], least)
+    ratio = 0.0
+    if stat[1] >= _WARM[which] and limit > 0.0:
+        ratio = size / limit
+    stat[1] += 1.0
+    bounded = min(size, 3.0 * usual) if stat[1] > 32.0 else size
+    if ratio > 1.0:
+        if stat[3] == 0.0:
+            stat[2] = max(stat[2], limit / _BEYOND[which]) * _RISE
+        stat[3] = 1.0
+        stat[2] *= 1.002
+        return ratio
+    stat[3] = 0.0
+    stat[0] += max(1.0 / stat[1], 5e-4) * (bounded * bounded - stat[0])
+    if stat[1] > 32.0:
+        stat[2] = max(stat[2] * 0.99999, size)
+    return ratio
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def usual_now(time: int, profile: Any, visits: Any) -> float:
+    """The hour-of-week profile between the hours' middles, or the hour of day's mean; NaN if never visited."""
+    place = (time - HOUR // 2) / HOUR
+    before = np.floor(place)
+    part = place - before
+    ends = np.empty(2)
+    for e in range(2):
+        hour = int(before + e) % BINS
+        if visits[hour] > 0:
+            ends[e] = profile[hour]
+        else:
+            total = 0.0
+            days = 0
+            for day in range(7):
+                other = (hour + 24 * day) % BINS
+                if visits[other] > 0:
+                    total += profile[other]
+                    days += 1
+            ends[e] = total / days if days > 0 else np.nan
+    return float((1.0 - part) * ends[0] + part * ends[1])
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
+    """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays)."""
+    m = memory
+    if m[_FAST] != m[_FAST]:  # the first reading
+        m[:] = 0.0
+        m[_FAST] = x
+        m[_LAST] = x
+        m[_LEVEL_SLOW] = np.nan
+        m[_HOUR] = np.float64(time // HOUR)
+    out[:] = 0.0
+    grain = 1e-3 * abs(m[_FAST]) + 1e-12
+    # spike and noise: distance from a fast mean
+    short = x - m[_FAST]
+    sigma = np.sqrt(m[_VARIANCE])
+    out[_SPIKE] = surprise(stats, _SPIKE, abs(short), 5.0 * grain)
+    bounded = max(-3.0 * sigma, min(3.0 * sigma, short)) if stats[_SPIKE, 1] > 32.0 else short
+    m[_FAST] += 0.1 * (bounded if abs(short) < 5.0 * sigma else short)
+    energy = min(short * short, 16.0 * m[_VARIANCE]) if stats[_SPIKE, 1] > 32.0 else short * short
+    m[_VARIANCE] += max(1.0 / stats[_SPIKE, 1], 1e-3) * (energy - m[_VARIANCE])
+    m[_SHORT] += max(1.0 / stats[_SPIKE, 1], 1.0 / 60.0) * (energy - m[_SHORT])
+    m[_LONG] += max(1.0 / stats[_SPIKE, 1], 3e-4) * (energy - m[_LONG])
+    floor = grain * grain
+    change = abs(np.log((m[_SHORT] + floor) / (m[_LONG] + floor)))
+    out[_NOISE] = surprise(stats, _NOISE, change, 1.0)
+    # level: what is left without the daily and weekly pattern, now against the last day
+    usual = usual_now(time, profile, visits)
+    m[_Z] = 0.0
+    if usual == usual:
+        rest = x - usual
+        if m[_LEVEL_SLOW] != m[_LEVEL_SLOW]:
+            m[_LEVEL_FAST] = rest
+            m[_LEVEL_SLOW] = rest
+        m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
+        away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
+        out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
+        m[_Z] = rest - m[_LEVEL_SLOW]
+        m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
+    # pattern and drift: whole hours against the profile
+    hour = np.float64(time // HOUR)
+    if hour > m[_HOUR] and m[_HOUR_COUNT] > 0.0:
+        mean = m[_HOUR_SUM] / m[_HOUR_COUNT]
+        then = int(m[_HOUR])
+        expected = usual_now(then * HOUR + HOUR // 2, profile, visits)
+        if expected == expected:
+            error = mean - expected
+            m[_ERROR] += (abs(error) - m[_ERROR]) / 6.0
+            m[_OFFSET] += (error - m[_OFFSET]) / 12.0
+            out[_PATTERN] = surprise(stats, _PATTERN, m[_ERROR], 10.0 * grain)
+            out[_DRIFT] = surprise(stats, _DRIFT, abs(m[_OFFSET]), 10.0 * grain)
+        slot = int(then % BINS)
+        visits[slot] += 1.0
+        profile[slot] += max(0.3, 1.0 / visits[slot]) * (mean - profile[slot])
+        m[_HOUR_SUM] = 0.0
+        m[_HOUR_COUNT] = 0.0
+    if hour > m[_HOUR]:
+        m[_HOUR] = hour
+    m[_HOUR_SUM] += x
+    m[_HOUR_COUNT] += 1.0
+    # stuck: a run of equal values that this sensor would not produce by chance in a million readings
+    if not missing:
+        same = 1.0 if x == m[_LAST] else 0.0
+        count = stats[_STUCK, 1]
+        if same == 1.0:
+            m[_RUN] += 1.0
+            allowed = max(30.0, 3.0 * m[_LONGEST], -20.0 / np.log(min(max(m[_SAME], 1e-6), 0.999)))
+            if count >= 256.0 and m[_SAME] < 0.99:
+                out[_STUCK] = m[_RUN] / allowed
+        else:
+            if count >= 1.0:
+                m[_LONGEST] = max(m[_LONGEST] * 0.999, min(m[_RUN], 3.0 * m[_LONGEST] + 10.0))
+            m[_RUN] = 0.0
+        if m[_RUN] < 30.0:
+            m[_SAME] += max(1.0 / (count + 1.0), 1e-3) * (same - m[_SAME])
+        stats[_STUCK, 1] += 1.0
+        m[_LAST] = x
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def relate(memory: Any, products: Any, errors: Any, stats: Any, out: Any) -> None:
+    """Correlation break: each value against its closest companion.
+
+    ``products`` [d, d] are exponential means of products of what is left of two values without their patterns;
+    ``errors`` [d, 2] the short and long mean squared error of predicting a value from its companion.
+    """
+    d = len(memory)
+    for j in range(d):
+        best = -1
+        most = 0.25  # squared correlation below which values count as unrelated
+        for k in range(d):
+            if k != j and products[j, j] > 0.0 and products[k, k] > 0.0:
+                closeness = products[j, k] ** 2 / (products[j, j] * products[k, k])
+                if closeness > most:
+                    best, most = k, closeness
+        if best >= 0:
+            error = (memory[j, _Z] - products[j, best] / products[best, best] * memory[best, _Z]) ** 2
+            error = min(error, 9.0 * products[j, j])
+            count = stats[j, _CORRELATION, 1] + 1.0
+            errors[j, 0] += max(1.0 / count, 1.0 / 30.0) * (error - errors[j, 0])
+            errors[j, 1] += max(1.0 / count, 3e-4) * (error - errors[j, 1])
+            change = max(0.0, np.log((errors[j, 0] + 1e-12) / (errors[j, 1] + 1e-12)))
+            out[j, _CORRELATION] = surprise(stats[j], _CORRELATION, change, 1.0)
+    for j in range(d):
+        for k in range(d):
+            products[j, k] += 5e-4 * (memory[j, _Z] * memory[k, _Z] - products[j, k])

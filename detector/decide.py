@@ -1,0 +1,338 @@
+"""From views, conditions and a forest's score to a decision, one reading after the other.
+
+Two questions, two paths. *Is this reading anomalous?* The forest of the readings answers: it learns everything, and a
+score is compared with the sensor's usual scores, in which an anomaly counts for little; the
+thousandth outlier is as anomalous as the first. *Should someone be told?* The views answer, each scored against a
+sample behind a **surprise gate**: a reading is learnt with probability (score / GATE)^2, so that the sample keeps what
+was rare and thins what is common, and the rare becomes familiar after a few repeats. Their sum is an alert if it
+exceeds every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` for each doubling of the earlier alerts that
+were as high: what has been said before is said less loudly, as an equal point scores less in a leaf that holds many.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from detector.batch import NONE, SILENT, SPIKE
+from detector.conditions import MEMORY, STATISTIC_KINDS, STATISTICS, examine, relate
+from detector.line import line_insert, line_score, uniform
+from detector.views import BINS, MEAN, SMOOTHINGS, VIEW_KINDS, VIEWS, WEIGHTS, look
+
+WARM = 128  # readings that views learn unseen before their first alert
+PROVISIONAL = 32  # readings before the first score
+GATE = 2.0
+DECAY = 0.1  # per sample size, of the samples behind the gate
+SUPPRESSION = 100
+REFRACTORY = 30  # readings after an alert before the next, and without an anomaly before an episode ends
+ALERT = 3.2
+FATIGUE = 0.3
+REMEMBERED = 64  # alerts
+REACH = 8.0  # usual deviations from a score to the threshold
+_NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
+
+# The columns of ``clock`` (int64) and of ``level`` (float64).
+CLOCK = 9
+SEEN, TIME, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
+LEVEL = 6
+EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, _SPARE = range(LEVEL)
+
+
+class State(NamedTuple):
+    """All that the decisions of one sensor remember; d values, S points a view, L raw lines of R points."""
+
+    random: NDArray[np.uint64]  # [1]
+    clock: NDArray[np.int64]  # [CLOCK]
+    held: NDArray[np.int64]  # [d, VIEWS] points in a sample
+    offered: NDArray[np.int64]  # [d, VIEWS] points that passed the gate
+    level: NDArray[np.float64]  # [LEVEL]
+    sums: NDArray[np.float64]  # [SUPPRESSION] ring
+    peaks: NDArray[np.float64]  # [REMEMBERED] ring
+    last: NDArray[np.float64]  # [d] last value that was not missing
+    window: NDArray[np.float64]  # [d, MEAN] ring
+    means: NDArray[np.float64]  # [d, SMOOTHINGS, BINS]
+    visits: NDArray[np.float64]  # [d, SMOOTHINGS, BINS]
+    levels: NDArray[np.float64]  # [d, SMOOTHINGS]
+    profile: NDArray[np.float64]  # [d, BINS] hourly means
+    days: NDArray[np.float64]  # [d, BINS] visits of the profile
+    memory: NDArray[np.float64]  # [d, MEMORY]
+    stats: NDArray[np.float64]  # [d, STATISTICS, 4]
+    products: NDArray[np.float64]  # [d, d]
+    errors: NDArray[np.float64]  # [d, 2]
+    points: NDArray[np.float64]  # [d, VIEWS, S]
+    keys: NDArray[np.float64]  # [d, VIEWS, S]
+    raw_random: NDArray[np.uint64]  # [L]
+    raw_held: NDArray[np.int64]  # [L]
+    raw_points: NDArray[np.float64]  # [L, R]
+    raw_keys: NDArray[np.float64]  # [L, R]
+
+
+def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    """Type and shape of each field of ``State``."""
+    d, f, i = dimensions, np.float64, np.int64
+    return {
+        "random": (np.uint64, (1,)),
+        "clock": (i, (CLOCK,)),
+        "held": (i, (d, VIEWS)),
+        "offered": (i, (d, VIEWS)),
+        "level": (f, (LEVEL,)),
+        "sums": (f, (SUPPRESSION,)),
+        "peaks": (f, (REMEMBERED,)),
+        "last": (f, (d,)),
+        "window": (f, (d, MEAN)),
+        "means": (f, (d, SMOOTHINGS, BINS)),
+        "visits": (f, (d, SMOOTHINGS, BINS)),
+        "levels": (f, (d, SMOOTHINGS)),
+        "profile": (f, (d, BINS)),
+        "days": (f, (d, BINS)),
+        "memory": (f, (d, MEMORY)),
+        "stats": (f, (d, STATISTICS, 4)),
+        "products": (f, (d, d)),
+        "errors": (f, (d, 2)),
+        "points": (f, (d, VIEWS, points)),
+        "keys": (f, (d, VIEWS, points)),
+        "raw_random": (np.uint64, (lines,)),
+        "raw_held": (i, (lines,)),
+        "raw_points": (f, (lines, raw)),
+        "raw_keys": (f, (lines, raw)),
+    }
+
+
+def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, raw: int) -> State:
+    """The state that lies in ``buffer``; its fields are views."""
+    fields, at = {}, 0
+    for name, (kind, shape) in layout(dimensions, points, lines, raw).items():
+        size = 8 * int(np.prod(shape))
+        fields[name] = buffer[at : at + size].view(kind).reshape(shape)
+        at += size
+    return State(**fields)
+
+
+def state_bytes(dimensions: int, points: int, lines: int, raw: int) -> int:
+    """Size of a state."""
+    return sum(8 * int(np.prod(shape)) for _, shape in layout(dimensions, points, lines, raw).values())
+
+
+def reseed(state: State, seed: int) -> None:
+    """Give each generator a state of its own."""
+    draws = np.random.SeedSequence(seed).generate_state(1 + len(state.raw_random), np.uint64) | np.uint64(1)
+    state.random[0], state.raw_random[:] = draws[0], draws[1:]
+
+
+def begin(state: State, seed: int) -> None:
+    """Make a zeroed state that of a sensor never seen."""
+    reseed(state, seed)
+    state.clock[LAST_ALERT] = -(2**62)
+    state.clock[EPISODE_LAST] = -(2**62)
+    state.last[:] = np.nan
+    state.levels[:] = np.nan
+    state.memory[:] = np.nan
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def fill(values: Any, last: Any, missing: Any) -> None:
+    """Replace NaN by the value's last one (before its first: 0), in place, and say where."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            if values[i, j] != values[i, j]:
+                missing[i, j] = True
+                values[i, j] = last[j] if last[j] == last[j] else 0.0
+            else:
+                last[j] = values[i, j]
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -> None:
+    """Score each one-dimensional reading against all random cut trees of samples of all readings, then learn it."""
+    lines, count = len(state.raw_held), len(values)
+    if count == 0:
+        return
+    for line in range(lines):
+        points, keys = state.raw_points[line], state.raw_keys[line]
+        held, past = state.raw_held[line], state.clock[PAST]
+        for i in range(count):
+            v = values[i, 0]
+            if past >= PROVISIONAL:
+                out[i] += line_score(points, held, v) / lines
+            if learn:
+                held = line_insert(points, keys, held, v, decay * past, state.raw_random[line : line + 1])
+                past += 1
+        state.raw_held[line] = held
+    if learn:
+        state.clock[PAST] += count
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def threshold_now(level: Any, scored: int, confidence: float) -> float:
+    """The score above which a reading is an anomaly."""
+    if scored < PROVISIONAL:
+        return np.inf
+    spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
+    return float((level[USUAL] + REACH * spread) * (2.0 - confidence))
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def get_used(level: Any, scored: int, score: float) -> None:
+    """Count a score among the usual ones; one far above them (at first: above what forests usually say) as less."""
+    spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
+    bounded = min(score, level[USUAL] + 3.0 * spread if scored >= PROVISIONAL else 1.5)
+    rate = max(1.0 / (scored + 1.0), 1.0 / 512.0)
+    level[DEVIATION] += rate * (abs(bounded - level[USUAL]) - level[DEVIATION])
+    level[USUAL] += rate * (bounded - level[USUAL])
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def overdue(gap: float, level: Any, seen: int) -> float:
+    """How far a silence of ``gap`` milliseconds lies beyond what this sensor does (1: at the limit)."""
+    if seen < WARM:
+        return 0.0
+    return float(gap / max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
+
+
+@njit(error_model="numpy", cache=True, nogil=True)
+def decide(
+    state: State,
+    times: Any,
+    values: Any,
+    missing: Any,
+    needed: int,
+    score: Any,
+    grade: Any,
+    threshold: Any,
+    is_anomaly: Any,
+    expected: Any,
+    attribution: Any,
+    alert: Any,
+    alert_score: Any,
+    kind: Any,
+    episode_start: Any,
+    episode_peak: Any,
+    episode_readings: Any,
+) -> None:
+    """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
+    clock, level = state.clock, state.level
+    d = values.shape[1]
+    capacity = state.points.shape[2]
+    view = np.empty(VIEWS)
+    told = np.empty(VIEWS)
+    ratios = np.zeros((d, STATISTICS))
+    for i in range(len(times)):
+        seen = clock[SEEN]
+        time = max(times[i], clock[TIME]) if seen > 0 else times[i]  # a late reading counts as now
+        evidence, condition = 0.0, NONE
+        if seen > 0:
+            gap = np.float64(time - clock[TIME])
+            silence = overdue(gap, level, seen)
+            if silence > 1.0:
+                evidence, condition = silence, SILENT
+            level[LONGEST_GAP] = max(
+                0.9999 * level[LONGEST_GAP],
+                min(gap, 3.0 * max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])),
+            )
+            level[INTERVAL] += (
+                max(1.0 / seen, 0.01) * (min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap)
+                - max(1.0 / seen, 0.01) * level[INTERVAL]
+            )
+        clock[TIME] = time
+        most, novelty_kind = 0.0, NONE
+        for j in range(d):
+            x = values[i, j]
+            memory = state.memory[j]
+            expected[i, j] = memory[0] if memory[0] == memory[0] else x
+            attribution[i, j] = abs(x - expected[i, j]) / np.sqrt(memory[1]) if memory[1] > 0.0 else 0.0
+            look(
+                x,
+                time,
+                seen,
+                state.window[j],
+                state.means[j],
+                state.visits[j],
+                state.levels[j],
+                1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x),
+                view,
+            )
+            total = 0.0
+            for k in range(VIEWS):
+                held = state.held[j, k]
+                s = line_score(state.points[j, k], held, view[k]) if held > 0 else 0.0
+                told[k] = WEIGHTS[k] * s
+                total += told[k]
+                if seen < WARM or uniform(state.random) <= (s / GATE) ** 2:
+                    step = DECAY / capacity * state.offered[j, k]
+                    state.held[j, k] = line_insert(
+                        state.points[j, k], state.keys[j, k], held, view[k], step, state.random
+                    )
+                    state.offered[j, k] += 1
+            if total > most:
+                most = total
+                novelty_kind = VIEW_KINDS[np.argmax(told)]
+            examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], ratios[j])
+        if d > 1:
+            relate(state.memory, state.products, state.errors, state.stats, ratios)
+        for j in range(d):
+            for k in range(STATISTICS):
+                if ratios[j, k] > max(1.0, evidence):
+                    evidence, condition = ratios[j, k], STATISTIC_KINDS[k]
+        # an alert: new, above the recent past, and not just after another
+        rested = seen - clock[LAST_ALERT] > REFRACTORY
+        fresh = seen >= WARM and rested
+        for k in range(SUPPRESSION):
+            if state.sums[k] >= most:
+                fresh = False
+                break
+        state.sums[seen % SUPPRESSION] = most
+        found = NONE
+        if fresh:
+            before = 0
+            for k in range(min(clock[ALERTS], REMEMBERED)):
+                if state.peaks[k] >= most:
+                    before += 1
+            alert_score[i] = max(most - FATIGUE * np.log2(1.0 + before), 0.0)
+            found = novelty_kind
+        if evidence > 1.0 and (rested or condition == SILENT):
+            told_by_condition = ALERT * (1.0 + 0.25 * np.log2(evidence))
+            if told_by_condition > alert_score[i]:
+                alert_score[i] = told_by_condition
+                found = condition
+        if alert_score[i] > ALERT:
+            alert[i] = True
+            kind[i] = found
+            clock[LAST_ALERT] = seen
+            if fresh:
+                state.peaks[clock[ALERTS] % REMEMBERED] = most
+                clock[ALERTS] += 1
+        # the reading itself
+        scored = clock[SCORED]
+        threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))
+        if score[i] > 0.0:
+            get_used(level, scored, score[i])
+            clock[SCORED] += 1
+        if score[i] > threshold[i]:
+            is_anomaly[i] = True
+            grade[i] = 1.0 - threshold[i] / score[i]
+            if kind[i] == NONE:
+                kind[i] = condition if condition != NONE else SPIKE
+        whole = attribution[i].sum()
+        for j in range(d):
+            attribution[i, j] = score[i] * (attribution[i, j] / whole if whole > 0.0 else 1.0 / d)
+        # the episode
+        if alert[i] and (clock[EPISODE] == 0 or seen - clock[EPISODE_LAST] > REFRACTORY):
+            clock[EPISODE] = time
+            clock[EPISODE_READINGS] = 0
+            level[EPISODE_PEAK] = 0.0
+            clock[EPISODE_LAST] = seen
+        if clock[EPISODE] != 0:
+            if is_anomaly[i] or alert[i]:
+                clock[EPISODE_LAST] = seen
+                clock[EPISODE_READINGS] += 1
+                level[EPISODE_PEAK] = max(level[EPISODE_PEAK], max(score[i], alert_score[i]))
+            if seen - clock[EPISODE_LAST] > REFRACTORY:
+                clock[EPISODE] = 0
+            else:
+                episode_start[i] = clock[EPISODE]
+                episode_peak[i] = level[EPISODE_PEAK]
+                episode_readings[i] = clock[EPISODE_READINGS]
+        clock[SEEN] = seen + 1
