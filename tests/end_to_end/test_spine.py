@@ -18,7 +18,7 @@ from tests.end_to_end.processes import Cutwater, Service, run
 from tests.servers import opensearch
 from tests.simulator.conftest import kinesis
 
-RCF = ("--trees", "30", "--samples", "64", "--checkpoint-seconds", "1", "--engine", "rrcf")
+RCF = ("--samples", "128", "--checkpoint-seconds", "1")
 SENSORS = ("--sensors", "4", "--random-seed", "11", "--start-time", "2026-01-01T00:00:00+00:00")
 RECORDING = "realKnownCause/ambient_temperature_system_failure.csv"
 
@@ -56,7 +56,7 @@ def documents(url: str, prefix: str) -> list[dict]:
 
 
 def test_every_outlier_is_indexed_once_and_a_second_run_adds_nothing(stream, tmp_path):
-    url, prefix, count = opensearch.shared(opensearch.OPENSEARCH_3), opensearch.unique_prefix(), 20_000
+    url, prefix, count = opensearch.shared(opensearch.OPENSEARCH_3).url, opensearch.unique_prefix(), 20_000
     simulate(stream, tmp_path, count)
     index = ("--opensearch-url", url, "--index-prefix", prefix)
     with Service(stream, *RCF, *index, "--data-dir", "first", folder=tmp_path) as service:
@@ -67,7 +67,7 @@ def test_every_outlier_is_indexed_once_and_a_second_run_adds_nothing(stream, tmp
     found = documents(url, prefix)
     keys = [(document["sensor"], document["@timestamp"]) for document in found]
     assert len(keys) == len(set(keys))
-    assert outliers(count, learnt=64 + 100) <= set(keys)
+    assert outliers(count, learnt=128) <= set(keys)
     assert all(document["_index"] == f"{prefix}-{document['@timestamp'][:10].replace('-', '.')}" for document in found)
     with Service(stream, *RCF, *index, "--data-dir", "second", folder=tmp_path) as service:
         service.wait_for_readings(count)
@@ -78,24 +78,27 @@ def test_every_outlier_is_indexed_once_and_a_second_run_adds_nothing(stream, tmp
 def test_stopped_in_the_middle_and_started_again_every_reading_is_scored_once(stream, tmp_path):
     """The documents equal those of a run that was never stopped, scores included."""
     count = 6000
-    simulate(stream, tmp_path, count)
+    every = ("--index", "all", *RCF)
+    simulation = ("simulate", "--endpoint-url", stream, "--count", str(count), "--rate", "300", *SENSORS)
+    with Cutwater(*simulation, folder=tmp_path) as simulator:
+        for _ in range(2):
+            with Service(stream, *every, "--data-dir", "parts", folder=tmp_path) as service:
+                service.wait_for_readings(500)
+                assert service.terminate() == 0, service.output
+        assert simulator.process.poll() is None, "the stops came too late to be in the middle"
+        assert simulator.process.wait(60) == 0, simulator.output
 
     def stored(folder) -> list[str]:
         with sqlite3.connect(tmp_path / folder / "cutwater.db") as db:
             return [row[0] for row in db.execute("SELECT document FROM document ORDER BY id")]
 
-    every = ("--index", "all", *RCF)
+    with Service(stream, *every, "--data-dir", "parts", folder=tmp_path) as service:
+        service.wait_for(lambda: len(stored("parts")) == count - 4 * 128, "documents")
+        assert service.terminate() == 0
     with Service(stream, *every, "--data-dir", "whole", folder=tmp_path) as service:
         service.wait_for_readings(count)
         assert service.terminate() == 0
-    for _ in range(2):
-        with Service(stream, *every, "--data-dir", "parts", folder=tmp_path) as service:
-            service.wait_for_readings(1)
-            assert service.terminate() == 0, service.output
-    with Service(stream, *every, "--data-dir", "parts", folder=tmp_path) as service:
-        service.wait_for(lambda: len(stored("parts")) >= count - 4 * 64, "documents")
-        assert service.terminate() == 0
-    assert len(stored("whole")) == count - 4 * 64
+    assert len(stored("whole")) == count - 4 * 128
     assert stored("parts") == stored("whole")
 
 
@@ -138,7 +141,7 @@ def test_what_cannot_work_ends_with_one_clear_line(stream, tmp_path, arguments, 
 def test_an_unreachable_index_is_waited_for(stream, tmp_path):
     arguments = ("run", "--endpoint-url", stream, "--opensearch-url", "http://127.0.0.1:9", "--port", "0")
     with Cutwater(*arguments, folder=tmp_path) as service:
-        service.find(r"(127\.0\.0\.1:9.*trying again)")
+        service.find(r"(127\.0\.0\.1:9.*waiting)")
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(10) in (0, 130)
 
@@ -154,7 +157,7 @@ def recording() -> Path:
 
 
 def test_a_real_recording_is_fully_scored_and_its_anomalies_lie_in_opensearch(recording, tmp_path):
-    url, prefix = opensearch.shared(opensearch.OPENSEARCH_3), opensearch.unique_prefix()
+    url, prefix = opensearch.shared(opensearch.OPENSEARCH_3).url, opensearch.unique_prefix()
     rows = len(recording.read_text().splitlines()) - 1
     index = ("--opensearch-url", url, "--index-prefix", prefix)
     with Cutwater(
@@ -164,7 +167,7 @@ def test_a_real_recording_is_fully_scored_and_its_anomalies_lie_in_opensearch(re
         counts = demo.find(r"readings are through: (.*)")
         scored, learning, dead, anomalies = [int(word.split()[0]) for word in counts.split(". ")[0].split(", ")]
         assert scored + learning + dead == rows
-        assert (learning, dead) == (64, 0)
+        assert (learning, dead) == (128, 0)
         demo.process.send_signal(signal.SIGINT)
         assert demo.process.wait(60) == 0, demo.output
     found = documents(url, prefix)
