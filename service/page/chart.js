@@ -9,6 +9,7 @@ import { number, ticks, timeTicks } from "./format.js";
 
 const EASE = 110; // ms in which the axes cover 63 % of the way to where they should be
 const MARK_GAP = 3; // units between two anomaly marks
+const CROWDED = 3; // readings in a pixel column from which on a line is drawn as bars
 const COLOURS = ["ink", "muted", "grid", "card", "value", "score", "threshold", "anomaly", "learning"];
 
 export class Chart {
@@ -206,6 +207,7 @@ export class Chart {
           column.last = value;
         }
       }
+      trace.crowded = last - first > CROWDED * trace.points.length;
       return trace;
     });
     const sparse = (last - first + 1) * 9 < this.#layout.width;
@@ -378,17 +380,36 @@ export class Chart {
     context.globalAlpha = 1;
   }
 
-  #line(panel, { points, values }, ratio, colour, sparse) {
+  #line(panel, { points, values, crowded }, ratio, colour, sparse) {
     const context = this.#context;
-    const { left } = this.#layout;
-    context.strokeStyle = this.#colours[colour];
-    context.lineWidth = 1.4 * this.#layout.unit;
+    const { left, unit } = this.#layout;
+    const thickness = 1.4 * unit;
+    context.strokeStyle = context.fillStyle = this.#colours[colour];
+    context.lineWidth = thickness;
     context.lineJoin = "round";
     context.beginPath();
-    points.forEach((column, index) => {
+    if (crowded) {
+      // A bar a column: much less to paint than the line, which goes up and down in every one of them.
+      points.forEach((column, index) => {
+        const before = points[index - 1];
+        const x = left + column.at / ratio;
+        let { low, high } = column;
+        if (before && column.at === before.at + 1) {
+          low = Math.min(low, before.last);
+          high = Math.max(high, before.last);
+        } else if (before) {
+          context.moveTo(left + before.at / ratio, this.#y(panel, before.last));
+          context.lineTo(x, this.#y(panel, column.first));
+        }
+        const top = this.#y(panel, high);
+        context.fillRect(x - thickness / 2, top - thickness / 2, thickness, this.#y(panel, low) - top + thickness);
+      });
+      context.stroke();
+      return;
+    }
+    points.forEach((column) => {
       const x = left + column.at / ratio;
-      if (index === 0) context.moveTo(x, this.#y(panel, column.first));
-      else context.lineTo(x, this.#y(panel, column.first));
+      context.lineTo(x, this.#y(panel, column.first));
       if (column.low !== column.high) {
         context.lineTo(x, this.#y(panel, column.low));
         context.lineTo(x, this.#y(panel, column.high));
@@ -397,7 +418,6 @@ export class Chart {
     });
     context.stroke();
     if (!sparse || values === this.#series.score) return;
-    context.fillStyle = this.#colours[colour];
     for (const column of points) this.#dot(left + column.at / ratio, this.#y(panel, column.last), 2 * this.#layout.unit);
   }
 
@@ -423,17 +443,27 @@ export class Chart {
     context.lineWidth = 1.5 * this.#layout.unit;
     context.setLineDash([6 * this.#layout.unit, 4 * this.#layout.unit]);
     context.beginPath();
-    let drawing = false;
-    let drawnTo = -Infinity;
-    for (let index = Math.max(series.start, first - 1); index <= Math.min(series.last, last + 1); index++) {
+    const end = Math.min(series.last, last + 1);
+    let drawn = null; // the last point of the path
+    let left = null; // the last point that was left out since
+    for (let index = Math.max(series.start, first - 1); index <= end; index++) {
       const value = series.threshold[index];
-      const known = Number.isFinite(value) && !series.learning[index];
-      const x = known ? this.#x(series.time[index]) : 0;
-      if (known && drawing && x - drawnTo < 1 && index < last) continue;
-      if (known && drawing) context.lineTo(x, this.#y(panel, value));
-      else if (known) context.moveTo(x, this.#y(panel, value));
-      drawing = known;
-      if (known) drawnTo = x;
+      if (!Number.isFinite(value)) {
+        drawn = left = null;
+        continue;
+      }
+      const x = this.#x(series.time[index]);
+      const y = this.#y(panel, value);
+      // Dashes are dear: no point that nobody would see.
+      if (drawn && index < end && Math.abs(y - drawn.y) < 0.5) {
+        left = { x, y };
+        continue;
+      }
+      if (left) context.lineTo(left.x, left.y);
+      if (drawn) context.lineTo(x, y);
+      else context.moveTo(x, y);
+      drawn = { x, y };
+      left = null;
     }
     context.stroke();
     context.setLineDash([]);

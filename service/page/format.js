@@ -56,11 +56,12 @@ export function brief(time) {
   return today ? times.seconds.format(time) : `${times.date.format(time)}, ${times.minutes.format(time)}`;
 }
 
-/** From when to when. */
+/** From when to when, as exactly as matters. */
 export function span(from, to) {
   const sameDay = new Date(from).toDateString() === new Date(to).toDateString();
-  const end = sameDay ? times.seconds.format(to) : `${times.date.format(to)}, ${times.seconds.format(to)}`;
-  return `${times.date.format(from)}, ${times.seconds.format(from)} – ${end}`;
+  const exact = to - from < 20_000 ? times.millis : to - from < DAY ? times.seconds : times.minutes;
+  const end = sameDay ? exact.format(to) : `${times.date.format(to)}, ${exact.format(to)}`;
+  return `${times.date.format(from)}, ${exact.format(from)} – ${end}`;
 }
 
 /** The zone in which all times are shown. */

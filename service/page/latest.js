@@ -76,15 +76,19 @@ export class Latest {
     const sensor = document.sensor;
     const values = features.map((feature) => number(document[`feature_data_${feature}`]));
     const expected = features.map((feature) => number(document[`expected_values_${feature}`]));
+    const instead = expected.join() === values.join() ? "" : make("small", {}, ` instead of ${expected.join(" · ")}`);
     const grade = make("span", { class: "grade", title: `grade ${score(document.anomaly_grade)}` }, make("i"));
     grade.firstChild.style.width = `${Math.round(100 * Math.min(1, Math.max(0.06, document.anomaly_grade)))}%`;
     const link = make(
       "a",
       { href: this.link({ sensor, at }), "data-sensor": sensor, "data-at": at, title: `${sensor}\n${moment(at)}` },
-      make("span", { class: "name" }, sensor),
-      make("time", { datetime: document["@timestamp"] }, brief(at)),
-      make("span", { class: "was" }, values.join(" · "), make("small", {}, ` instead of ${expected.join(" · ")}`)),
-      make("span", { class: "score" }, grade, score(document.anomaly_score)),
+      make("div", {}, make("span", { class: "name" }, sensor), grade, score(document.anomaly_score)),
+      make(
+        "div",
+        {},
+        make("span", { class: "was" }, values.join(" · "), instead),
+        make("time", { datetime: document["@timestamp"] }, brief(at)),
+      ),
     );
     return { item: make("li", { class: fresh ? "fresh" : null }, link), link };
   }

@@ -106,7 +106,8 @@ function seriesOf(scores, capacity) {
 
 /** Start over with a history; null while it is being loaded. */
 function beginSeries(scores) {
-  const series = seriesOf(scores ?? [], page.readings);
+  // Some more than are shown: the axis takes a moment to move on.
+  const series = seriesOf(scores ?? [], Math.ceil(1.5 * page.readings));
   // After a reconnection the service may have forgotten what the page still knows.
   if (scores && page.series?.sensor === page.sensor && page.series.live) series.precede(page.series);
   series.loading = scores === null;
@@ -208,7 +209,8 @@ function showReadout(index, x, y) {
   const rows = [];
   series.features.forEach((feature, at) => {
     rows.push([feature, number(series.values[at][index])]);
-    if (anomaly) rows.push(["expected", number(series.expected[at][index])]);
+    const expected = number(series.expected[at][index]);
+    if (anomaly && expected !== rows.at(-1)[1]) rows.push(["expected", expected]);
     if (series.features.length > 1 && !learning) rows.push(["share of score", score(series.attribution[at][index])]);
   });
   if (!learning) {
