@@ -19,6 +19,7 @@ from rich.console import Console
 
 from service import __version__
 from service.app import Service, StartError, serve
+from service.evaluate import EvaluationError, evaluate
 from service.index import IndexSetupError
 from service.kinesis import StreamError, connect
 from service.recent import Filter
@@ -35,7 +36,7 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 STREAM_PORT = 4567
 DEMO_RATE = 200.0
 
-_REFUSALS = (StartError, StreamError, IndexSetupError, RecordingError, WriteError)
+_REFUSALS = (StartError, StreamError, IndexSetupError, RecordingError, WriteError, EvaluationError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +129,12 @@ async def _demo(options: argparse.Namespace) -> int:
                 service.stop()
                 await running
                 showing.cancel()
+    return EXIT_OK
+
+
+async def _evaluate(options: argparse.Namespace) -> int:
+    """``cutwater evaluate``."""
+    evaluate(options.paths, options.output, options.labels, options.nab)
     return EXIT_OK
 
 
@@ -273,6 +280,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_sensors(demo)
     _add_settings(demo, without=("stream", "region", "endpoint_url"))
+
+    test = _command(
+        commands,
+        "evaluate",
+        _evaluate,
+        "run the detector over recordings and report what it finds",
+        "cutwater evaluate recordings/ --output report",
+    )
+    test.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="CSV files, or folders of them")
+    test.add_argument("--output", type=Path, metavar="FOLDER", help="write a CSV a file and report.html here")
+    test.add_argument("--labels", type=Path, metavar="JSON", help="the true anomalies: file to [[start, end], …]")
+    test.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
 
     simulate = _command(
         commands,

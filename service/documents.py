@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.batch import Readings, Scores
+from detector.batch import KINDS, Readings, Scores
 from service.records import Position
 
 SCHEMA_VERSION = 1
@@ -81,6 +81,9 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         "confidence": float(scores.confidence[row]),
         "threshold": float(scores.threshold[row]) if np.isfinite(scores.threshold[row]) else None,
         "is_anomaly": bool(scores.is_anomaly[row]),
+        "alert": bool(scores.alert[row]),
+        "alert_score": float(scores.alert_score[row]),
+        "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] or scores.alert[row] else None,
         "state": "ready" if scores.ready[row] else "learning",
         "readings_seen": int(scores.seen[row]),
     }
@@ -93,7 +96,7 @@ def describe(batch: ScoredBatch, row: int) -> Document:
     document["sequence_number"] = str(position.sequence)
     document["sub_sequence_number"] = position.subsequence
     document["record_ordinal"] = batch.ordinals[row]
-    document["event.kind"] = "alert" if scores.is_anomaly[row] else "metric"
+    document["event.kind"] = "alert" if scores.alert[row] else "event"
     document["event.created"] = timestamp(batch.arrivals[row])
     document["schema_version"] = SCHEMA_VERSION
     return document

@@ -194,7 +194,7 @@ class ShardPipeline:
                     readings=readings,
                     scores=scores,
                 )
-                rows = scores.ready if setup.index_all else scores.is_anomaly
+                rows = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
                 work.entries = entries(work.scored, np.flatnonzero(rows).tolist(), setup.detector)
             return work
 

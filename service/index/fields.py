@@ -23,6 +23,9 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "threshold": ("double", "Score from which the reading counts as an anomaly."),
     "is_anomaly": ("boolean", "Whether the reading is an anomaly."),
     "state": ("keyword", "learning or ready."),
+    "alert": ("boolean", "Whether someone should be told: something new, once an episode."),
+    "alert_score": ("double", "How new it is; 0 where the recent past was as unusual."),
+    "anomaly_kind": ("keyword", "The likely kind of an anomaly, such as spike or level shift."),
     "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
     "feature_data_": ("double", "The value itself."),
     "expected_values_": ("double", "What the model would have expected."),
@@ -34,7 +37,7 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "record_ordinal": ("integer", "Number of the reading in the record."),
     "detector_id": ("keyword", "Which configuration of the detector scored."),
     "event.id": ("keyword", "Identity of the reading; also the document's _id."),
-    "event.kind": ("keyword", "alert for anomalies, else metric."),
+    "event.kind": ("keyword", "alert where someone should be told, else event."),
     "event.created": ("date", "When the record arrived in the stream."),
     "schema_version": ("integer", "Version of this table."),
 }

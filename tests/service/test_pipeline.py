@@ -105,7 +105,7 @@ def world(tmp_path):
 
 async def eventually(condition):
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition, not an event
             await asyncio.sleep(0.005)
 
 
