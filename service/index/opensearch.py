@@ -17,12 +17,14 @@ import orjson
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
-from service.documents import SCHEMA_VERSION, Document, Entry, timestamp
+from service.documents import Document, Entry, timestamp
 from service.index import IndexSetupError, Page, Refused, page, place
+from service.index.access import Access
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
-from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, describe_letter, encode, mapping
+from service.index.fields import describe_letter, encode
 from service.index.patience import Patience
+from service.index.prepare import Layout, Rotation, steps
 from service.recent import Filter
 from service.records import DeadLetter
 
@@ -30,10 +32,7 @@ log = logging.getLogger("cutwater.index")
 T = TypeVar("T")
 
 REQUEST_SECONDS, HEALTH_SECONDS = 60.0, 3.0
-REFRESH = "1s"  # set because an index without an interval of its own is not refreshed until somebody searches
-PRIORITY = 200  # above the templates that the servers bring along
-OWNER = "cutwater"
-_DAY = 86_400_000  # ms
+_HOUR = 3_600_000  # ms
 _ANSWER = "errors,items.*.status,items.*.error"
 
 
@@ -44,30 +43,57 @@ class OpenSearchIndex:
     kill of the server. An id that exists counts as written.
     """
 
-    def __init__(self, url: str, prefix: str, features: Sequence[str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        features: Sequence[str],
+        *,
+        access: Access | None = None,
+        rotation: Rotation = "day",
+        retention_days: int = 0,
+    ) -> None:
+        """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
+        access = access or Access()
         self.distribution = self.version = ""
-        self._place, self._prefix, self._features = _place(url), prefix, tuple(features)
+        self.serverless = access.aws == "aoss"
+        self.layout = Layout(prefix, tuple(features), rotation, retention_days)
+        self._place = _place(url)
         self._patience = Patience(f"index {self._place}")
         # Retries are ours: the client's would not know a document that can never be stored.
         self._client = AsyncOpenSearch(
-            hosts=[url], serializer=_JSON(), max_retries=0, retry_on_status=(), timeout=REQUEST_SECONDS
+            hosts=[url],
+            max_retries=0,
+            retry_on_status=(),
+            timeout=REQUEST_SECONDS,
+            serializer=_JSON(),
+            **access.client_options(url),
         )
         self._writer = BulkWriter(self._bulk, self._patience)
-        self._days: dict[int, str] = {}
+        self._indices: dict[int, str] = {}
 
     async def open(self) -> None:
-        """Wait for the server and give it our templates. Raises IndexSetupError where waiting would not help."""
-        self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
-        for name, template in self._templates().items():
-            await self._put_template(name, template)
-        await self._extend_mappings()
+        """Wait for the server and prepare it as far as needed. Raises IndexSetupError where waiting would not help."""
+        await self.greet()
+        for step in await steps(self, self.layout):
+            if step.state == "unavailable":
+                log.warning("index %s: %s: %s", self._place, step.what, step.detail)
+            elif step.take:
+                await step.take()
+
+    async def greet(self) -> None:
+        """Wait for the server and learn what it is."""
+        if self.serverless:  # does not say
+            self.distribution, self.version = "opensearch", "serverless"
+        else:
+            self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
 
     async def write(self, entries: Sequence[Entry]) -> list[Refused]:
         """Store documents, each in the index of its day."""
         actions, refused = [], []
         for entry in entries:
             try:
-                actions.append((entry.id, action(self._day(entry.time), entry.id, encode(entry))))
+                actions.append((entry.id, action(self._index(entry.time), entry.id, encode(entry))))
             except ValueError as error:
                 refused.append(Refused(entry.id, "not_encodable", str(error)))
         return refused + await self._writer.write(actions)
@@ -104,19 +130,20 @@ class OpenSearchIndex:
         }
         if cursor is not None:
             body["search_after"] = place(cursor)
-        return page(await self._hits(self._prefix, body), limit)
+        return page(await self._hits(self.layout.prefix, body), limit)
 
     async def dead_letters(self, limit: int) -> list[Document]:
         """The newest dead letters, newest first."""
         order = [{"@timestamp": "desc"}, {"sequence_number": "desc"}]
-        return await self._hits(self._letters, {"size": limit, "sort": order})
+        return await self._hits(self.layout.letters, {"size": limit, "sort": order})
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
         if self._patience.trouble:
             return f"{self._place}: {self._patience.trouble}"
         try:
-            await self._client.info(params={"request_timeout": HEALTH_SECONDS})
+            if not self.serverless:
+                await self._client.info(params={"request_timeout": HEALTH_SECONDS})
         except TransportError as error:
             return f"{self._place}: {explain(error)}"
         return None
@@ -126,57 +153,11 @@ class OpenSearchIndex:
         await self._writer.close()
         await self._client.close()
 
-    # Names
-
-    @property
-    def _letters(self) -> str:
-        return f"{self._prefix}-deadletter"
-
-    def _day(self, time: int) -> str:
-        day = time // _DAY
-        if (name := self._days.get(day)) is None:
-            date = timestamp(day * _DAY)[:10].replace("-", ".")
-            self._days[day] = name = f"{self._prefix}-{date}"
+    def _index(self, time: int) -> str:
+        hour = time // _HOUR
+        if (name := self._indices.get(hour)) is None:
+            self._indices[hour] = name = self.layout.index(timestamp(time))
         return name
-
-    # Templates and mappings
-
-    def _templates(self) -> dict[str, dict[str, Any]]:
-        documents, letters = mapping(FIELDS, self._features), mapping(DEAD_LETTER_FIELDS, ())
-        # A longer prefix that begins like ours has the higher priority, so that two services never collide.
-        priority = PRIORITY + len(self._prefix)
-        return {
-            self._prefix: _template([f"{self._prefix}-*.*"], priority, documents, alias=self._prefix),
-            self._letters: _template([self._letters], priority, letters),
-        }
-
-    async def _put_template(self, name: str, template: dict[str, Any]) -> None:
-        """Put a template of ours unless the same is there; somebody else's is left alone."""
-        try:
-            answer = await self._insist(lambda: self._client.indices.get_index_template(name=name, ignore=404))
-            present = answer.get("index_templates") or []
-            if present and (present[0]["index_template"].get("_meta") or {}).get("owner") != OWNER:
-                raise self._error(f"the index template {name!r} is not Cutwater's; set another index_prefix")
-            await self._insist(lambda: self._client.indices.put_index_template(name=name, body=template))
-        except RequestError as error:
-            raise self._error(f"the index template {name!r} is refused: {explain(error)}") from None
-
-    async def _extend_mappings(self) -> None:
-        """Add fields that are new since to the indices we made before."""
-        wanted = mapping(FIELDS, self._features)
-        ours = re.compile(re.escape(self._prefix) + r"-\d{4}\.\d\d\.\d\d")
-        pattern = f"{self._prefix}-*.*"
-        present = await self._insist(lambda: self._client.indices.get_mapping(index=pattern, ignore=404))
-        for index, body in present.items():
-            if not ours.fullmatch(index) or _flat(wanted) <= _flat(body["mappings"]):
-                continue
-            put = partial(self._client.indices.put_mapping, index=index, body=wanted)
-            try:
-                await self._insist(put)
-            except RequestError as error:
-                raise self._error(
-                    f"the index {index!r} has other fields than ours: {explain(error)}; set another index_prefix"
-                ) from None
 
     # Requests
 
@@ -188,7 +169,7 @@ class OpenSearchIndex:
         return [hit["_source"] for hit in answer["hits"]["hits"]]
 
     async def _bury(self, documents: dict[str, Document]) -> list[Refused]:
-        letters = [(name, action(self._letters, name, orjson.dumps(body))) for name, body in documents.items()]
+        letters = [(name, action(self.layout.letters, name, orjson.dumps(body))) for name, body in documents.items()]
         return await self._writer.write(letters)
 
     async def _bulk(self, body: bytes) -> Any:
@@ -200,8 +181,23 @@ class OpenSearchIndex:
             headers={"content-type": "application/x-ndjson"},
         )
 
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until the server answers. Raises IndexSetupError where waiting would not help, RequestError for 400."""
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """A request that waits while the server is away: the decoded answer, or None for 404.
+
+        Raises RequestError for 400, IndexSetupError for other refusals.
+        """
+        call = partial(self._client.transport.perform_request, method, path, body=body)
+        try:
+            return await self._insist(call, missing=True)
+        except NotFoundError:
+            return None
+
+    async def _insist(self, call: Callable[[], Awaitable[T]], *, missing: bool = False) -> T:
+        """Call until the server answers.
+
+        Raises IndexSetupError where waiting would not help, RequestError for 400 and, if something may be ``missing``,
+        NotFoundError for 404.
+        """
         attempt = 0
         while True:
             try:
@@ -209,17 +205,20 @@ class OpenSearchIndex:
             except RequestError:
                 raise
             except TransportError as error:
+                if missing and isinstance(error, NotFoundError):
+                    raise
                 if remedy := hopeless(error):
-                    raise self._error(f"{explain(error)}; {remedy}") from None
+                    raise self.error(f"{explain(error)}; {remedy}") from None
                 await self._patience.wait(explain(error), attempt)
                 attempt += 1
             except SerializationError:
-                raise self._error("the answer is no JSON; check opensearch_url") from None
+                raise self.error("the answer is no JSON; check opensearch_url") from None
             else:
                 self._patience.over()
                 return result
 
-    def _error(self, reason: str) -> IndexSetupError:
+    def error(self, reason: str) -> IndexSetupError:
+        """An error that names the server."""
         return IndexSetupError(f"index {self._place}: {reason}")
 
 
@@ -240,19 +239,6 @@ class _JSON:
         return data if isinstance(data, str | bytes) else orjson.dumps(data)
 
 
-def _template(patterns: list[str], priority: int, fields: dict[str, Any], alias: str = "") -> dict[str, Any]:
-    content = {"settings": {"index": {"refresh_interval": REFRESH}}, "mappings": fields}
-    if alias:
-        content["aliases"] = {alias: {}}
-    return {
-        "index_patterns": patterns,
-        "priority": priority,
-        "version": SCHEMA_VERSION,
-        "_meta": {"owner": OWNER},
-        "template": content,
-    }
-
-
 def _identity(info: Any, place: str) -> tuple[str, str]:
     """Distribution and version from the answer to ``GET /``. Raises IndexSetupError."""
     version = info.get("version") if isinstance(info, dict) else None
@@ -263,15 +249,6 @@ def _identity(info: Any, place: str) -> tuple[str, str]:
     if distribution == "elasticsearch" and (major, minor) < (7, 10):
         raise IndexSetupError(f"index {place}: Elasticsearch {number} is too old; 7.10 or newer is needed")
     return distribution, number
-
-
-def _flat(fields: dict[str, Any], path: str = "") -> set[tuple[str, str]]:
-    """(name, type) of every field of a mapping, dotted."""
-    found: set[tuple[str, str]] = set()
-    for name, field in (fields.get("properties") or {}).items():
-        inner = _flat(field, f"{path}{name}.")
-        found |= inner or {(path + name, str(field.get("type")))}
-    return found
 
 
 def _place(url: str) -> str:

@@ -307,6 +307,8 @@ class _Java:
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitpid(self._process.pid, os.WUNTRACED)  # until it has stopped
 
     def close(self) -> None:
         self.kill()

@@ -401,7 +401,7 @@ async def test_an_index_of_somebody_else_under_our_name_is_left_alone(remote):
     index = f"{remote.prefix}-2023.11.15"
     mappings = {"properties": {"sensor": {"type": "integer"}}}
     remote.server.request("PUT", f"/{index}", {"mappings": mappings})
-    with pytest.raises(IndexSetupError, match=r"has other fields than ours.*set another index_prefix"):
+    with pytest.raises(IndexSetupError, match=r"fields of index .* is refused.*set another index_prefix"):
         async with opened(remote.index()):
             pass
     assert remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"] == mappings
@@ -415,6 +415,19 @@ async def test_a_template_of_somebody_else_under_our_name_is_left_alone(remote):
             pass
     (found,) = remote.server.request("GET", f"/_index_template/{remote.prefix}")["index_templates"]
     assert found["index_template"]["index_patterns"] == ["theirs-*"]
+
+
+async def test_an_index_where_the_alias_shall_be_is_left_alone(remote):
+    remote.server.request("PUT", f"/{remote.prefix}")
+    with pytest.raises(IndexSetupError, match=r"shall be an alias; set another index_prefix"):
+        async with opened(remote.index()):
+            pass
+
+
+async def test_the_alias_is_all_documents_and_no_dead_letter(remote, remote_index):
+    await remote_index.write([entry(0), entry(2000)])
+    await remote_index.bury([letter(1)])
+    assert remote.server.count(remote.prefix) == 2
 
 
 async def test_a_write_block_is_waited_for(remote, remote_index):

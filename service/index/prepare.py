@@ -1,0 +1,246 @@
+"""What a server must know before documents come, as steps that can be shown before they are taken.
+
+Every step looks first: what is there and ours is brought up to date, what is somebody else's stops the plan. A step
+that was taken is ``present`` from then on, so a plan can be carried out any number of times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import orjson
+from opensearchpy.exceptions import RequestError
+
+from service.documents import SCHEMA_VERSION
+from service.index import IndexSetupError
+from service.index.failures import explain
+from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
+
+OWNER = "cutwater"
+REFRESH = "1s"  # set because an index without an interval of its own is not refreshed until somebody searches
+PRIORITY = 200  # above the templates that the servers bring along
+
+Rotation = Literal["none", "hour", "day", "week", "month"]
+State = Literal["present", "create", "update", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that must be so.
+
+    Attributes:
+        what: it, for people.
+        state: present, to be created or updated, or unavailable on this server.
+        detail: why unavailable, or what changes.
+        take: makes it so; does nothing where nothing is to do.
+    """
+
+    what: str
+    state: State
+    detail: str = ""
+    take: Callable[[], Awaitable[Any]] | None = None
+
+
+class Server(Protocol):
+    """Requests to the server that wait while it is away."""
+
+    distribution: str
+    serverless: bool
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """The decoded answer; None for 404. Raises RequestError for 400, IndexSetupError for other refusals."""
+        ...
+
+    def error(self, reason: str) -> IndexSetupError:
+        """An error that names the server."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names of everything that belongs to one prefix."""
+
+    prefix: str
+    features: tuple[str, ...]
+    rotation: Rotation = "day"
+    retention_days: int = 0
+
+    @property
+    def letters(self) -> str:
+        """The index of dead letters."""
+        return f"{self.prefix}-deadletter"
+
+    def index(self, moment: str) -> str:
+        """The index of documents with this event time (ISO 8601, of which the first 13 characters count)."""
+        return f"{self.prefix}-{_PERIODS[self.rotation](moment)}"
+
+    def owns(self, index: str) -> bool:
+        """Whether an index holds our documents."""
+        return re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index) is not None
+
+    def templates(self, *, serverless: bool, lifecycle: bool) -> dict[str, dict[str, Any]]:
+        """Index templates by name."""
+        # A longer prefix that begins like ours has the higher priority, so that two services never collide.
+        priority = PRIORITY + len(self.prefix)
+        settings: dict[str, Any] = {} if serverless else {"refresh_interval": REFRESH}
+        letters = {"settings": {"index": settings}, "mappings": mapping(DEAD_LETTER_FIELDS, ())}
+        if lifecycle:
+            settings = settings | {"lifecycle.name": self.prefix}
+        documents = {
+            "settings": {"index": settings},
+            "mappings": mapping(FIELDS, self.features),
+            "aliases": {self.prefix: {}},
+        }
+        return {
+            self.prefix: _template([f"{self.prefix}-*.*", f"{self.prefix}-all"], priority, documents),
+            self.letters: _template([self.letters], priority, letters),
+        }
+
+
+_PERIODS: dict[Rotation, Callable[[str], str]] = {
+    "none": lambda moment: "all",
+    "hour": lambda moment: moment[:13].replace("-", ".").replace("T", "."),
+    "day": lambda moment: moment[:10].replace("-", "."),
+    "week": lambda moment: _week(moment[:10]),
+    "month": lambda moment: moment[:7].replace("-", "."),
+}
+
+
+async def steps(server: Server, layout: Layout) -> list[Step]:
+    """Everything that documents need: retention, templates, and new fields on the indices of before."""
+    retention = await _retention(server, layout) if layout.retention_days else None
+    lifecycle = server.distribution == "elasticsearch" and retention is not None and retention.state != "unavailable"
+    plan = [retention] if retention else []
+    if await server.request("GET", f"/{layout.prefix}/_mapping") and not await server.request(
+        "GET", f"/_alias/{layout.prefix}"
+    ):
+        raise server.error(f"an index is called {layout.prefix!r}, which shall be an alias; set another index_prefix")
+    for name, template in layout.templates(serverless=server.serverless, lifecycle=lifecycle).items():
+        plan.append(await _template_step(server, name, template))
+    return plan + await _mapping_steps(server, layout)
+
+
+async def _template_step(server: Server, name: str, template: dict[str, Any]) -> Step:
+    path, what = f"/_index_template/{name}", f"index template {name!r}"
+    present = ((await server.request("GET", path)) or {}).get("index_templates")
+    take = partial(_put, server, what, path, template)
+    if not present:
+        return Step(what, "create", take=take)
+    meta = present[0]["index_template"].get("_meta") or {}
+    if meta.get("owner") != OWNER:
+        raise server.error(f"the {what} is not Cutwater's; set another index_prefix")
+    # By digest and not by comparing: what an administrator has tuned since stays until our own content changes.
+    if meta.get("digest") == template["_meta"]["digest"]:
+        return Step(what, "present")
+    return Step(what, "update", take=take)
+
+
+async def _mapping_steps(server: Server, layout: Layout) -> list[Step]:
+    """New fields for the indices that were made with an older template."""
+    wanted = mapping(FIELDS, layout.features)
+    present = await server.request("GET", f"/{layout.prefix}-*/_mapping") or {}
+    plan = []
+    for index, body in sorted(present.items()):
+        if layout.owns(index) and (missing := flat(wanted).items() - flat(body["mappings"]).items()):
+            what = f"fields of index {index!r}"
+            names = ", ".join(sorted(name for name, _ in missing))
+            plan.append(Step(what, "update", names, partial(_put, server, what, f"/{index}/_mapping", wanted)))
+    return plan
+
+
+async def _retention(server: Server, layout: Layout) -> Step:
+    """Index state management on OpenSearch, index lifecycle management on Elasticsearch."""
+    what = f"retention policy {layout.prefix!r} ({layout.retention_days} days)"
+    ours = server.distribution == "opensearch"
+    path = f"/_plugins/_ism/policies/{layout.prefix}" if ours else f"/_ilm/policy/{layout.prefix}"
+    if server.serverless:
+        return Step(what, "unavailable", "a serverless collection has none; set its lifecycle policy in AWS")
+    try:
+        answer = await server.request("GET", path)
+    except RequestError as error:
+        return Step(what, "unavailable", f"the server has no such service ({explain(error)}); indices are kept forever")
+    policy = ism_policy(layout) if ours else ilm_policy(layout)
+    take = partial(_put, server, what, path, policy)
+    if not answer:
+        return Step(what, "create", take=take)
+    present = answer["policy"] if ours else answer[layout.prefix]["policy"]
+    mine = policy["policy"]
+    owned = str(present.get("description", "")).startswith("Cutwater") if ours else _meta(present) == OWNER
+    if not owned:
+        raise server.error(f"the {what} is not Cutwater's; set another index_prefix")
+    if orjson.dumps(_ages(present)) == orjson.dumps(_ages(mine)):
+        return Step(what, "present")
+    if ours:  # OpenSearch changes a policy only for those who know its last version
+        path += f"?if_seq_no={answer['_seq_no']}&if_primary_term={answer['_primary_term']}"
+        take = partial(_put, server, what, path, policy)
+    return Step(what, "update", take=take)
+
+
+def ism_policy(layout: Layout) -> dict[str, Any]:
+    """OpenSearch's policy that deletes indices of an age; new indices take it by their name."""
+    age = f"{layout.retention_days}d"
+    return {
+        "policy": {
+            "description": f"Cutwater: deletes indices of {layout.prefix} after {layout.retention_days} days.",
+            "default_state": "kept",
+            "states": [
+                {
+                    "name": "kept",
+                    "actions": [],
+                    "transitions": [{"state_name": "deleted", "conditions": {"min_index_age": age}}],
+                },
+                {"name": "deleted", "actions": [{"delete": {}}], "transitions": []},
+            ],
+            "ism_template": [{"index_patterns": [f"{layout.prefix}-*.*"], "priority": PRIORITY + len(layout.prefix)}],
+        }
+    }
+
+
+def ilm_policy(layout: Layout) -> dict[str, Any]:
+    """Elasticsearch's policy that deletes indices of an age; the index template names it."""
+    delete = {"min_age": f"{layout.retention_days}d", "actions": {"delete": {}}}
+    return {"policy": {"_meta": {"owner": OWNER}, "phases": {"delete": delete}}}
+
+
+def flat(fields: dict[str, Any], path: str = "") -> dict[str, str]:
+    """The type of every field of a mapping by its dotted name."""
+    found: dict[str, str] = {}
+    for name, field in (fields.get("properties") or {}).items():
+        if "properties" in field:
+            found |= flat(field, f"{path}{name}.")
+        else:
+            found[path + name] = field["type"]
+    return found
+
+
+def _template(patterns: list[str], priority: int, content: dict[str, Any]) -> dict[str, Any]:
+    template = {"index_patterns": patterns, "priority": priority, "version": SCHEMA_VERSION, "template": content}
+    digest = hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return template | {"_meta": {"owner": OWNER, "digest": digest}}
+
+
+def _ages(policy: dict[str, Any]) -> list[str]:
+    """All ages in a policy: the only thing that we ever change."""
+    return re.findall(r'"min_(?:index_)?age":"(\w+)"', orjson.dumps(policy).decode())
+
+
+def _meta(policy: dict[str, Any]) -> Any:
+    return (policy.get("_meta") or {}).get("owner")
+
+
+def _week(day: str) -> str:
+    year, week, _ = date.fromisoformat(day).isocalendar()
+    return f"{year:04d}.w{week:02d}"
+
+
+async def _put(server: Server, what: str, path: str, body: Any) -> None:
+    try:
+        await server.request("PUT", path, body)
+    except RequestError as error:
+        raise server.error(f"{what} is refused: {explain(error)}; set another index_prefix") from None

@@ -1,0 +1,246 @@
+"""Names, templates and policies of the index, and who may reach it: what needs no server."""
+
+import datetime
+import hashlib
+import re
+import ssl
+
+import jsonschema
+import pytest
+from botocore.credentials import Credentials
+
+from service.documents import timestamp
+from service.index import IndexSetupError
+from service.index.access import Access, Signer
+from service.index.opensearch import OpenSearchIndex
+from service.index.prepare import Layout, flat, ilm_policy, ism_policy
+
+MOMENT = timestamp(1_735_603_200_000)  # Tuesday, 31 December 2024, in ISO week 1 of 2025
+
+
+@pytest.mark.parametrize(
+    ("rotation", "name"),
+    [
+        ("none", "cw-all"),
+        ("hour", "cw-2024.12.31.00"),
+        ("day", "cw-2024.12.31"),
+        ("week", "cw-2025.w01"),
+        ("month", "cw-2024.12"),
+    ],
+)
+def test_an_index_is_named_by_event_time_and_found_by_its_template(rotation, name):
+    layout = Layout("cw", ("v",), rotation)
+    assert layout.index(MOMENT) == name
+    assert layout.owns(name)
+    patterns = layout.templates(serverless=False, lifecycle=False)["cw"]["index_patterns"]
+    assert any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), name) for pattern in patterns)
+
+
+@pytest.mark.parametrize("name", ["cw-deadletter", "cw", "cw-b-2024.12.31", "cw-notes", "other-2024.12.31", "cw-2024"])
+def test_other_indices_are_not_ours(name):
+    assert not Layout("cw", ("v",)).owns(name)
+
+
+def test_templates_of_prefixes_that_begin_alike_have_different_priorities():
+    short, long = (Layout(prefix, ()).templates(serverless=False, lifecycle=False)[prefix] for prefix in ("a", "a-b"))
+    assert long["priority"] > short["priority"]
+
+
+def test_a_template_changes_its_digest_with_its_content_only():
+    def digest(*features):
+        return Layout("cw", features).templates(serverless=False, lifecycle=False)["cw"]["_meta"]["digest"]
+
+    assert digest("a") == digest("a") != digest("a", "b")
+
+
+def test_serverless_collections_get_no_settings_that_they_refuse():
+    templates = Layout("cw", ()).templates(serverless=True, lifecycle=False)
+    assert all(template["template"]["settings"] == {"index": {}} for template in templates.values())
+
+
+def test_flat_names_every_field():
+    fields = {"properties": {"a": {"type": "long"}, "b": {"properties": {"c": {"type": "keyword"}}}}}
+    assert flat(fields) == {"a": "long", "b.c": "keyword"}
+
+
+# Written from the vendors' documentation: no server under test has these services.
+AGE = {"type": "string", "pattern": r"^[0-9]+(d|h|m|s|ms)$"}
+ISM = {
+    "type": "object",
+    "required": ["policy"],
+    "additionalProperties": False,
+    "properties": {
+        "policy": {
+            "type": "object",
+            "required": ["description", "default_state", "states"],
+            "additionalProperties": False,
+            "properties": {
+                "description": {"type": "string"},
+                "default_state": {"type": "string"},
+                "ism_template": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["index_patterns"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "index_patterns": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                            "priority": {"type": "integer", "minimum": 0},
+                        },
+                    },
+                },
+                "states": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "actions", "transitions"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "name": {"type": "string"},
+                            "actions": {"type": "array", "items": {"enum": [{"delete": {}}]}},
+                            "transitions": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "required": ["state_name"],
+                                    "additionalProperties": False,
+                                    "properties": {
+                                        "state_name": {"type": "string"},
+                                        "conditions": {
+                                            "type": "object",
+                                            "additionalProperties": False,
+                                            "properties": {"min_index_age": AGE},
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+ILM = {
+    "type": "object",
+    "required": ["policy"],
+    "additionalProperties": False,
+    "properties": {
+        "policy": {
+            "type": "object",
+            "required": ["phases"],
+            "additionalProperties": False,
+            "properties": {
+                "_meta": {"type": "object"},
+                "phases": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "delete": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {"min_age": AGE, "actions": {"enum": [{"delete": {}}]}},
+                        }
+                    },
+                },
+            },
+        }
+    },
+}
+
+
+def test_retention_policies_follow_the_documented_schema():
+    layout = Layout("cw", ("v",), retention_days=30)
+    ism, ilm = ism_policy(layout), ilm_policy(layout)
+    jsonschema.validate(ism, ISM)
+    jsonschema.validate(ilm, ILM)
+    states = {state["name"]: state for state in ism["policy"]["states"]}
+    kept = states[ism["policy"]["default_state"]]
+    (transition,) = kept["transitions"]
+    assert transition["conditions"] == {"min_index_age": "30d"}
+    assert states[transition["state_name"]]["actions"] == [{"delete": {}}]
+
+
+# Who we are
+
+
+# AWS's published test suite of Signature Version 4: the same key, date, region and service in every vector.
+VECTORS = {
+    "get-vanilla": ("GET", "/", {}, b"", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+    "post-vanilla": ("POST", "/", {}, b"", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+    "get-vanilla-query-order-key-case": (
+        "GET",
+        "/?Param2=value2&Param1=value1",
+        {},
+        b"",
+        "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+    ),
+}
+KEY = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+
+
+@pytest.fixture
+def in_2015(monkeypatch):
+    moment = datetime.datetime(2015, 8, 30, 12, 36)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_signature_is_that_of_the_published_vectors(name, in_2015):
+    method, path, headers, body, signature = VECTORS[name]
+    signer = Signer(KEY, "service", "us-east-1", hash_header=False)
+    signed = signer(method, f"https://example.amazonaws.com{path}", body, headers)
+    assert signed["Authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+        f"SignedHeaders=host;x-amz-date, Signature={signature}"
+    )
+
+
+def test_a_signed_body_is_announced_and_text_and_bytes_sign_alike(in_2015):
+    signer = Signer(KEY, "aoss", "eu-central-1")
+    url = "https://abc.eu-central-1.aoss.amazonaws.com/_bulk?filter_path=errors%2Citems"
+    signed = signer("POST", url, b'{"create":{}}\n', {})
+    assert signed == signer("POST", url, '{"create":{}}\n', {"user-agent": "does not matter"})
+    assert signed["X-Amz-Content-SHA256"] == hashlib.sha256(b'{"create":{}}\n').hexdigest()
+    assert "SignedHeaders=host;x-amz-content-sha256;x-amz-date" in signed["Authorization"]
+    assert signed["Authorization"] != signer("POST", url, b"{}", {})["Authorization"]
+
+
+def test_a_token_of_a_role_is_signed_too(in_2015):
+    signed = Signer(Credentials("A", "s", "token"), "es", "us-east-1")("GET", "https://host/", None, {})
+    assert signed["X-Amz-Security-Token"] == "token"
+    assert "x-amz-security-token" in signed["Authorization"]
+
+
+def test_secrets_do_not_show():
+    text = repr(Access(user="u", password="geheim", api_key="geheim"))
+    assert "geheim" not in text
+
+
+@pytest.mark.parametrize(
+    ("access", "url", "message"),
+    [
+        (Access(user="u", api_key="k"), "https://host", "set one of opensearch_user"),
+        (Access(api_key="k"), "https://user:word@host", "set one of opensearch_user"),
+        (Access(ca="ca.pem"), "http://host", "need an opensearch_url with https"),
+        (Access(ca="nowhere.pem"), "https://host", r"opensearch_ca = 'nowhere.pem': No such file.*name a PEM file"),
+        (Access(client_certificate="no.pem"), "https://host", r"opensearch_client_cert = 'no.pem': No such file"),
+    ],
+)
+def test_contradictions_and_missing_files_are_named(access, url, message):
+    with pytest.raises(IndexSetupError, match=message) as caught:
+        OpenSearchIndex(url, "cw", ("v",), access=access)
+    assert "word" not in str(caught.value)
+
+
+def test_a_file_that_holds_no_certificate_is_named(tmp_path):
+    (tmp_path / "ca.pem").write_text("not PEM")
+    with pytest.raises(IndexSetupError, match="no certificate"):
+        Access(ca=tmp_path / "ca.pem").client_options("https://host")
+
+
+async def test_an_own_authority_replaces_the_systems(tmp_path):
+    options = Access(user="u", password="p").client_options("https://host")
+    assert options["http_auth"] == ("u", "p")
+    assert options["ssl_context"].verify_mode == ssl.CERT_REQUIRED
+    assert options["ssl_context"].check_hostname
