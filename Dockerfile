@@ -35,9 +35,9 @@ RUN useradd --uid 10001 --home-dir /data --no-create-home cutwater \
     && install --directory --owner cutwater /data /var/cache/numba
 COPY --from=build /opt/cutwater /opt/cutwater
 
-# The forest is compiled here, not at the first reading, and for one kind of processor: numba uses what it has compiled
-# only if processor and features are the same, and a fleet whose machines differ still gets the same scores.
-# x86-64-v3 is any with AVX2; elsewhere build with --build-arg CPU=neoverse-n1 or CPU=generic.
+# The forest is compiled with the image, not at the first reading, and so for one kind of processor: any with AVX2, or
+# what --build-arg CPU=generic (for arm64) names. It is the same on all machines of a fleet, and so are the scores.
+# A container that is told another NUMBA_CPU_NAME compiles at its start.
 ARG CPU=x86-64-v3
 ENV PATH=/opt/cutwater/bin:${PATH} \
     NUMBA_CACHE_DIR=/var/cache/numba \

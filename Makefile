@@ -59,7 +59,7 @@ constraints: python  ## Write constraints.txt anew: the newest versions that pyp
 	build/resolved/bin/pip freeze --all --exclude pip --exclude-editable > constraints.txt
 
 image:  ## Build the container image cutwater:latest
-	$(ENGINE) build --tag cutwater:latest .
+	$(ENGINE) build --tag cutwater:latest $(if $(filter arm64 aarch64,$(shell uname -m)),--build-arg CPU=generic) .
 
 clean:  ## Remove .venv, caches and build products
 	rm -rf .venv build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
