@@ -36,7 +36,7 @@ export function showStatus(status) {
 
 function tile(name, text, state = "") {
   const element = byId(`tile-${name}`);
-  setText(element.querySelector("dd"), text);
+  setText(element.querySelector("b"), text);
   element.dataset.state = state;
 }
 

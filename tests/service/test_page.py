@@ -133,6 +133,15 @@ async def pixels(page: Page, colour: str) -> int:
     return count
 
 
+async def painted(page: Page, colour: str, *, least: int) -> None:
+    """Wait until the chart shows a colour; it draws with the screen's next frame."""
+    for _ in range(100):
+        if await pixels(page, colour) >= least:
+            return
+        await page.wait_for_timeout(50)
+    raise AssertionError(f"the chart has {await pixels(page, colour)} pixels of {colour}, not {least}")
+
+
 async def test_readings_and_an_anomaly_arrive_while_one_looks(page: Page, site: Site) -> None:
     await page.goto(site.address)
     await expect(page.get_by_text("No readings yet")).to_be_visible()
@@ -141,7 +150,7 @@ async def test_readings_and_an_anomaly_arrive_while_one_looks(page: Page, site: 
     await expect(page.get_by_role("combobox")).to_have_value("DemoSensor")
     await expect(page).to_have_url(f"{site.address}/?sensor=DemoSensor")
     await expect(page.locator("#range")).to_contain_text("300 readings, 0 anomalies")
-    assert await pixels(page, "value") > 100
+    await painted(page, "value", least=100)
     assert await pixels(page, "anomaly") == 0
 
     site.score("DemoSensor", [117.0], anomaly=True)
@@ -152,7 +161,7 @@ async def test_readings_and_an_anomaly_arrive_while_one_looks(page: Page, site: 
     await expect(entry).to_contain_text("117 instead of 15")
     await expect(entry).to_contain_text("4.50")
     await expect(page.locator("#spoken")).to_contain_text("Anomaly on DemoSensor")
-    assert await pixels(page, "anomaly") > 10
+    await painted(page, "anomaly", least=10)
 
 
 async def test_every_reading_of_a_fast_sensor_is_drawn(page: Page, site: Site) -> None:
@@ -247,7 +256,7 @@ async def test_a_learning_sensor_says_how_far_it_is(page: Page, site: Site) -> N
     site.score("new", [15.0, 16.0] * 20, learning=True)
     await page.goto(site.address)
     await expect(page.locator("#state")).to_have_text(f"Learning 40 / {NEEDED}")
-    assert await pixels(page, "learning") > 1000
+    await painted(page, "learning", least=1000)
     site.score("new", [15.0, 16.0] * 12, learning=True)
     site.score("new", [15.0])
     await expect(page.locator("#state")).to_have_text("Ready · 65 readings seen")
@@ -288,7 +297,7 @@ async def test_light_and_dark_follow_the_system_until_chosen(page: Page, site: S
     await page.reload()
     assert await background() == light
     await expect(page.locator("#range")).to_contain_text("100 readings")
-    assert await pixels(page, "value") > 100
+    await painted(page, "value", least=100)
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1024, 700), (3840, 2160)], ids=["phone", "laptop", "wall"])
@@ -311,7 +320,7 @@ async def test_it_finds_back_to_a_service_that_was_away(page: Page, site: Site, 
     await site.stop()
     await expect(page.locator("#connection")).to_have_text("Connection lost")
     await expect(page.get_by_text("No answer from the service since")).to_be_visible()
-    assert await pixels(page, "value") > 100  # what was seen stays in sight
+    await painted(page, "value", least=100)  # what was seen stays in sight
 
     site.score("DemoSensor", [15.0] * 7)
     await site.start()
