@@ -1,8 +1,8 @@
 """A recording played back: a CSV file becomes a sensor.
 
-Any CSV with a header, one column of times and one or more columns of numbers will do. A row becomes
-``{"iotName": <file's name without .csv>, "iotTime": "2014-04-01T00:00:00Z", "iotValue": 20.0}``; with several value
-columns each value stands under its column's name instead.
+Any CSV with a header, one column of times and one or more columns of numbers will do, separated by commas, semicolons
+or tabs. A row becomes ``{"iotName": <file's name without .csv>, "iotTime": "2014-04-01T00:00:00Z", "iotValue": 20.0}``;
+with several value columns each value stands under its column's name instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 
 from simulator.reading import Reading, format_time
 
-TIME_COLUMNS = ("timestamp", "time", "datetime", "date", "ts", "iottime")  # by name; else the first that holds times
+TIME_COLUMNS = ("timestamp", "@timestamp", "time", "datetime", "date", "ts", "iottime")  # else the first with times
 
 
 class RecordingError(ValueError):
@@ -96,13 +96,17 @@ class Recording:
 
     def _rows(self, file: IO[str]) -> Iterator[tuple[int, list[str]]]:
         """Rows that are not blank, each with the number of its last line."""
-        reader = csv.reader(file)
+        line = 0
         try:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=header.count))
             for row in reader:
+                line = reader.line_num
                 if row:
-                    yield reader.line_num, row
+                    yield line, row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise self._error(reader.line_num + 1, f"not CSV in UTF-8: {error}") from None
+            raise self._error(line + 1, f"not CSV in UTF-8: {error}") from None
 
     def _find_time(self, first: Sequence[str]) -> str:
         for wanted in TIME_COLUMNS:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import length_hint
@@ -69,12 +69,21 @@ class Writer:
     Args:
         client: an aiobotocore client of Kinesis. Built with ``parameter_validation=False`` it takes half the time.
         stream: the stream's name.
+        clock: seconds that only grow.
         sleep: waits for so many seconds.
     """
 
-    def __init__(self, client: Any, stream: str, *, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        client: Any,
+        stream: str,
+        *,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client = client
         self._stream = stream
+        self._clock = clock
         self._sleep = sleep
 
     async def write(self, readings: Iterable[Reading], *, speed: float | None = 1.0, progress: bool = False) -> Totals:
@@ -92,25 +101,25 @@ class Writer:
         if speed is not None and not speed > 0:
             raise ValueError(f"speed = {speed}: must be positive")
         totals = Totals()
-        start = monotonic()
+        start = self._clock()
         batch: list[Reading] = []
         size = 0
         with _progress_bar(progress, length_hint(readings)) as show:
             for reading in readings:
                 weight = _weight(reading)
                 due = start + reading.offset / speed if speed is not None else start
-                if batch and (due > monotonic() or len(batch) == CALL_RECORDS or size + weight > CALL_BYTES):
+                if batch and (due > self._clock() or len(batch) == CALL_RECORDS or size + weight > CALL_BYTES):
                     await self._put(batch, totals)
                     show(len(batch))
                     batch, size = [], 0
-                if (early := due - monotonic()) > 0:
+                if (early := due - self._clock()) > 0:
                     await self._sleep(max(early, _TICK))
                 batch.append(reading)
                 size += weight
             if batch:
                 await self._put(batch, totals)
                 show(len(batch))
-        totals.seconds = monotonic() - start
+        totals.seconds = self._clock() - start
         return totals
 
     async def _put(self, batch: list[Reading], totals: Totals) -> None:

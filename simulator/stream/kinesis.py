@@ -25,7 +25,7 @@ import orjson
 from simulator.stream.errors import KinesisError, in_use, invalid, not_found, over_limit
 from simulator.stream.faults import DATA_OPERATIONS, Faults, Kind
 from simulator.stream.members import REQUESTS, validate
-from simulator.stream.shards import HASH_KEYS, Shard, Stream, oldest_first
+from simulator.stream.shards import HASH_KEYS, Shard, Stream, data_size, oldest_first
 
 READ_RECORDS = 10_000  # at most, in one GetRecords
 READ_BYTES = 10 * 1024 * 1024
@@ -68,6 +68,7 @@ class Kinesis:
         self._shard_limit = shard_limit
         self._memory = memory
         self._streams: dict[str, Stream] = {}
+        self._now = 0  # ms
         self._swept = 0
         self._last_created = 0
         self._operations: dict[str, Callable[[Answer, int], Answer]] = {
@@ -94,9 +95,9 @@ class Kinesis:
         if handle is None:
             raise KinesisError("UnknownOperationException")
         validate(REQUESTS[operation], request)
-        now = round(1000 * self._clock())
-        self._sweep(now)
-        return handle(request, now)
+        self._now = max(self._now, round(1000 * self._clock()))  # the clock may be set back, arrivals must not be
+        self._sweep(self._now)
+        return handle({name: value for name, value in request.items() if value is not None}, self._now)
 
     # Streams
 
@@ -345,8 +346,7 @@ class Kinesis:
     def _require_sizes(self, stream: Stream, entries: list[Answer]) -> None:
         total = 0
         for number, entry in enumerate(entries, start=1):
-            data = entry["Data"]
-            size = len(data) // 4 * 3 - data.count("=", -2) + len(entry["PartitionKey"].encode())
+            size = data_size(entry["Data"]) + len(entry["PartitionKey"].encode(errors="surrogatepass"))
             if size > stream.max_record_bytes:
                 raise KinesisError(
                     "ValidationException",
@@ -498,7 +498,7 @@ class Kinesis:
         for stream in list(self._streams.values()):
             if stream.state == "DELETING" and now >= stream.busy_until:
                 del self._streams[stream.name]
-        if not 0 <= now - self._swept < 1000:
+        if now - self._swept >= 1000:
             self._swept = now
             for stream in self._streams.values():
                 stream.expire(now)
@@ -510,11 +510,11 @@ def _filtered(stream: Stream, wanted: Answer, now: int) -> list[Shard]:
     shards = list(stream.shards.values())
     horizon = max(stream.created, now - stream.retention_hours * 3_600_000)
     if kind == "AFTER_SHARD_ID":
-        if "ShardId" not in wanted:
+        if wanted.get("ShardId") is None:
             raise invalid("ShardFilter of type AFTER_SHARD_ID requires ShardId.")
         return [shard for shard in shards if shard.id > wanted["ShardId"]]
     if kind in ("AT_TIMESTAMP", "FROM_TIMESTAMP"):
-        if "Timestamp" not in wanted:
+        if wanted.get("Timestamp") is None:
             raise invalid(f"ShardFilter of type {kind} requires Timestamp.")
         horizon = max(horizon, round(1000 * wanted["Timestamp"]))
     if kind == "AT_LATEST":

@@ -55,13 +55,10 @@ class Shard:
         return str(self._base + (self.end + 1 << _RECORD))
 
     def append(self, now: int, key: str, data: str) -> str:
-        """Store a record; its sequence number."""
-        records = self._records
-        if records and records[-1][0] > now:
-            now = records[-1][0]  # the clock was set back; arrival times grow all the same
-        records.append((now, key, data))
+        """Store a record that arrived no earlier than those before; its sequence number."""
+        self._records.append((now, key, data))
         self.size += len(key) + len(data) + RECORD_OVERHEAD
-        return str(self._base + (self.first + len(records) << _RECORD))
+        return str(self._base + (self.end << _RECORD))
 
     def read(self, start: int, most: int, most_bytes: int, until: int) -> tuple[list[tuple[str, Stored]], int]:
         """Records from number ``start`` on with their sequence numbers, and the number to go on with.
@@ -73,7 +70,7 @@ class Shard:
         found: list[tuple[str, Stored]] = []
         sequence = self._base + (start << _RECORD)
         for record in self._records[start - self.first : start - self.first + most]:
-            most_bytes -= len(record[2]) * 3 // 4
+            most_bytes -= data_size(record[2])
             if record[0] > until or (most_bytes < 0 and found):
                 break
             sequence += 1 << _RECORD
@@ -232,6 +229,11 @@ class Stream:
         self._open.sort(key=lambda other: other.hash_keys)
         self._starts = [other.hash_keys[0] for other in self._open]
         return shard
+
+
+def data_size(data: str) -> int:
+    """Bytes that a text in base64 stands for."""
+    return len(data) // 4 * 3 - data.count("=", -2)
 
 
 def oldest_first(shards: list[Shard]) -> Iterator[Shard]:

@@ -71,10 +71,14 @@ def shared(emulator: Emulator) -> str:
 
     Skips the test if none can be had.
     """
-    return os.environ.get(emulator.variable, "").rstrip("/") or _start(emulator)
+    return os.environ.get(emulator.variable, "").rstrip("/") or start(emulator)[0]
 
 
-def _start(emulator: Emulator) -> str:
+def start(emulator: Emulator) -> tuple[str, subprocess.Popen[bytes]]:
+    """URL and process of a new server; whoever wants it gone before this process ends kills it.
+
+    Skips the test if Node.js or npm is missing.
+    """
     node = shutil.which("node")
     if node is None:
         unavailable(f"{emulator.package} needs Node.js, or {emulator.variable}")
@@ -97,7 +101,7 @@ def _start(emulator: Emulator) -> str:
             text = log.read().decode(errors="replace")
             raise RuntimeError(f"{emulator.package} ended while starting:\n{text[-4000:]}")
     _running.append(process)
-    return f"http://127.0.0.1:{int(port)}"
+    return f"http://127.0.0.1:{int(port)}", process
 
 
 def _install(emulator: Emulator) -> Path:
@@ -126,4 +130,4 @@ def _install(emulator: Emulator) -> Path:
     return folder / "node_modules" / emulator.package
 
 
-_running: list[subprocess.Popen[bytes]] = []
+_running: list[subprocess.Popen[bytes]] = []  # a process object that is collected closes the pipe
