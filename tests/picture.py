@@ -9,11 +9,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, ViewportSize, expect
 
 from tests.servers.browser import chromium
 
-SIZE = {"width": 1360, "height": 850}
+SIZE = ViewportSize(width=1360, height=850)
 LOOK_SECONDS = 35  # until the lines in the tiles have some length
 
 

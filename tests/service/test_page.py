@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from detector.batch import Readings, Scores
 from service.api import build
@@ -172,6 +172,22 @@ async def test_every_reading_of_a_fast_sensor_is_drawn(page: Page, site: Site) -
         site.score("fast", np.sin(np.arange(100)).tolist())
         await page.wait_for_timeout(5)
     await expect(page.locator("#range")).to_contain_text("4,001 readings")
+
+
+async def test_between_history_and_live_nothing_is_lost_or_doubled(page: Page, site: Site) -> None:
+    async def answer_late(route: Route) -> None:
+        site.score("DemoSensor", [1.0] * 10)  # come both ways
+        history = await route.fetch()
+        site.score("DemoSensor", [1.0] * 10)  # come live before the history is there
+        await page.wait_for_timeout(200)
+        await route.fulfill(response=history)
+
+    site.score("DemoSensor", [1.0] * 10)
+    await page.route(re.compile(r"/scores\?sensor="), answer_late)
+    await page.goto(f"{site.address}/?sensor=DemoSensor")
+    await expect(page.locator("#range")).to_contain_text("30 readings")
+    site.score("DemoSensor", [1.0])
+    await expect(page.locator("#range")).to_contain_text("31 readings")
 
 
 async def test_an_anomaly_can_be_held_and_let_go(page: Page, site: Site) -> None:
