@@ -1,4 +1,4 @@
-"""Forests by the name of their engine."""
+"""Forests, whatever engine grows them. There is one so far, the reference; a fast one is to come."""
 
 from __future__ import annotations
 

@@ -258,6 +258,7 @@ def _configuration(settings: Settings) -> Configuration:
     return Configuration(
         dimensions=len(settings.value_fields),
         engine=settings.engine,
+        profile=settings.profile,
         trees=settings.trees,
         samples=settings.samples,
         shingle=settings.shingle,
