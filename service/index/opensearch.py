@@ -184,19 +184,22 @@ class OpenSearchIndex:
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """A request that waits while the server is away: the decoded answer, or None for 404.
 
-        Raises RequestError for 400, IndexSetupError for other refusals.
+        Raises RequestError for 400 and 405, which say that the server does not know this; IndexSetupError for other
+        refusals.
         """
         call = partial(self._client.transport.perform_request, method, path, body=body)
         try:
-            return await self._insist(call, missing=True)
+            return await self._insist(call, optional=True)
         except NotFoundError:
             return None
+        except TransportError as error:
+            raise RequestError(error.status_code, error.error, error.info) from None
 
-    async def _insist(self, call: Callable[[], Awaitable[T]], *, missing: bool = False) -> T:
+    async def _insist(self, call: Callable[[], Awaitable[T]], *, optional: bool = False) -> T:
         """Call until the server answers.
 
-        Raises IndexSetupError where waiting would not help, RequestError for 400 and, if something may be ``missing``,
-        NotFoundError for 404.
+        Raises IndexSetupError where waiting would not help, RequestError for 400 and, if what is asked for is
+        ``optional``, TransportErrors for 404 and 405.
         """
         attempt = 0
         while True:
@@ -205,7 +208,7 @@ class OpenSearchIndex:
             except RequestError:
                 raise
             except TransportError as error:
-                if missing and isinstance(error, NotFoundError):
+                if optional and error.status_code in (404, 405):
                     raise
                 if remedy := hopeless(error):
                     raise self.error(f"{explain(error)}; {remedy}") from None

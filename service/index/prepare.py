@@ -54,7 +54,7 @@ class Server(Protocol):
     serverless: bool
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
-        """The decoded answer; None for 404. Raises RequestError for 400, IndexSetupError for other refusals."""
+        """The decoded answer; None for 404. Raises RequestError for 400 and 405, IndexSetupError for others."""
         ...
 
     def error(self, reason: str) -> IndexSetupError:
@@ -162,6 +162,8 @@ async def _retention(server: Server, layout: Layout) -> Step:
     if server.serverless:
         return Step(what, "unavailable", "a serverless collection has none; set its lifecycle policy in AWS")
     try:
+        if not ours:  # a server without it would take the policy's path for an index
+            await server.request("GET", "/_ilm/status")
         answer = await server.request("GET", path)
     except RequestError as error:
         return Step(what, "unavailable", f"the server has no such service ({explain(error)}); indices are kept forever")

@@ -23,6 +23,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,9 @@ class Spec:
         java: least major version of the JDK.
         main: class that starts it, in ``java/``.
         plugins: classes that the bare node needs to speak HTTP and to do what tests ask of it.
-        artifacts: Maven coordinates without what is common, ``group:artifact[:version]``.
+        artifacts: Maven coordinates, ``group:artifact[:version]``; by default the server's version.
+        root: class that answers ``GET /`` where the jars have none; such a server takes its plugins as modules.
+        options: further options of the Java machine.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Spec:
     main: str
     plugins: tuple[str, ...]
     artifacts: tuple[str, ...]
+    root: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def distribution(self) -> str:
@@ -99,7 +104,26 @@ ELASTICSEARCH_7 = Spec(
         "org.apache.logging.log4j:log4j-core:2.17.1",
     ),
 )
-SPECS = (OPENSEARCH_3, OPENSEARCH_2, ELASTICSEARCH_7)
+
+
+def _elasticsearch(version: str, java: int, root: str, *options: str) -> Spec:
+    return Spec(
+        name=f"elasticsearch-{version}",
+        version=version,
+        image=f"docker.elastic.co/elasticsearch/elasticsearch:{version}",
+        variable=f"CUTWATER_TEST_ELASTICSEARCH_{version[0]}_URL",
+        java=java,
+        main="Elasticsearch8Server",
+        plugins=(),
+        artifacts=("org.elasticsearch:elasticsearch", "org.elasticsearch.plugin:transport-netty4"),
+        root=root,
+        options=options,
+    )
+
+
+ELASTICSEARCH_8 = _elasticsearch("8.19.21", 17, "RootPlugin8")
+ELASTICSEARCH_9 = _elasticsearch("9.5.3", 21, "RootPlugin9", "--add-modules=jdk.incubator.vector")
+SPECS = (OPENSEARCH_3, OPENSEARCH_2, ELASTICSEARCH_7, ELASTICSEARCH_8, ELASTICSEARCH_9)
 
 
 class Server:
@@ -247,6 +271,8 @@ class _Java:
         self._jdk = _jdk(spec.java)
         self._classes = _install(spec, self._jdk)
         self._home = Path(tempfile.mkdtemp(prefix=f"cutwater-{spec.name}-"))
+        if spec.root:
+            (self._home / "modules").symlink_to(self._classes / "modules")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, settings: Mapping[str, str], port: int) -> int:
@@ -268,9 +294,11 @@ class _Java:
                     str(self._jdk / "bin" / "java"),
                     *(f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
                     *(["--enable-native-access=ALL-UNNAMED"] if self._spec.java >= 21 else []),
+                    *self._spec.options,
+                    f"-Des.nativelibs.path={self._classes / 'native'}",
                     f"-Dlog4j2.configurationFile={SOURCES / 'log4j2.properties'}",
                     *("-cp", f"{self._classes / 'classes'}:{self._classes / 'lib'}/*", self._spec.main),
-                    *(str(self._home), str(port_file), ",".join(self._spec.plugins)),
+                    *(str(self._home), str(port_file), ",".join(self._spec.plugins) or "-"),
                     *(f"{name}={value}" for name, value in values.items()),
                 ],
                 stdin=subprocess.PIPE,
@@ -401,8 +429,9 @@ def _java_version(home: Path) -> int:
 
 def _install(spec: Spec, jdk: Path) -> Path:
     """The folder with the server's jars (``lib``) and the compiled starter (``classes``); made on first use."""
-    source = SOURCES / f"{spec.main}.java"
-    digest = hashlib.sha256(_pom(spec).encode() + source.read_bytes()).hexdigest()[:12]
+    sources = [SOURCES / f"{name}.java" for name in (spec.main, *(["RootHandler", spec.root] if spec.root else []))]
+    recipe = [repr(spec).encode(), *(source.read_bytes() for source in sources)]
+    digest = hashlib.sha256(b"".join(recipe)).hexdigest()[:12]
     cache = Path(os.environ.get("CUTWATER_TEST_CACHE") or Path.home() / ".cache" / "cutwater-tests")
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / f"{spec.name}-{digest}"
@@ -411,11 +440,49 @@ def _install(spec: Spec, jdk: Path) -> Path:
             draft = Path(tempfile.mkdtemp(dir=cache, prefix=f"{spec.name}-"))
             try:
                 _fetch(spec, draft)
-                _run(jdk / "bin" / "javac", "-nowarn", "-cp", f"{draft / 'lib'}/*", "-d", draft / "classes", source)
+                _run(jdk / "bin" / "javac", "-nowarn", "-cp", f"{draft / 'lib'}/*", "-d", draft / "classes", *sources)
+                if spec.root:
+                    _make_modules(spec, draft)
                 draft.rename(target)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def _make_modules(spec: Spec, folder: Path) -> None:
+    """The layout that Elasticsearch 8 and 9 want: the network and ``GET /`` as modules with a description each."""
+    network = folder / "modules" / "transport-netty4"
+    network.mkdir(parents=True)
+    for jar in [*(folder / "lib").glob("netty-*.jar"), *(folder / "lib").glob("transport-netty4-*.jar")]:
+        jar.rename(network / jar.name)
+    (plugin,) = network.glob("transport-netty4-*.jar")
+    with zipfile.ZipFile(plugin) as content:
+        for name in content.namelist():
+            if name.startswith("META-INF/es-plugins/transport-netty4/") and not name.endswith("/"):
+                text = content.read(name).decode()
+                kept = [line for line in text.splitlines() if not line.startswith("modulename=")]
+                (network / Path(name).name).write_text("\n".join(kept) + "\n")
+    root = folder / "modules" / "root"
+    root.mkdir()
+    with zipfile.ZipFile(root / "root.jar", "w") as content:
+        for name in ("RootHandler", spec.root):
+            content.write(folder / "classes" / f"{name}.class", f"{name}.class")
+            (folder / "classes" / f"{name}.class").unlink()
+    description = {
+        "name": "root",
+        "description": "answers GET /",
+        "version": spec.version,
+        "elasticsearch.version": spec.version,
+        "java.version": spec.java,
+        "classname": spec.root,
+    }
+    lines = [f"{name}={value}\n" for name, value in description.items()]
+    (root / "plugin-descriptor.properties").write_text("".join(lines))
+    native = folder / "native"
+    native.mkdir()
+    for library in Path("/").glob("usr/lib*/**/libzstd.so.1"):
+        (native / "libzstd.so").symlink_to(library)
+        return
 
 
 def _fetch(spec: Spec, folder: Path) -> None:

@@ -7,7 +7,6 @@ wrote them.
 import asyncio
 import contextlib
 import dataclasses
-import json
 import sqlite3
 import subprocess
 import sys
@@ -15,17 +14,15 @@ import time
 
 import pytest
 
-from service.documents import Entry, timestamp
+from service.documents import timestamp
 from service.index import IndexSetupError
 from service.index.fields import FIELDS
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
 from service.records import DeadLetter, Position, Record
-from tests.servers import opensearch
+from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter
 
-NOON = 1_700_049_600_000  # 2023-11-15T12:00Z
-FEATURES = ("temperature", "humidity")
 HOSTILE_NAMES = [
     "quotes \" and ' and \\",
     "line\nbreak\r\ttab\0nul",
@@ -39,101 +36,6 @@ HOSTILE_NAMES = [
     "x" * 10_240,
     "é" * 5_120,
 ]
-
-
-def entry(number: int, **fields) -> Entry:
-    """A document as the service makes them; a minute apart, so that 1440 fill a day."""
-    moment = NOON + 60_000 * number
-    document = {
-        "@timestamp": timestamp(moment),
-        "sensor": f"sensor-{number % 7}",
-        "anomaly_score": number / 10,
-        "anomaly_grade": 0.5,
-        "is_anomaly": number % 2 == 0,
-        "event.kind": "alert",
-        "feature_data_temperature": 20.5,
-        "expected_values_temperature": float("nan"),
-        "sequence_number": f"{number:056d}",
-    }
-    return Entry(f"{number:032x}", moment, document | fields)
-
-
-def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
-    record = Record(Position(number), "key", NOON + number, data)
-    return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}")
-
-
-class SQLiteStore:
-    """A file, looked into with a connection of our own."""
-
-    def __init__(self, folder):
-        self.path = folder / "index.db"
-
-    def index(self):
-        return SQLiteIndex(self.path)
-
-    def documents(self):
-        with contextlib.closing(sqlite3.connect(self.path)) as db:
-            return {name: json.loads(text) for name, text in db.execute("SELECT id, document FROM document")}
-
-    def of_sensor(self, name):
-        with contextlib.closing(sqlite3.connect(self.path)) as db:
-            return [name for (name,) in db.execute("SELECT id FROM document WHERE sensor = ?", (name,))]
-
-
-class ServerStore:
-    """Indices of a prefix on a real server, asked with plain HTTP."""
-
-    def __init__(self, spec):
-        self.server = opensearch.shared(spec)
-        self.prefix = opensearch.unique_prefix()
-
-    def index(self):
-        return OpenSearchIndex(self.server.url, self.prefix, FEATURES)
-
-    def documents(self):
-        return {hit["_id"]: hit["_source"] for hit in self._search({"query": {"match_all": {}}})}
-
-    def of_sensor(self, name):
-        return [hit["_id"] for hit in self._search({"query": {"term": {"sensor": name}}})]
-
-    def count(self):
-        return self.server.count(f"{self.prefix}-2*")
-
-    def _search(self, body):
-        self.server.request("POST", f"/{self.prefix}-*/_refresh")
-        answer = self.server.request("POST", f"/{self.prefix}-2*/_search", {"size": 10_000} | body)
-        return answer["hits"]["hits"]
-
-
-SPECS = {spec.name: spec for spec in opensearch.SPECS}
-
-
-@pytest.fixture(params=["sqlite", *SPECS])
-def store(request, tmp_path):
-    return SQLiteStore(tmp_path) if request.param == "sqlite" else ServerStore(SPECS[request.param])
-
-
-@pytest.fixture(params=list(SPECS))
-def remote(request):
-    """A store on a server."""
-    return ServerStore(SPECS[request.param])
-
-
-@pytest.fixture
-async def index(store):
-    index = store.index()
-    await index.open()
-    yield index
-    await index.close()
-
-
-@pytest.fixture
-async def remote_index(remote):
-    index = remote.index()
-    await index.open()
-    yield index
-    await index.close()
 
 
 # Every store
@@ -297,7 +199,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from service.index.sqlite import SQLiteIndex
-from tests.service.test_index import entry
+from tests.service.stores import entry
 
 async def main():
     index = SQLiteIndex(Path(sys.argv[1]))

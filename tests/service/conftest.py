@@ -1,0 +1,35 @@
+"""Stores of documents to test against."""
+
+import pytest
+
+from tests.service.stores import SPECS, ServerStore, SQLiteStore
+
+
+@pytest.fixture(params=["sqlite", *SPECS])
+def store(request, tmp_path):
+    """Every store there is."""
+    return SQLiteStore(tmp_path) if request.param == "sqlite" else ServerStore(SPECS[request.param])
+
+
+@pytest.fixture(params=list(SPECS))
+def remote(request):
+    """Every server."""
+    return ServerStore(SPECS[request.param])
+
+
+@pytest.fixture
+async def index(store):
+    """The store's index, open."""
+    index = store.index()
+    await index.open()
+    yield index
+    await index.close()
+
+
+@pytest.fixture
+async def remote_index(remote):
+    """The server's index, open."""
+    index = remote.index()
+    await index.open()
+    yield index
+    await index.close()
