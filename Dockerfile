@@ -48,8 +48,9 @@ ENV PATH=/opt/cutwater/bin:${PATH} \
     CUTWATER_PORT=8080
 USER 10001
 RUN python -c "import numpy as np; from detector.detector import Configuration, Detector; \
-[Detector(Configuration(dimensions=d, shingle=s, samples=8), 0).process(np.arange(64), np.random.rand(64, d)) \
- for d, s in ((1, 1), (1, 8), (4, 1), (4, 8))]"
+times, values = np.arange(400) * 1000, np.random.default_rng(0).normal(size=(400, 4)); \
+shapes = [(Configuration(dimensions=d, shingle=s, trees=2), values[:, :d].copy()) for d, s in ((1, 1), (1, 8), (4, 8))]; \
+[(m.process(times, v), m.score(times[:1], v[:1]), m.silence(10**6)) for m, v in ((Detector(c, 0), v) for c, v in shapes)]"
 # numba wants its folder writable even to read from it: as a volume it is, filled from the image, on a read-only root.
 VOLUME ["/data", "/var/cache/numba"]
 
