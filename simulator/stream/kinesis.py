@@ -139,7 +139,7 @@ class Kinesis:
         self._strike("ListStreams", None, f"account {self._account}")
         after = request.get("ExclusiveStartStreamName", "")
         if "NextToken" in request:
-            after, issued = _unseal(request["NextToken"], "streams", 2, "Invalid NextToken.")
+            after, issued = _unseal(request["NextToken"], "streams", (str, int), "Invalid NextToken.")
             _require_fresh_token(issued, now)
         names = sorted(name for name in self._streams if name > after)
         page = names[: request.get("Limit", 100)]
@@ -232,7 +232,9 @@ class Kinesis:
             for other in ("StreamName", "StreamARN", "ExclusiveStartShardId", "StreamCreationTimestamp", "ShardFilter"):
                 if other in request:
                     raise invalid(f"NextToken and {other} cannot be provided together.")
-            name, created, after, wanted, issued = _unseal(token, "shards", 5, "Invalid NextToken.")
+            name, created, after, wanted, issued = _unseal(
+                token, "shards", (str, int, str, dict, int), "Invalid NextToken."
+            )
             _require_fresh_token(issued, now)
             stream = self._stream("ListShards", {"StreamName": name}, now)
             if created != stream.created:
@@ -412,7 +414,7 @@ class Kinesis:
 
     def _get_records(self, request: Answer, now: int) -> Answer:
         name, created, shard_id, number, issued = _unseal(
-            request["ShardIterator"], "iterator", 5, "Invalid ShardIterator."
+            request["ShardIterator"], "iterator", (str, int, str, int, int), "Invalid ShardIterator."
         )
         limit = request.get("Limit", READ_RECORDS)
         if limit > READ_RECORDS:
@@ -595,11 +597,13 @@ def _seal(kind: str, *values: Any) -> str:
     return base64.b64encode(orjson.dumps([kind, *values])).decode()
 
 
-def _unseal(token: str, kind: str, count: int, complaint: str) -> list[Any]:
+def _unseal(token: str, kind: str, types: tuple[type, ...], complaint: str) -> list[Any]:
+    """The values of a token. Raises KinesisError if it is none of ours."""
+    values: list[Any]
     try:
-        values = orjson.loads(binascii.a2b_base64(token, strict_mode=True))
-    except ValueError:
+        found, *values = orjson.loads(binascii.a2b_base64(token, strict_mode=True))
+    except (ValueError, TypeError):  # not ASCII, not base64, not JSON, not a list, or an empty one
         raise invalid(complaint) from None
-    if not isinstance(values, list) or len(values) != count + 1 or values[0] != kind:
+    if found != kind or tuple(map(type, values)) != types:
         raise invalid(complaint)
-    return values[1:]
+    return values

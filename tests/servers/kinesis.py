@@ -18,7 +18,6 @@ from pathlib import Path
 from tests.servers import unavailable
 
 _LOOPBACK = Path(__file__).parent / "node" / "loopback.cjs"
-_INSTALL_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ def start(emulator: Emulator) -> tuple[str, subprocess.Popen[bytes]]:
     if node is None:
         unavailable(f"{emulator.package} needs Node.js, or {emulator.variable}")
     folder = _install(emulator)
+    if isinstance(folder, str):
+        unavailable(folder)
     ports, port_end = os.pipe()
     with tempfile.TemporaryFile() as log, os.fdopen(ports) as lines:
         process = subprocess.Popen(
@@ -104,8 +105,9 @@ def start(emulator: Emulator) -> tuple[str, subprocess.Popen[bytes]]:
     return f"http://127.0.0.1:{int(port)}", process
 
 
-def _install(emulator: Emulator) -> Path:
-    """The package's folder, with all it needs beside it."""
+@functools.cache
+def _install(emulator: Emulator) -> Path | str:
+    """The package's folder, with all it needs beside it; or the reason why it cannot be had, for all tests at once."""
     cache = Path(os.environ.get("CUTWATER_TEST_CACHE") or Path.home() / ".cache" / "cutwater-tests")
     folder = cache / f"{emulator.package}-{emulator.version}"
     done = folder / "installed"
@@ -115,17 +117,16 @@ def _install(emulator: Emulator) -> Path:
         if not done.exists():
             npm = shutil.which("npm")
             if npm is None:
-                unavailable(f"{emulator.package} needs npm, or {emulator.variable}")
+                return f"{emulator.package} needs npm, or {emulator.variable}"
             command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
-            result = subprocess.run(
-                [*command, f"{emulator.package}@{emulator.version}"],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_INSTALL_SECONDS,
-            )
-            if result.returncode:
-                unavailable(f"npm cannot install {emulator.package} {emulator.version}: {result.stderr.strip()[-500:]}")
+            package = f"{emulator.package}@{emulator.version}"
+            try:
+                subprocess.run([*command, package], capture_output=True, text=True, check=True, timeout=300)
+            except subprocess.CalledProcessError as error:
+                lines = [line for line in error.stderr.splitlines() if line.startswith("npm error")]
+                return f"npm cannot install {package}: {'; '.join(lines[:3])}"
+            except subprocess.TimeoutExpired:
+                return f"npm did not install {package} within 300 s"
             done.touch()
     return folder / "node_modules" / emulator.package
 

@@ -365,6 +365,15 @@ def test_refusals(account, operation, request_, kind, message):
     assert account.refusal(operation, **request_) == (kind, message)
 
 
+def test_a_forged_iterator(account):
+    for forged in (b"5", b"[]", b'["iterator"]', b'["iterator",1,2,3,4,5]', b'["shards","raw",1,"a",{},2]'):
+        token = base64.b64encode(forged).decode()
+        assert account.refusal("GetRecords", ShardIterator=token) == (
+            "InvalidArgumentException",
+            "Invalid ShardIterator.",
+        )
+
+
 def test_a_null_member_is_no_member(account):
     assert len(account.shards(NextToken=None, ShardFilter=None, MaxResults=None)) == 1
 
