@@ -110,7 +110,7 @@ def _elasticsearch(version: str, java: int, root: str, *options: str) -> Spec:
     return Spec(
         name=f"elasticsearch-{version}",
         version=version,
-        image=f"docker.elastic.co/elasticsearch/elasticsearch:{version}",
+        image=f"elasticsearch:{version}",
         variable=f"CUTWATER_TEST_ELASTICSEARCH_{version[0]}_URL",
         java=java,
         main="Elasticsearch8Server",
