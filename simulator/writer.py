@@ -151,7 +151,7 @@ class Writer:
         except ClientError as error:
             problem = error.response["Error"]
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            reason = f"{problem['Code']}: {problem.get('Message') or 'no message'}"
+            reason = _reason(problem["Code"], problem.get("Message"))
             if problem["Code"] not in _WORTH_WAITING and status < 500:
                 raise WriteError(f"stream {self._stream!r}: {reason}; {_remedy(problem['Code'])}") from None
             return batch, reason
@@ -164,7 +164,7 @@ class Writer:
         results = answer["Records"]
         refused = [reading for reading, result in zip(batch, results, strict=True) if result.get("ErrorCode")]
         problem = next(result for result in results if result.get("ErrorCode"))
-        return refused, f"{problem['ErrorCode']}: {problem.get('ErrorMessage', 'no message')}"
+        return refused, _reason(problem["ErrorCode"], problem.get("ErrorMessage"))
 
 
 def _weight(reading: Reading) -> int:
@@ -175,6 +175,10 @@ def _weight(reading: Reading) -> int:
             f"a reading of sensor {reading.sensor[:100]!r} has {weight} bytes; Kinesis takes {RECORD_BYTES}"
         )
     return weight
+
+
+def _reason(code: str, message: str | None) -> str:
+    return f"{code}: {(message or 'no message').removesuffix('.')}"
 
 
 def _remedy(code: str) -> str:

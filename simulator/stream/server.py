@@ -41,6 +41,9 @@ class LocalStream:
             once.
         shard_limit: open shards that the account may have.
         memory: bytes that records may take, about; then the oldest are dropped before their time.
+
+    Raises:
+        ValueError: a stream to begin with has a name or a number of shards that Kinesis does not allow.
     """
 
     def __init__(
@@ -68,7 +71,10 @@ class LocalStream:
         self._host = host
         self._port = port
         for name, shards in (streams or {}).items():
-            self.kinesis.call("CreateStream", {"StreamName": name, "ShardCount": shards})
+            try:
+                self.kinesis.call("CreateStream", {"StreamName": name, "ShardCount": shards})
+            except KinesisError as error:
+                raise ValueError(f"stream {name!r}, {shards} shards: {error}") from None
         application = web.Application(client_max_size=_LARGEST_REQUEST)
         application.router.add_post("/", self._answer)
         application.router.add_get("/faults", self._list_faults)

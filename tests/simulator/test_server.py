@@ -31,6 +31,12 @@ async def test_it_has_no_address_until_it_runs():
         _ = LocalStream().endpoint_url
 
 
+@pytest.mark.parametrize(("name", "shards"), [("a b", 1), ("raw", 0), ("raw", 501)])
+def test_streams_that_it_cannot_begin_with(name, shards):
+    with pytest.raises(ValueError, match=f"stream '{name}', {shards} shards: "):
+        LocalStream(streams={name: shards})
+
+
 async def test_it_stops_although_clients_keep_their_connection(local):
     async with LocalStream() as short, kinesis(short.endpoint_url) as client:
         await client.list_streams()
