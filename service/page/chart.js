@@ -430,7 +430,12 @@ export class Chart {
     context.globalAlpha = 0.16;
     context.beginPath();
     context.moveTo(left + points[0].at / ratio, base);
-    for (const column of points) context.lineTo(left + column.at / ratio, this.#y(panel, column.high));
+    for (const column of points) {
+      const x = left + column.at / ratio;
+      context.lineTo(x, this.#y(panel, column.first));
+      if (column.high > column.first) context.lineTo(x, this.#y(panel, column.high));
+      if (column.last !== column.first) context.lineTo(x, this.#y(panel, column.last));
+    }
     context.lineTo(left + points.at(-1).at / ratio, base);
     context.fill();
     context.globalAlpha = 1;
