@@ -58,6 +58,6 @@ WORKDIR /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", \
-    "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['CUTWATER_PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+    "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['CUTWATER_PORT']), timeout=4); c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["cutwater"]
 CMD ["run"]

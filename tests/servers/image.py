@@ -49,7 +49,7 @@ class Image:
     def container(self, environment: Mapping[str, str]) -> Iterator[Container]:
         """A running container, as locked up as it goes: read-only root, no capabilities, 1 GB, the host's network."""
         variables = [f"--env={name}={value}" for name, value in environment.items()]
-        locks = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=1g")
+        locks = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=1g")
         arguments = ("run", "--detach", "--network=host", *locks, *self.limits, *variables, self.name)
         container = Container(self, _run(*self.command, *arguments).strip())
         try:
@@ -131,6 +131,7 @@ def _build_on_stand_in() -> Image:
         *(f"--build-arg=PYTHON={base}", "--tag=localhost/cutwater-test", str(PROJECT)),
     )
     limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")  # or runc would ask for more than it may have
+    limits += ("--read-only-tmpfs=false",)  # or podman would mount a writable /tmp and more, which Docker does not
     return Image("localhost/cutwater-test", podman, limits)
 
 
