@@ -357,9 +357,11 @@ export class Chart {
     for (let index = first; index <= last; index++) {
       if (!series.anomaly[index]) continue;
       const x = this.#x(series.time[index]);
+      const y = this.#y(0, series.values[0][index]);
       const previous = marks.at(-1);
-      if (previous === undefined || x - previous.x >= MARK_GAP * this.#layout.unit) marks.push({ x, index });
-      else if (series.score[index] > series.score[previous.index]) previous.index = index;
+      const apart = previous && Math.max(x - previous.x, Math.abs(y - previous.y));
+      if (!previous || apart >= MARK_GAP * this.#layout.unit) marks.push({ x, y, index });
+      else if (series.score[index] > series.score[previous.index]) Object.assign(previous, { x, y, index });
     }
     return marks;
   }
