@@ -59,7 +59,7 @@ export function brief(time) {
 /** From when to when, as exactly as matters. */
 export function span(from, to) {
   const sameDay = new Date(from).toDateString() === new Date(to).toDateString();
-  const exact = to - from < 20_000 ? times.millis : to - from < DAY ? times.seconds : times.minutes;
+  const exact = to - from < 5000 ? times.millis : to - from < DAY ? times.seconds : times.minutes;
   const end = sameDay ? exact.format(to) : `${times.date.format(to)}, ${exact.format(to)}`;
   return `${times.date.format(from)}, ${exact.format(from)} – ${end}`;
 }
