@@ -494,7 +494,10 @@ async def test_a_closed_shard_that_is_empty_ends_at_once(server):
     iterators = [latest, await server.iterator(stream), await server.iterator(stream, kind="LATEST")]
     answers = [await server.client.get_records(ShardIterator=iterator) for iterator in iterators]
     assert [answer["Records"] for answer in answers] == [[], [], []]
-    server.expect(["NextShardIterator" in answer for answer in answers], [False] * 3, kinesalite=[False, True, False])
+    from_before, oldest, newest = ["NextShardIterator" in answer for answer in answers]
+    server.expect([oldest, newest], [False, False], kinesalite=[True, False])
+    if server.name != "kinesalite":  # there it depends on whether the second has changed since the split
+        assert not from_before
 
 
 async def test_a_merge_closes_two_shards_and_opens_one(server):
