@@ -195,8 +195,9 @@ def _readings(options: argparse.Namespace, rate: float | None) -> tuple[Iterable
         if options.speed or rate is None:
             return recording, options.speed
         return (reading._replace(offset=number / rate) for number, reading in enumerate(recording)), 1.0
-    start = datetime.fromisoformat(options.start_time) if options.start_time else None
-    sensors = Sensors(options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, start)
+    sensors = Sensors(
+        options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, options.start_time
+    )
     return sensors, 1.0 if rate else None
 
 
@@ -335,8 +336,10 @@ def _add_sensors(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--count", type=_positive, help="readings in all [no end]")
     group.add_argument("--sensors", type=_positive, default=1, help="simulated sensors [%(default)s]")
     group.add_argument("--outliers", type=_share, default=0.01, help="share of outliers, 0 to 1 [%(default)s]")
-    group.add_argument("--random-seed", type=int, default=0, help="of the simulated readings [%(default)s]")
-    group.add_argument("--start-time", metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]")
+    group.add_argument("--random-seed", type=_natural, default=0, help="of the simulated readings [%(default)s]")
+    group.add_argument(
+        "--start-time", type=_moment, metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]"
+    )
     group.add_argument("--shards", type=_positive, default=1, help="shards of a stream that is made [%(default)s]")
 
 
@@ -350,6 +353,20 @@ def _add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), wit
         usual = f" [{default(field)}]" if default(field) else ""
         word = allowed(field).split()[0].upper() if "|" not in allowed(field) else allowed(field).replace(" ", "")
         group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
 
 
 def _positive(text: str) -> int:

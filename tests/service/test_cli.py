@@ -1,0 +1,53 @@
+"""The command line explains itself and refuses what it cannot use in one line."""
+
+import pytest
+
+from service.cli import main
+
+COMMANDS = ("run", "demo", "simulate", "stream", "evaluate")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"example:\n  cutwater {command}" in capsys.readouterr().out
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "--start-time", "noon"], "argument --start-time: 'noon' is not an ISO 8601 time"),
+        (["simulate", "--outliers", "2"], "argument --outliers: 2 is not between 0 and 1"),
+        (["simulate", "--count", "0"], "argument --count: 0 is not 1 or more"),
+        (["demo", "--rate", "-1"], "argument --rate: -1 is not above 0"),
+        (["simulate", "--random-seed", "-1"], "argument --random-seed: -1 is below 0"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "--config", "absent.toml"], 2, "cutwater: absent.toml: no such file"),
+        (["run", "--trees", "x"], 2, "cutwater: --trees = 'x'"),
+        (["demo", "--csv", "absent.csv"], 1, "cutwater: absent.csv: No such file or directory"),
+        (["evaluate", "absent"], 1, "cutwater: absent: no such file or folder"),
+    ],
+)
+def test_what_cannot_be_used_ends_with_a_line_and_a_code(arguments, code, message, capsys):
+    assert main(arguments) == code
+    assert capsys.readouterr().err.startswith(message)
