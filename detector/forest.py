@@ -11,7 +11,7 @@ import numpy as np
 from detector.batch import Floats
 
 MAX_TREES = 1000
-MAX_SAMPLES = 32_768
+MAX_SAMPLES = 16_384
 MAX_COMPONENTS = 1024
 
 
