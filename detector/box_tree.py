@@ -19,28 +19,29 @@ A node is
 There are no masses above the leaves: every change ends at the first ancestor whose box stays as it is.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202
+# mypy: no-warn-return-any
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
 
 from detector.layout import DECAY, EPOCH, PADDED, SAMPLES, SLOTS, TREE_BYTES, TREES_AT, WIDTH
 from detector.machine import (
     beyond,
     distance,
     enlarge,
+    f32,
     get_f32,
     get_f64,
     get_i32,
     get_i64,
     get_u16,
     get_u32,
+    i64,
     inline,
+    kernel,
     move,
     set_f32,
     set_f64,
@@ -61,8 +62,8 @@ CHILDREN = 2  # both, in 4-byte slots
 LEFT, RIGHT, COMPONENT, PARENT = 4, 5, 6, 7  # in 2-byte slots
 NODE = 16
 
-_ZERO = np.float32(0.0)
-_ONE = np.float32(1.0)
+_ZERO = f32(0.0)
+_ONE = f32(1.0)
 _INVERSE = (1.0 / (1.0 + np.arange(512))).astype(np.float32)
 
 
@@ -72,7 +73,7 @@ def tree_bytes(slots: int, padded: int) -> int:
 
 
 @inline
-def _parts(tree, slots, padded):
+def _parts(tree: int, slots: int, padded: int) -> tuple[int, ...]:
     """Addresses of (nodes, W, leaf of each point, free inner nodes, boxes, points)."""
     nodes = tree + HEADER
     weights = nodes + 2 * NODE * slots
@@ -83,7 +84,7 @@ def _parts(tree, slots, padded):
 
 
 @inline
-def _corners(boxes, points, slots, padded, node):
+def _corners(boxes: int, points: int, slots: int, padded: int, node: int) -> tuple[int, int]:
     """Addresses of the low and the high corner of a node's box."""
     if node < slots:
         low = boxes + 8 * padded * node
@@ -93,37 +94,37 @@ def _corners(boxes, points, slots, padded, node):
 
 
 @inline
-def _inverse(depth):
+def _inverse(depth: int) -> float:
     """1 / (depth + 1)."""
-    return _INVERSE[depth] if depth < 512 else _ONE / np.float32(depth + 1)
+    return _INVERSE[depth] if depth < 512 else _ONE / f32(depth + 1)
 
 
 # Scores
 
 
 @inline
-def _seen_mass(mass):
+def _seen_mass(mass: int) -> int:
     """The mass by which AWS's library scores a leaf of ``mass`` equal points: it does not count the second one."""
     return max(mass - 1, 1)
 
 
 @inline
-def _score_equal(nodes, leaf, depth, n):
+def _score_equal(nodes: int, leaf: int, depth: int, n: int) -> float:
     """Score of a point that the sample holds."""
     seen = _seen_mass(get_u32(nodes + NODE * leaf, CUT))
-    return np.float32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
+    return f32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
 
 
 @inline
-def _child(nodes, node, x):
+def _child(nodes: int, node: int, x: int) -> int:
     """The child of a node on x's side."""
     at = nodes + NODE * node
     right = get_f32(x, get_u16(at, COMPONENT)) > get_f32(at, CUT)
     return (get_u32(at, CHILDREN) >> (16 if right else 0)) & 0xFFFF
 
 
-@njit(error_model="numpy")
-def find_leaf(tree, slots, x):
+@kernel
+def find_leaf(tree: int, slots: int, x: int) -> tuple[int, int]:
     """(leaf at which the walk down with x ends, -1 in an empty tree; its depth)."""
     node, depth = get_i32(tree, ROOT), 0
     while 0 <= node < slots:
@@ -132,8 +133,8 @@ def find_leaf(tree, slots, x):
     return node, depth
 
 
-@njit(error_model="numpy")
-def _descend(tree, tree_stride, x, x_stride, last, slots, scratch):
+@kernel
+def _descend(tree: int, tree_stride: int, x: int, x_stride: int, last: int, slots: int, scratch: int) -> None:
     """Leaf and its depth for each lane: scratch[lane], scratch[LANES + lane].
 
     Lane l walks down the tree at ``tree + l * tree_stride`` with the point at ``x + l * x_stride``; lanes after
@@ -155,7 +156,9 @@ def _descend(tree, tree_stride, x, x_stride, last, slots, scratch):
 
 
 @inline
-def _ascend(nodes, boxes, points, slots, padded, leaf, depth, x, n):
+def _ascend(
+    nodes: int, boxes: int, points: int, slots: int, padded: int, leaf: int, depth: int, x: int, n: int
+) -> float:
     """Score of x from its leaf up to the first box that holds it."""
     if distance(points + 4 * padded * (leaf - slots), x, padded) == _ZERO:
         return _score_equal(nodes, leaf, depth, n)
@@ -173,16 +176,27 @@ def _ascend(nodes, boxes, points, slots, padded, leaf, depth, x, n):
 
 
 @inline
-def _score_lane(tree, slots, padded, x, lane, unit, scratch):
+def _score_lane(tree: int, slots: int, padded: int, x: int, lane: int, unit: float, scratch: int) -> int:
     """The score of the lane's point in multiples of 1 / unit."""
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
     leaf, depth = get_i64(scratch, lane), get_i64(scratch, LANES + lane)
     score = _ascend(nodes, boxes, points, slots, padded, leaf, depth, x, get_i64(tree, COUNT))
-    return np.int64(score * (get_f64(tree, SCALE) * unit))
+    return i64(score * (get_f64(tree, SCALE) * unit))
 
 
-@njit(error_model="numpy")
-def score_run(forest, tree, points, stride, start, stop, unit, sums, scratch, like):
+@kernel
+def score_run(
+    forest: int,
+    tree: int,
+    points: int,
+    stride: int,
+    start: int,
+    stop: int,
+    unit: float,
+    sums: int,
+    scratch: int,
+    like: int,
+) -> None:
     """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``."""
     slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
     i = start
@@ -196,8 +210,8 @@ def score_run(forest, tree, points, stride, start, stop, unit, sums, scratch, li
         i += lanes
 
 
-@njit(error_model="numpy")
-def score_across(forest, first, last, point, unit, scratch, like):
+@kernel
+def score_across(forest: int, first: int, last: int, point: int, unit: float, scratch: int, like: int) -> int:
     """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit."""
     slots, padded, size = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, TREE_BYTES)
     tree = forest + get_i64(forest, TREES_AT) + first * size
@@ -216,7 +230,7 @@ def score_across(forest, first, last, point, unit, scratch, like):
 
 
 @inline
-def _add_outside(low, high, x, width, factor, parts):
+def _add_outside(low: int, high: int, x: int, width: int, factor: float, parts: int) -> None:
     """Add factor * how far x lies above and below the box, for each component, to parts, f64 [width][2]."""
     for j in range(width):
         v = np.float64(get_f32(x, j))
@@ -226,21 +240,23 @@ def _add_outside(low, high, x, width, factor, parts):
 
 
 @inline
-def _scale(parts, count, factor):
+def _scale(parts: int, count: int, factor: float) -> None:
     for j in range(count):
         set_f64(parts, j, get_f64(parts, j) * factor)
 
 
 @inline
-def _sum(parts, count):
+def _sum(parts: int, count: int) -> float:
     total = 0.0
     for j in range(count):
         total += get_f64(parts, j)
     return total
 
 
-@njit(error_model="numpy")
-def _attribute_new(nodes, boxes, points, slots, padded, width, leaf, depth, x, parts):
+@kernel
+def _attribute_new(
+    nodes: int, boxes: int, points: int, slots: int, padded: int, width: int, leaf: int, depth: int, x: int, parts: int
+) -> None:
     """Score of a point that is not in the sample, split as its cuts are: ``_ascend`` for each component."""
     low, high = _corners(boxes, points, slots, padded, leaf)
     outside = np.float64(distance(low, x, padded))
@@ -258,8 +274,21 @@ def _attribute_new(nodes, boxes, points, slots, padded, width, leaf, depth, x, p
         _add_outside(low, high, x, width, _inverse(depth) / total, parts)
 
 
-@njit(error_model="numpy")
-def _attribute_equal(nodes, boxes, points, slots, padded, width, leaf, depth, x, score, parts, box):
+@kernel
+def _attribute_equal(
+    nodes: int,
+    boxes: int,
+    points: int,
+    slots: int,
+    padded: int,
+    width: int,
+    leaf: int,
+    depth: int,
+    x: int,
+    score: float,
+    parts: int,
+    box: int,
+) -> None:
     """Score of a point that is in the sample, split as if it were not: over the boxes without its leaf."""
     node, empty = leaf, True
     while depth > 0:
@@ -288,8 +317,8 @@ def _attribute_equal(nodes, boxes, points, slots, padded, width, leaf, depth, x,
             set_f64(parts, j, score / (2.0 * width))
 
 
-@njit(error_model="numpy")
-def attribute(forest, tree, point, parts, scratch, like):
+@kernel
+def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like: int) -> None:
     """Add the tree's score of one point, split into what is owed to each component being high and being low, to parts.
 
     parts: f64 [width][2]; scratch: 16 bytes for each component and direction.
@@ -310,8 +339,8 @@ def attribute(forest, tree, point, parts, scratch, like):
         set_f64(parts, j, get_f64(parts, j) + scale * get_f64(own, j))
 
 
-@njit(error_model="numpy")
-def _weigh(tree, slots, padded, masses):
+@kernel
+def _weigh(tree: int, slots: int, padded: int, masses: int) -> None:
     """Write the number of points below each inner node to masses, i64 [slots]."""
     nodes, _, leaves, _, _, _ = _parts(tree, slots, padded)
     for i in range(slots):
@@ -325,12 +354,12 @@ def _weigh(tree, slots, padded, masses):
 
 
 @inline
-def _mass(nodes, slots, masses, node):
+def _mass(nodes: int, slots: int, masses: int, node: int) -> int:
     return get_i64(masses, node) if node < slots else get_u32(nodes + NODE * node, CUT)
 
 
-@njit(error_model="numpy")
-def displace(forest, tree, point, scratch, like):
+@kernel
+def displace(forest: int, tree: int, point: int, scratch: int, like: int) -> float:
     """As ``sorted_tree.displace``; scratch: 8 bytes a slot."""
     slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
@@ -351,8 +380,8 @@ def displace(forest, tree, point, scratch, like):
     return total + reached * above
 
 
-@njit(error_model="numpy")
-def recall(forest, tree, point, missing, codes, scratch, like):
+@kernel
+def recall(forest: int, tree: int, point: int, missing: int, codes: int, scratch: int, like: int) -> None:
     """Write the codes, f32 [padded], of the point of the sample that is most like one with missing components.
 
     missing: f32 [padded], 1 where a component is missing, else 0. Of the leaves that the point may reach, whatever it
@@ -388,7 +417,7 @@ def recall(forest, tree, point, missing, codes, scratch, like):
 
 
 @inline
-def _replace_child(tree, nodes, parent, old, new):
+def _replace_child(tree: int, nodes: int, parent: int, old: int, new: int) -> None:
     """Put node ``new`` in the place of ``old`` below ``parent``."""
     if parent == NONE:
         set_i32(tree, ROOT, new)
@@ -399,7 +428,7 @@ def _replace_child(tree, nodes, parent, old, new):
 
 
 @inline
-def _make_leaf(nodes, leaf, mass, parent):
+def _make_leaf(nodes: int, leaf: int, mass: int, parent: int) -> None:
     at = nodes + NODE * leaf
     set_i32(at, CUT, mass)
     set_f32(at, SIDES, _ZERO)
@@ -410,9 +439,9 @@ def _make_leaf(nodes, leaf, mass, parent):
 
 
 @inline
-def _choose_cut(low, high, x, width, outside, u):
+def _choose_cut(low: int, high: int, x: int, width: int, outside: float, u: float) -> tuple[int, float]:
     """(component, cut) uniform on the part of x's way that lies outside of the box; u is uniform on [0, 1)."""
-    rest = np.float32(u * outside)
+    rest = f32(u * outside)
     component, gap = 0, _ZERO
     for j in range(width):
         here = max(max(get_f32(low, j) - get_f32(x, j), get_f32(x, j) - get_f32(high, j)), _ZERO)
@@ -431,7 +460,9 @@ def _choose_cut(low, high, x, width, outside, u):
 
 
 @inline
-def _separate(tree, nodes, boxes, points, slots, padded, leaf, x):
+def _separate(
+    tree: int, nodes: int, boxes: int, points: int, slots: int, padded: int, leaf: int, x: int
+) -> tuple[int, float, int]:
     """(node above which x is cut off, how far x lies outside of its box, first ancestor whose box holds x).
 
     Walking up from the leaf, every box is cut off with the probability that a cut of it and x falls in between; the
@@ -450,8 +481,8 @@ def _separate(tree, nodes, boxes, points, slots, padded, leaf, x):
     return target, outside, node
 
 
-@njit(error_model="numpy")
-def insert(forest, tree, slot, x):
+@kernel
+def insert(forest: int, tree: int, slot: int, x: int) -> None:
     """Insert the point at x into the tree as number ``slot`` of the sample."""
     slots, padded, width = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, WIDTH)
     nodes, _, leaves, free, boxes, points = _parts(tree, slots, padded)
@@ -490,7 +521,7 @@ def insert(forest, tree, slot, x):
 
 
 @inline
-def _vacate(tree, nodes, leaves, points, slots, padded, slot, mass):
+def _vacate(tree: int, nodes: int, leaves: int, points: int, slots: int, padded: int, slot: int, mass: int) -> None:
     """Move a leaf of equal points from ``slot``, which leaves the sample, to another of its points."""
     heir = 0
     while get_u16(leaves, heir) != slot:
@@ -504,8 +535,8 @@ def _vacate(tree, nodes, leaves, points, slots, padded, slot, mass):
     _replace_child(tree, nodes, parent, slots + slot, slots + heir)
 
 
-@njit(error_model="numpy")
-def remove(forest, tree, slot):
+@kernel
+def remove(forest: int, tree: int, slot: int) -> None:
     """Remove number ``slot`` of the sample from the tree."""
     slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
     nodes, _, leaves, free, boxes, points = _parts(tree, slots, padded)
@@ -540,8 +571,8 @@ def remove(forest, tree, slot):
         above = get_u16(at, PARENT)
 
 
-@njit(error_model="numpy")
-def learn(forest, tree, point, time, like):
+@kernel
+def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
     """Offer a point to the tree's sample at ``time``; it ``enters``."""
     slots, samples, decay = get_i64(forest, SLOTS), get_i64(forest, SAMPLES), get_f64(forest, DECAY)
     weights = weights_of(forest, tree, like)
@@ -561,19 +592,19 @@ def learn(forest, tree, point, time, like):
 
 
 @inline
-def header_of(forest, tree, like):
+def header_of(forest: int, tree: int, like: int) -> int:
     """Address of the tree's header."""
     return tree
 
 
 @inline
-def weights_of(forest, tree, like):
+def weights_of(forest: int, tree: int, like: int) -> int:
     """Address of the sampler's weights."""
     return tree + HEADER + 2 * NODE * get_i64(forest, SLOTS)
 
 
-@njit(error_model="numpy")
-def extent(forest, tree, component, like):
+@kernel
+def extent(forest: int, tree: int, component: int, like: int) -> tuple[float, float]:
     """(smallest, largest) code of a component in the tree, which is not empty."""
     slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
     _, _, _, _, boxes, points = _parts(tree, slots, padded)
@@ -581,11 +612,11 @@ def extent(forest, tree, component, like):
     return get_f32(low, component), get_f32(high, component)
 
 
-@njit(error_model="numpy")
-def translate(forest, tree, component, by, like):
+@kernel
+def translate(forest: int, tree: int, component: int, by: float, like: int) -> None:
     """Subtract ``by`` from all codes of a component; exact where ``extent`` is within a factor of two of it."""
     slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
-    nodes, _, leaves, _, boxes, points = _parts(tree, slots, padded)
+    nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
     for i in range(slots):
         box, point, at = boxes + 8 * padded * i, points + 4 * padded * i, nodes + NODE * i
         set_f32(box, component, get_f32(box, component) - by)

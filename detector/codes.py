@@ -16,18 +16,16 @@ At the end of an epoch the offset follows a stream that has moved away from it, 
 points move without rounding; a unit is chosen anew if only one value is left.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202
+# mypy: no-warn-return-any
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
 
 from detector.layout import DIMENSIONS, HEADER, PADDED, SEEN, UNIT, WIDTH
-from detector.machine import get_f64, get_i64, inline, move, set_f32, set_f64
+from detector.machine import f32, get_f64, get_i64, inline, kernel, move, set_f32, set_f64
 
 _LIMIT = 2.0**100
 _FINITE = float(np.finfo(np.float64).max)
@@ -35,24 +33,24 @@ _ORDINARY = 2.0**60  # distances up to here, and down to its inverse, need no un
 
 
 @inline
-def offsets(forest):
+def offsets(forest: int) -> int:
     """Address of the offsets, f64 [dimensions]."""
     return forest + HEADER
 
 
 @inline
-def window(forest):
+def window(forest: int) -> int:
     """Address of the codes of the last ``shingle`` readings, f32 [width]."""
     return forest + HEADER + 8 * get_i64(forest, DIMENSIONS)
 
 
 @inline
-def _code(value, offset, unit):
-    return np.float32(min(max(value * unit - offset * unit, -_LIMIT), _LIMIT))
+def _code(value: float, offset: int, unit: float) -> float:
+    return f32(min(max(value * unit - offset * unit, -_LIMIT), _LIMIT))
 
 
 @inline
-def _unit(distance):
+def _unit(distance: float) -> float:
     """The unit for a first distance > 0."""
     if 1.0 / _ORDINARY <= distance <= _ORDINARY:
         return 1.0
@@ -60,8 +58,8 @@ def _unit(distance):
     return math.ldexp(1.0, min(max(-exponent, -1000), 1000))
 
 
-@njit(error_model="numpy")
-def _unit_for(forest, values, start):
+@kernel
+def _unit_for(forest: int, values: int, start: int) -> float:
     """The unit in force for the reading at ``values``, [dimensions]."""
     unit = get_f64(forest, UNIT)
     if unit == 0.0:
@@ -73,8 +71,8 @@ def _unit_for(forest, values, start):
     return unit
 
 
-@njit(error_model="numpy")
-def encode(forest, values, start, stop, codes):
+@kernel
+def encode(forest: int, values: int, start: int, stop: int, codes: int) -> None:
     """Write the codes of readings start ... stop - 1, of f64 [n, dimensions], behind those of the window.
 
     ``codes``: f32 [shingle - 1 + stop - start, dimensions], consecutive readings. Chooses offset and unit when they are
@@ -97,18 +95,18 @@ def encode(forest, values, start, stop, codes):
     move(window(forest), codes + 4 * (at - width), 4 * width)
 
 
-@njit(error_model="numpy")
-def spread(forest, codes, n, points):
+@kernel
+def spread(forest: int, codes: int, n: int, points: int) -> None:
     """Write the n points of consecutive readings at ``codes`` as f32 [n, padded], filled up with zeros."""
     dimensions, width, padded = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH), get_i64(forest, PADDED)
     for i in range(n):
         move(points + 4 * i * padded, codes + 4 * i * dimensions, 4 * width)
         for j in range(i * padded + width, (i + 1) * padded):
-            set_f32(points, j, np.float32(0.0))
+            set_f32(points, j, f32(0.0))
 
 
-@njit(error_model="numpy")
-def encode_question(forest, values, row, point):
+@kernel
+def encode_question(forest: int, values: int, row: int, point: int) -> None:
     """Write the point, f32 [padded], that reading ``row`` of f64 [n, dimensions] would make as the next one."""
     dimensions, width, padded = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH), get_i64(forest, PADDED)
     unit = _unit_for(forest, values, row * dimensions)
@@ -118,11 +116,11 @@ def encode_question(forest, values, row, point):
         code = _code(get_f64(values, row * dimensions + j), get_f64(offsets(forest), j), unit)
         set_f32(point, kept + j, code)
     for j in range(width, padded):
-        set_f32(point, j, np.float32(0.0))
+        set_f32(point, j, f32(0.0))
 
 
 @inline
-def decode(forest, code, dimension):
+def decode(forest: int, code: float, dimension: int) -> float:
     """The value of a code."""
     unit = get_f64(forest, UNIT)
     offset = get_f64(offsets(forest), dimension)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit
+from numba import config, njit
 
+_settings: Any = config  # numba makes its attributes as it starts
 _SOURCES = Path(__file__).parent
 
 
@@ -39,7 +40,7 @@ def _writable(directory: Path) -> bool:
 
 def cache_directory() -> Path | None:
     """Where kernels are kept; None if nowhere."""
-    given = numba.config.CACHE_DIR
+    given = _settings.CACHE_DIR
     user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111  it never raises
     bases = [Path(given)] if given else [_SOURCES / "__pycache__", user / "cutwater"]
     name = f"kernels-{_digest()}"
@@ -51,12 +52,12 @@ _DIRECTORY = cache_directory()
 
 def entry(function: Callable[..., None]) -> Any:
     """Compile a kernel that Python calls, for each type of its arguments when it is first needed."""
-    options = {"error_model": "numpy", "nogil": True}
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
     if _DIRECTORY is None:
         return njit(**options)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_DIRECTORY)  # is read while the decorator runs
+    before = _settings.CACHE_DIR
+    _settings.CACHE_DIR = str(_DIRECTORY)  # is read while the decorator runs
     try:
         return njit(cache=True, **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        _settings.CACHE_DIR = before

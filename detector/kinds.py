@@ -4,9 +4,6 @@
 trees with depths of that type, float32 for trees of boxes.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN202
-
 from __future__ import annotations
 
 from typing import Any
@@ -18,11 +15,11 @@ from detector import box_tree, sorted_tree
 
 
 def _of_kind(name: str) -> Any:
-    def function(*arguments):
+    def function(*arguments: Any) -> Any:
         raise NotImplementedError(f"{name} is for compiled code")
 
     @overload(function, strict=False, jit_options={"error_model": "numpy"})
-    def choose(*arguments):
+    def choose(*arguments: Any) -> Any:
         module = box_tree if arguments[-1] == types.float32 else sorted_tree
         return getattr(module, name).py_func
 

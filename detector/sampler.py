@@ -24,22 +24,33 @@ All of a tree's state is in its header, 64 bytes:
     44 ...  free to the kind of tree
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN001
+# mypy: no-warn-return-any
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
 
-from detector.machine import find, get_f32, get_f64, get_i64, inline, largest, set_f32, set_f64, set_i64
+from detector.machine import (
+    f32,
+    find,
+    get_f32,
+    get_f64,
+    get_i64,
+    i64,
+    inline,
+    kernel,
+    largest,
+    set_f32,
+    set_f64,
+    set_i64,
+)
 
 HEADER = 64
 COUNT, NEXT, RANDOM, PENDING, SCALE = 0, 1, 2, 3, 4  # in 8-byte slots
 LARGEST = 10  # in 4-byte slots
-UNUSED = np.float32(-3e38)  # the weight of a slot without a point
+UNUSED = f32(-3e38)  # the weight of a slot without a point
 SKIP, GROW, REPLACE = 0, 1, 2  # what to do with a point
 
 _FILL = 0.125  # of the sample is filled without a choice
@@ -49,10 +60,10 @@ _LARGE = 700.0  # whose exponential is finite
 
 
 @inline
-def draw(header):
+def draw(header: int) -> float:
     """The next random number in [0, 1) of the tree with this header: SplitMix64 (Steele, Lea, Flood, 2014)."""
     state = np.uint64(get_i64(header, RANDOM)) + np.uint64(0x9E3779B97F4A7C15)
-    set_i64(header, RANDOM, np.int64(state))
+    set_i64(header, RANDOM, i64(state))
     z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
@@ -60,41 +71,41 @@ def draw(header):
 
 
 @inline
-def exponential(header):
+def exponential(header: int) -> float:
     """The next draw from Exp(1)."""
     return -math.log(1.0 - draw(header))
 
 
-@njit(error_model="numpy")
-def plan(header, time, age, decay):
+@kernel
+def plan(header: int, time: int, age: float, decay: float) -> None:
     """Draw which point enters the full sample next, from the one at ``time`` on, ``age`` after the epoch."""
     e = exponential(header)
     c = math.exp(min(np.float64(get_f32(header, LARGEST)) + decay * age, _LARGE))
     if decay > 0.0:
         growth = math.expm1(decay)
         skipped = math.log1p(e * growth / c) / decay
-        k = np.int64(min(skipped, float(_NEVER)))
+        k = i64(min(skipped, float(_NEVER)))
         rest = e - c * math.expm1(decay * k) / growth
     else:
-        k = np.int64(min(e / c, float(_NEVER)))
+        k = i64(min(e / c, float(_NEVER)))
         rest = e - c * k
     set_i64(header, NEXT, min(time + k, _NEVER))
     set_f64(header, PENDING, math.log(max(rest, _SMALLEST)) - decay * (age + k))
 
 
 @inline
-def enters(header, samples, time):
+def enters(header: int, samples: int, time: int) -> bool:
     """Whether the point at ``time`` may change the tree."""
     return get_i64(header, COUNT) < samples or get_i64(header, NEXT) == time
 
 
-@njit(error_model="numpy")
-def decide(header, weights, blocks, samples, age, decay):
+@kernel
+def decide(header: int, weights: int, blocks: int, samples: int, age: float, decay: float) -> tuple[int, float]:
     """(what to do with a point that ``enters``, its weight)."""
     count = get_i64(header, COUNT)
     if count == samples:
-        return REPLACE, np.float32(get_f64(header, PENDING))
-    weight = np.float32(math.log(max(exponential(header), _SMALLEST)) - decay * age)
+        return REPLACE, f32(get_f64(header, PENDING))
+    weight = f32(math.log(max(exponential(header), _SMALLEST)) - decay * age)
     filled = count / samples
     if draw(header) * (1.0 - _FILL) < 1.0 - filled:
         return GROW, weight
@@ -102,13 +113,15 @@ def decide(header, weights, blocks, samples, age, decay):
 
 
 @inline
-def heaviest(weights, blocks):
+def heaviest(weights: int, blocks: int) -> int:
     """Slot of the point that leaves next."""
     return find(weights, largest(weights, blocks))
 
 
-@njit(error_model="numpy")
-def settle(header, weights, blocks, count, samples, time, age, decay):
+@kernel
+def settle(
+    header: int, weights: int, blocks: int, count: int, samples: int, time: int, age: float, decay: float
+) -> None:
     """Note the sample's new state after a change at ``time``, and plan the next one if it is full."""
     if count != get_i64(header, COUNT):
         set_i64(header, COUNT, count)
@@ -118,12 +131,12 @@ def settle(header, weights, blocks, count, samples, time, age, decay):
         plan(header, time + 1, age + 1.0, decay)
 
 
-@njit(error_model="numpy")
-def rebase(header, weights, slots, shift):
+@kernel
+def rebase(header: int, weights: int, slots: int, shift: float) -> None:
     """Move the epoch: add ``shift`` = decay * its distance to all weights."""
     for i in range(slots):
         weight = get_f32(weights, i)
         if weight > UNUSED:
-            set_f32(weights, i, np.float32(np.float64(weight) + shift))
-    set_f32(header, LARGEST, np.float32(np.float64(get_f32(header, LARGEST)) + shift))
+            set_f32(weights, i, f32(np.float64(weight) + shift))
+    set_f32(header, LARGEST, f32(np.float64(get_f32(header, LARGEST)) + shift))
     set_f64(header, PENDING, get_f64(header, PENDING) + shift)

@@ -17,26 +17,27 @@ are 0. Between equal points the gap is no node: equal points share one leaf, and
 ``left`` says which neighbour of a new value is meant; what holds on one side holds mirrored on the other.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202
+# mypy: no-warn-return-any
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
 
 from detector.layout import DECAY, EPOCH, SAMPLES, SLOTS, TREE_BYTES, TREES_AT
 from detector.machine import (
     count_less,
     count_less_or_equal,
     depth_bytes,
+    f32,
     get_depth,
     get_f32,
     get_f64,
     get_i64,
+    i64,
     inline,
+    kernel,
     leading_zeros,
     move,
     set_depth,
@@ -50,9 +51,9 @@ from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, UNUSED, decide
 
 BLOCK = 16  # values in a block, one pivot each
 LANES = 16  # values that are located before they are scored: the searches overlap
-_INFINITY = np.float32(np.inf)
-_ZERO = np.float32(0.0)
-_ONE = np.float32(1.0)
+_INFINITY = f32(np.inf)
+_ZERO = f32(0.0)
+_ONE = f32(1.0)
 _INVERSE = (1.0 / (1.0 + np.arange(512))).astype(np.float32)
 
 
@@ -63,7 +64,7 @@ def tree_bytes(slots: int, depth_size: int) -> int:
 
 
 @inline
-def _parts(tree, slots, like):
+def _parts(tree: int, slots: int, like: int) -> tuple[int, ...]:
     """Addresses of (X, W, header, D, pivots)."""
     weights = tree + 4 * slots
     header = weights + 4 * slots
@@ -72,16 +73,16 @@ def _parts(tree, slots, like):
 
 
 @inline
-def _inverse(depth):
+def _inverse(depth: int) -> float:
     """1 / (depth + 1)."""
-    return _INVERSE[depth] if depth < 512 else _ONE / np.float32(depth + 1)
+    return _INVERSE[depth] if depth < 512 else _ONE / f32(depth + 1)
 
 
 # Where a value belongs
 
 
 @inline
-def _rank(x, pivots, slots, v):
+def _rank(x: int, pivots: int, slots: int, v: float) -> int:
     """How many points are less than v."""
     blocks = count_less(pivots, v)
     for k in range(1, (slots // BLOCK + BLOCK - 1) // BLOCK):
@@ -91,7 +92,7 @@ def _rank(x, pivots, slots, v):
 
 
 @inline
-def _rank_after(x, pivots, slots, v):
+def _rank_after(x: int, pivots: int, slots: int, v: float) -> int:
     """How many points are not greater than v."""
     blocks = count_less_or_equal(pivots, v)
     for k in range(1, (slots // BLOCK + BLOCK - 1) // BLOCK):
@@ -101,13 +102,13 @@ def _rank_after(x, pivots, slots, v):
 
 
 @inline
-def _write_pivots(x, pivots, slots):
+def _write_pivots(x: int, pivots: int, slots: int) -> None:
     for k in range(slots // BLOCK):
         set_f32(pivots, k, get_f32(x, BLOCK * k))
 
 
 @inline
-def _shallower_before(d, k, depth, like):
+def _shallower_before(d: int, k: int, depth: int, like: int) -> int:
     """The nearest gap before k with less than ``depth``; D[0] is one."""
     size = depth_bytes(like)
     lanes = 64 // size
@@ -119,7 +120,7 @@ def _shallower_before(d, k, depth, like):
 
 
 @inline
-def _shallower_after(d, k, depth, like):
+def _shallower_after(d: int, k: int, depth: int, like: int) -> int:
     """The nearest gap after k with less than ``depth``; D[n] is one."""
     lanes = 64 // depth_bytes(like)
     k += 1
@@ -131,7 +132,7 @@ def _shallower_after(d, k, depth, like):
 
 
 @inline
-def _neighbour_gap(x, n, r, left):
+def _neighbour_gap(x: int, n: int, r: int, left: bool) -> int:
     """The gap on the far side of the leaf to the left (right) of gap r: past its equal points."""
     if left:
         j = r - 1
@@ -145,7 +146,7 @@ def _neighbour_gap(x, n, r, left):
 
 
 @inline
-def _spine_up(x, d, j, depth, near, left, like):
+def _spine_up(x: int, d: int, j: int, depth: int, near: float, left: bool, like: int) -> tuple[int, float]:
     """(next gap, length of the range that the node at gap j with this depth spans beside v's neighbour)."""
     if left:
         k = _shallower_before(d, j, depth, like)
@@ -157,8 +158,8 @@ def _spine_up(x, d, j, depth, near, left, like):
 # Scores
 
 
-@njit(error_model="numpy")
-def _beside(x, d, n, r, v, gap_depth, left, like):
+@kernel
+def _beside(x: int, d: int, n: int, r: int, v: float, gap_depth: int, left: bool, like: int) -> float:
     """Expected inverse depth of v if the cut of gap r leaves it with the points on its left (right).
 
     From the leaf up to that cut, v lies beyond one end of every box: each node separates it with probability p.
@@ -179,22 +180,22 @@ def _beside(x, d, n, r, v, gap_depth, left, like):
 
 
 @inline
-def _seen_mass(mass):
+def _seen_mass(mass: int) -> int:
     """The mass by which AWS's library scores a leaf of ``mass`` equal points: it does not count the second one."""
     return max(mass - 1, 1)
 
 
-@njit(error_model="numpy")
-def _score_equal(x, d, pivots, slots, n, r, v, like):
+@kernel
+def _score_equal(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: float, like: int) -> float:
     """Score of a value that the sample holds; r is the rank of the first."""
     mass = _rank_after(x, pivots, slots, v) - r
     depth = max(get_depth(d, r, like), get_depth(d, r + mass, like))
     seen = _seen_mass(mass)
-    return np.float32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
+    return f32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
 
 
-@njit(error_model="numpy")
-def _score_any(x, d, pivots, slots, n, r, v, like):
+@kernel
+def _score_any(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: float, like: int) -> float:
     """Score of v of rank r, whatever the case."""
     if r < n and get_f32(x, r) == v:
         return _score_equal(x, d, pivots, slots, n, r, v, like)
@@ -210,7 +211,7 @@ def _score_any(x, d, pivots, slots, n, r, v, like):
 
 
 @inline
-def _score(x, d, pivots, slots, n, r, v, like):
+def _score(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: float, like: int) -> float:
     """As ``_score_any``; both sides climb together where v lies between two single points."""
     low, high = get_f32(x, r - 1), get_f32(x, r)
     gap_depth = get_depth(d, r, like)
@@ -244,8 +245,19 @@ def _score(x, d, pivots, slots, n, r, v, like):
     return on_left + to_low / (high - low) * (on_right - on_left)
 
 
-@njit(error_model="numpy")
-def score_run(forest, tree, points, stride, start, stop, unit, sums, scratch, like):
+@kernel
+def score_run(
+    forest: int,
+    tree: int,
+    points: int,
+    stride: int,
+    start: int,
+    stop: int,
+    unit: float,
+    sums: int,
+    scratch: int,
+    like: int,
+) -> None:
     """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``."""
     slots = get_i64(forest, SLOTS)
     x, _, header, d, pivots = _parts(tree, slots, like)
@@ -258,12 +270,12 @@ def score_run(forest, tree, points, stride, start, stop, unit, sums, scratch, li
             set_i64(scratch, lane, _rank(x, pivots, slots, get_f32(points, i + lane)))
         for lane in range(lanes):
             score = _score(x, d, pivots, slots, n, get_i64(scratch, lane), get_f32(points, i + lane), like)
-            set_i64(sums, i + lane, get_i64(sums, i + lane) + np.int64(score * factor))
+            set_i64(sums, i + lane, get_i64(sums, i + lane) + i64(score * factor))
         i += lanes
 
 
-@njit(error_model="numpy")
-def score_across(forest, first, last, point, unit, scratch, like):
+@kernel
+def score_across(forest: int, first: int, last: int, point: int, unit: float, scratch: int, like: int) -> int:
     """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit."""
     slots, size = get_i64(forest, SLOTS), get_i64(forest, TREE_BYTES)
     tree = forest + get_i64(forest, TREES_AT) + first * size
@@ -277,7 +289,7 @@ def score_across(forest, first, last, point, unit, scratch, like):
         for lane in range(lanes):
             x, _, header, d, pivots = _parts(tree + lane * size, slots, like)
             score = _score(x, d, pivots, slots, get_i64(header, COUNT), get_i64(scratch, lane), v, like)
-            total += np.int64(score * (get_f64(header, SCALE) * unit))
+            total += i64(score * (get_f64(header, SCALE) * unit))
         first += lanes
         tree += lanes * size
     return total
@@ -286,8 +298,8 @@ def score_across(forest, first, last, point, unit, scratch, like):
 # Explanations
 
 
-@njit(error_model="numpy")
-def attribute(forest, tree, point, parts, scratch, like):
+@kernel
+def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like: int) -> None:
     """Add the tree's score of one point to parts, f64 [1][2]: what is owed to being high, and to being low.
 
     Beside its left neighbour v is high for every box up to the cut. An equal point counts for the side of its parent.
@@ -316,7 +328,7 @@ def attribute(forest, tree, point, parts, scratch, like):
 
 
 @inline
-def _root_gap(x, d, low, high, depth, like):
+def _root_gap(x: int, d: int, low: int, high: int, depth: int, like: int) -> int:
     """The gap that splits points low ... high - 1, whose node has depth - 1; -1 if they are equal."""
     for k in range(low + 1, high):
         if get_depth(d, k, like) == depth and get_f32(x, k - 1) != get_f32(x, k):
@@ -324,8 +336,8 @@ def _root_gap(x, d, low, high, depth, like):
     return -1
 
 
-@njit(error_model="numpy")
-def _displacement(x, d, n, v, left, like):
+@kernel
+def _displacement(x: int, d: int, n: int, v: float, left: bool, like: int) -> float:
     """As ``displace``, with v left (right) of the cut if the cut's gap is around it."""
     low, high, depth = 0, n, 1
     reached, above, total = 1.0, 0.0, 0.0
@@ -349,8 +361,8 @@ def _displacement(x, d, n, v, left, like):
         depth += 1
 
 
-@njit(error_model="numpy")
-def displace(forest, tree, point, scratch, like):
+@kernel
+def displace(forest: int, tree: int, point: int, scratch: int, like: int) -> float:
     """CoDisp of a point if it were inserted, the mean over where its cut would fall.
 
     That is the largest ratio of a sibling's mass to that of the part of the tree that the point is in. Down from the
@@ -367,8 +379,8 @@ def displace(forest, tree, point, scratch, like):
     return right if share == 0.0 else share * _displacement(x, d, n, v, True, like) + (1.0 - share) * right
 
 
-@njit(error_model="numpy")
-def recall(forest, tree, point, missing, codes, scratch, like):
+@kernel
+def recall(forest: int, tree: int, point: int, missing: int, codes: int, scratch: int, like: int) -> None:
     """Write to codes, f32 [1], the median of the sample: alone, a value that is missing may be any."""
     n = get_i64(header_of(forest, tree, like), COUNT)
     set_f32(codes, 0, get_f32(tree, n // 2))
@@ -378,14 +390,14 @@ def recall(forest, tree, point, missing, codes, scratch, like):
 
 
 @inline
-def _shift(x, weights, start, stop, by):
+def _shift(x: int, weights: int, start: int, stop: int, by: float) -> None:
     """Move points start ... stop - 1 by one place, forwards or back."""
     move(x + 4 * (start + by), x + 4 * start, 4 * (stop - start))
     move(weights + 4 * (start + by), weights + 4 * start, 4 * (stop - start))
 
 
 @inline
-def _unlink(d, n, at, like):
+def _unlink(d: int, n: int, at: int, like: int) -> int:
     """Take the leaf at point ``at`` off the tree: its parent gap, which is returned, goes; the sibling's gaps rise."""
     before, after = get_depth(d, at, like), get_depth(d, at + 1, like)
     if before > after:
@@ -401,8 +413,8 @@ def _unlink(d, n, at, like):
     return at + 1
 
 
-@njit(error_model="numpy")
-def remove(tree, slots, n, at, like):
+@kernel
+def remove(tree: int, slots: int, n: int, at: int, like: int) -> None:
     """Remove point ``at`` of the n in the tree."""
     x, weights, _, d, pivots = _parts(tree, slots, like)
     gap = _unlink(d, n, at, like)
@@ -416,7 +428,7 @@ def remove(tree, slots, n, at, like):
 
 
 @inline
-def _join(x, d, header, n, r, v, gap_depth, left, like):
+def _join(x: int, d: int, header: int, n: int, r: int, v: float, gap_depth: int, left: bool, like: int) -> int:
     """Choose the cut that separates v from the points on the left (right) of gap r, and push down what is below it.
 
     Walking up from the leaf, every node's box with v in it is cut between v and the box with probability
@@ -439,7 +451,7 @@ def _join(x, d, header, n, r, v, gap_depth, left, like):
 
 
 @inline
-def _link(x, d, header, n, r, v, like):
+def _link(x: int, d: int, header: int, n: int, r: int, v: float, like: int) -> tuple[int, int]:
     """(place, depth) of the gap that a new value v of rank r brings."""
     depth = get_depth(d, r, like)
     if n > 0 and r < n and get_f32(x, r) == v:
@@ -449,14 +461,14 @@ def _link(x, d, header, n, r, v, like):
     left = r == n
     if 0 < r < n:
         low, high = np.float64(get_f32(x, r - 1)), np.float64(get_f32(x, r))
-        left = draw(header) * (high - low) >= v - low  # the cut lies above v
+        left = bool(draw(header) * (high - low) >= v - low)  # the cut lies above v
     if left:
         return r, _join(x, d, header, n, r, v, depth, True, like)
     return r + 1, _join(x, d, header, n, r, v, depth, False, like)
 
 
-@njit(error_model="numpy")
-def insert(tree, slots, n, v, weight, like):
+@kernel
+def insert(tree: int, slots: int, n: int, v: float, weight: float, like: int) -> None:
     """Insert v beside the n points in the tree."""
     x, weights, header, d, pivots = _parts(tree, slots, like)
     size = depth_bytes(like)
@@ -474,8 +486,8 @@ def insert(tree, slots, n, v, weight, like):
     _write_pivots(x, pivots, slots)
 
 
-@njit(error_model="numpy")
-def learn(forest, tree, point, time, like):
+@kernel
+def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
     """Offer a point to the tree's sample at ``time``; it ``enters``."""
     slots, samples, decay = get_i64(forest, SLOTS), get_i64(forest, SAMPLES), get_f64(forest, DECAY)
     _, weights, header, _, _ = _parts(tree, slots, like)
@@ -492,26 +504,26 @@ def learn(forest, tree, point, time, like):
 
 
 @inline
-def header_of(forest, tree, like):
+def header_of(forest: int, tree: int, like: int) -> int:
     """Address of the tree's header."""
     return tree + 8 * get_i64(forest, SLOTS)
 
 
 @inline
-def weights_of(forest, tree, like):
+def weights_of(forest: int, tree: int, like: int) -> int:
     """Address of the sampler's weights."""
     return tree + 4 * get_i64(forest, SLOTS)
 
 
-@njit(error_model="numpy")
-def extent(forest, tree, component, like):
+@kernel
+def extent(forest: int, tree: int, component: int, like: int) -> tuple[float, float]:
     """(smallest, largest) code in the tree, which is not empty."""
     n = get_i64(header_of(forest, tree, like), COUNT)
     return get_f32(tree, 0), get_f32(tree, n - 1)
 
 
-@njit(error_model="numpy")
-def translate(forest, tree, component, by, like):
+@kernel
+def translate(forest: int, tree: int, component: int, by: float, like: int) -> None:
     """Subtract ``by`` from all codes; exact where ``extent`` is within a factor of two of it."""
     slots = get_i64(forest, SLOTS)
     x, _, header, _, pivots = _parts(tree, slots, like)

@@ -10,13 +10,11 @@ on the batches or on the number of threads, to the last bit.
 ``like`` is a value whose type says of which kind the trees are (``detector.kinds``).
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,call-arg,arg-type,unreachable,var-annotated"
-# ruff: noqa: ANN001, ANN002, ANN201, ANN202
+# mypy: no-warn-return-any
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from detector.codes import decode, encode, encode_question, offsets, spread, window
 from detector.kinds import (
@@ -50,7 +48,7 @@ from detector.layout import (
     UNIT,
     WIDTH,
 )
-from detector.machine import get_f32, get_f64, get_i64, inline, set_f32, set_f64, set_i64
+from detector.machine import f32, get_f32, get_f64, get_i64, inline, kernel, set_f32, set_f64, set_i64
 from detector.sampler import COUNT, NEXT, draw, enters, rebase
 
 SCORE_UNIT = 2.0**40
@@ -61,13 +59,25 @@ _BLOCK = 8  # points that are scored ahead of the gate
 
 
 @inline
-def tree_at(forest, number):
+def tree_at(forest: int, number: int) -> int:
     """Address of a tree."""
     return forest + get_i64(forest, TREES_AT) + number * get_i64(forest, TREE_BYTES)
 
 
-@njit(error_model="numpy")
-def pass_tree(forest, tree, points, stride, start, stop, first, time, sums, scratch, like):
+@kernel
+def pass_tree(
+    forest: int,
+    tree: int,
+    points: int,
+    stride: int,
+    start: int,
+    stop: int,
+    first: int,
+    time: int,
+    sums: int,
+    scratch: int,
+    like: int,
+) -> None:
     """Score, from number ``first`` on, and learn points start ... stop - 1 in one tree; point 0 has ``time``."""
     header = header_of(forest, tree, like)
     samples = get_i64(forest, SAMPLES)
@@ -82,8 +92,8 @@ def pass_tree(forest, tree, points, stride, start, stop, first, time, sums, scra
         i = end
 
 
-@njit(error_model="numpy")
-def learn_point(forest, first, last, point, time, like):
+@kernel
+def learn_point(forest: int, first: int, last: int, point: int, time: int, like: int) -> None:
     """Offer one point to trees first ... last - 1."""
     samples = get_i64(forest, SAMPLES)
     for number in range(first, last):
@@ -92,8 +102,21 @@ def learn_point(forest, first, last, point, time, like):
             learn(forest, tree, point, time, like)
 
 
-@njit(error_model="numpy")
-def pass_trees(forest, first_tree, last_tree, points, stride, start, stop, first, time, sums, scratch, like):
+@kernel
+def pass_trees(
+    forest: int,
+    first_tree: int,
+    last_tree: int,
+    points: int,
+    stride: int,
+    start: int,
+    stop: int,
+    first: int,
+    time: int,
+    sums: int,
+    scratch: int,
+    like: int,
+) -> None:
     """Score, from number ``first`` on, and learn points start ... stop - 1 in some trees; adds to ``sums``."""
     if stop - start < _FEW:
         for i in range(start, stop):
@@ -108,8 +131,10 @@ def pass_trees(forest, first_tree, last_tree, points, stride, start, stop, first
         pass_tree(forest, tree, points, stride, start, stop, first, time, sums, scratch, like)
 
 
-@njit(error_model="numpy")
-def pass_gate(forest, points, stride, start, stop, first, sums, scratch, like):
+@kernel
+def pass_gate(
+    forest: int, points: int, stride: int, start: int, stop: int, first: int, sums: int, scratch: int, like: int
+) -> int:
     """As ``pass_trees`` with all trees, but a scored point is learnt only if the gate lets it; returns the time.
 
     Points are scored some at a time. Their scores hold until one of them is learnt; those after it are computed anew.
@@ -137,8 +162,8 @@ def pass_gate(forest, points, stride, start, stop, first, sums, scratch, like):
     return time
 
 
-@njit(error_model="numpy")
-def renew(forest, like):
+@kernel
+def renew(forest: int, like: int) -> None:
     """Begin a new epoch: weights count from now, and codes from where the stream is."""
     time, slots = get_i64(forest, LEARNT), get_i64(forest, SLOTS)
     shift = get_f64(forest, DECAY) * (time - get_i64(forest, EPOCH))
@@ -153,11 +178,11 @@ def renew(forest, like):
         set_f64(forest, UNIT, 0.0)
 
 
-@njit(error_model="numpy")
-def _recentre(forest, dimension, like):
+@kernel
+def _recentre(forest: int, dimension: int, like: int) -> bool:
     """Move the offset of a dimension to its codes, if they move exactly; returns whether all codes are 0 now."""
     dimensions, width = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH)
-    low, high = np.float32(np.inf), np.float32(-np.inf)
+    low, high = f32(np.inf), f32(-np.inf)
     for component in range(dimension, width, dimensions):
         low = min(low, get_f32(window(forest), component))
         high = max(high, get_f32(window(forest), component))
@@ -166,7 +191,7 @@ def _recentre(forest, dimension, like):
             if get_i64(header_of(forest, tree, like), COUNT) > 0:
                 smallest, biggest = extent(forest, tree, component, like)
                 low, high = min(low, smallest), max(high, biggest)
-    by = np.float32(0.0)
+    by = f32(0.0)
     if low > 0.0 and high <= 2.0 * low:  # then code - low is exact (Sterbenz)
         by = low
     if high < 0.0 and low >= 2.0 * high:
@@ -180,20 +205,20 @@ def _recentre(forest, dimension, like):
     return low == high and (low == 0.0 or by != 0.0)
 
 
-@njit(error_model="numpy")
-def ahead(forest, left):
-    """How many of the next ``left`` readings can go through the trees together."""
-    return min(left, CHUNK, get_i64(forest, EPOCH) + get_i64(forest, EPOCH_LENGTH) - get_i64(forest, LEARNT))
+@kernel
+def ahead(forest: int, rest: int) -> int:
+    """How many of the next ``rest`` readings can go through the trees together."""
+    return min(rest, CHUNK, get_i64(forest, EPOCH) + get_i64(forest, EPOCH_LENGTH) - get_i64(forest, LEARNT))
 
 
 @inline
-def room(forest, readings):
+def room(forest: int, readings: int) -> int:
     """Floats that ``begin`` needs for as many readings: the points, and behind them the codes."""
     return readings * get_i64(forest, PADDED) + get_i64(forest, WIDTH) + readings * get_i64(forest, DIMENSIONS)
 
 
-@njit(error_model="numpy")
-def begin(forest, values, start, stop, memory):
+@kernel
+def begin(forest: int, values: int, start: int, stop: int, memory: int) -> tuple[int, int]:
     """Encode readings; returns (address, stride in bytes) of their points, one a reading, in ``memory``."""
     padded, dimensions, n = get_i64(forest, PADDED), get_i64(forest, DIMENSIONS), stop - start
     consecutive = memory + 4 * n * padded
@@ -205,13 +230,13 @@ def begin(forest, values, start, stop, memory):
 
 
 @inline
-def first_of(forest, slot):
+def first_of(forest: int, slot: int) -> int:
     """How many of the readings to come are before number ``slot`` of the stream."""
     return max(slot - get_i64(forest, SEEN), 0)
 
 
-@njit(error_model="numpy")
-def finish(forest, readings, time, like):
+@kernel
+def finish(forest: int, readings: int, time: int, like: int) -> None:
     """Note that ``readings`` went through and which time it is; an epoch may end here."""
     set_i64(forest, SEEN, get_i64(forest, SEEN) + readings)
     set_i64(forest, LEARNT, time)
@@ -219,8 +244,8 @@ def finish(forest, readings, time, like):
         renew(forest, like)
 
 
-@njit(error_model="numpy")
-def process(forest, values, n, scored, out, like):
+@kernel
+def process(forest: int, values: int, n: int, scored: bool, out: int, like: int) -> None:
     """Take n readings at ``values`` in; write their scores, unless they are not ``scored``, to ``out``, f64 [n]."""
     trees = get_i64(forest, TREES)
     most = min(n, CHUNK)
@@ -252,19 +277,19 @@ def process(forest, values, n, scored, out, like):
 
 
 @inline
-def ready(forest):
+def ready(forest: int) -> bool:
     """Whether readings are scored by now."""
     return get_i64(forest, SEEN) >= get_i64(forest, FIRST_SCORE)
 
 
 @inline
-def workspace(forest):
+def workspace(forest: int) -> int:
     """Bytes that a tree's slower kernels need."""
     return 8 * get_i64(forest, SLOTS) + 32 * get_i64(forest, PADDED) + 8 * SCRATCH
 
 
-@njit(error_model="numpy")
-def ask_score(forest, values, n, out, like):
+@kernel
+def ask_score(forest: int, values: int, n: int, out: int, like: int) -> None:
     """Write the score of each of n readings at ``values`` to ``out``, f64 [n]."""
     trees = get_i64(forest, TREES)
     point = np.empty(get_i64(forest, PADDED), np.float32)
@@ -277,8 +302,8 @@ def ask_score(forest, values, n, out, like):
         set_f64(out, row, total / (SCORE_UNIT * trees))
 
 
-@njit(error_model="numpy")
-def ask_attribution(forest, values, n, out, like):
+@kernel
+def ask_attribution(forest: int, values: int, n: int, out: int, like: int) -> None:
     """Write the attribution of each reading's score to ``out``, f64 [n][width][2], which is 0."""
     trees, parts = get_i64(forest, TREES), 2 * get_i64(forest, WIDTH)
     point = np.empty(get_i64(forest, PADDED), np.float32)
@@ -293,8 +318,8 @@ def ask_attribution(forest, values, n, out, like):
                 set_f64(here, j, get_f64(here, j) / trees)
 
 
-@njit(error_model="numpy")
-def ask_codisp(forest, values, n, out, like):
+@kernel
+def ask_codisp(forest: int, values: int, n: int, out: int, like: int) -> None:
     """Write the collusive displacement of each reading to ``out``, f64 [n], which is 0."""
     trees = get_i64(forest, TREES)
     point = np.empty(get_i64(forest, PADDED), np.float32)
@@ -308,8 +333,8 @@ def ask_codisp(forest, values, n, out, like):
             set_f64(out, row, total / trees)
 
 
-@njit(error_model="numpy")
-def ask_recall(forest, values, missing, n, out, like):
+@kernel
+def ask_recall(forest: int, values: int, missing: int, n: int, out: int, like: int) -> None:
     """Write what each tree offers in place of each reading to ``out``, f64 [n][trees][dimensions].
 
     missing: f32 [n][padded], see ``recall``. There must have been a score.

@@ -248,7 +248,7 @@ class TestParameters:
         [
             ("dimensions", 0, "from 1 to 1024"),
             ("trees", 1001, "from 1 to 1000"),
-            ("samples", 0, "from 1 to 32768"),
+            ("samples", 0, "from 1 to 16384"),
             ("shingle", -1, "from 1 to 1024"),
             ("time_decay", -0.1, "0 or greater"),
             ("time_decay", math.nan, "0 or greater"),
