@@ -1,1 +1,14 @@
 """One module a claim; run them with python -m benchmarks.NAME."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from typing import Any
+
+
+def print_json(name: str, rows: list[dict[str, Any]]) -> None:
+    """What ``--json`` prints as its last line."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(json.dumps({"name": name, "machine": machine, "rows": rows}))

@@ -8,11 +8,11 @@ end; every other alert after the first week is false.
 from __future__ import annotations
 
 import argparse
-import json
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
+from benchmarks import print_json
 from detector.detector import Configuration, Detector
 from simulator.faults import DAY, KINDS, Recording, record
 
@@ -111,7 +111,7 @@ def main() -> None:
                 if not arguments.json:
                     print(row, flush=True)
     if arguments.json:
-        print(json.dumps(rows, indent=1))
+        print_json("faults", rows)
 
 
 if __name__ == "__main__":

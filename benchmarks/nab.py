@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import print_json
 from detector.detector import Configuration, Detector
 from service.evaluate import read
 
@@ -112,7 +113,7 @@ def main() -> None:
                 if not arguments.json:
                     print(row, flush=True)
     if arguments.json:
-        print(json.dumps(rows, indent=1))
+        print_json("nab", rows)
 
 
 if __name__ == "__main__":
