@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from detector.cut_forest import CutForest
+from detector.envelope import unseal
 from detector.forest import Forest, Parameters
 from detector.reference import ReferenceForest
 
-
-def grow(parameters: Parameters, engine: str = "rrcf") -> Forest:
-    """A new forest."""
-    return ReferenceForest(parameters)
+ENGINES = ("cutwater", "rrcf")
 
 
-def regrow(snapshot: bytes) -> Forest:
-    """The forest that the snapshot was taken of; ValueError says why one is refused."""
-    return ReferenceForest.restore(snapshot)
+def grow(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> Forest:
+    """A new forest. ``threads`` changes how fast it is, never what it says; the engine "rrcf" has only one.
+
+    Raises:
+        ValueError: no engine of this name.
+    """
+    if engine == "cutwater":
+        return CutForest(parameters, threads)
+    if engine == "rrcf":
+        return ReferenceForest(parameters)
+    raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+
+
+def regrow(snapshot: bytes, threads: int = 1) -> Forest:
+    """The forest that the snapshot was taken of, whatever its engine; ValueError says why one is refused."""
+    if unseal(snapshot)[0] == ReferenceForest.KIND:
+        return ReferenceForest.restore(snapshot)
+    return CutForest.restore(snapshot, threads)

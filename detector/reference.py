@@ -9,64 +9,62 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import orjson
 import rrcf
-import zstandard
 
 from detector.batch import Floats
-from detector.forest import Parameters
+from detector.envelope import seal, unseal
+from detector.forest import Parameters, checked
 
-_MAGIC = b"RRCF1\n"
+_LIMIT = 1e300  # of a value: the sum of a box's sides must stay finite
 
 
 class ReferenceForest:
-    """See ``detector.forest.Forest``. ``time_decay = inf`` keeps the last ``samples`` points, a sliding window."""
+    """See ``detector.forest.Forest``."""
+
+    KIND: ClassVar = "rrcf"
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._seen = 0
         self._recent = np.zeros((0, parameters.dimensions))  # the readings of the shingle to come, oldest first
-        seeds = np.random.SeedSequence(parameters.seed).spawn(parameters.trees)
+        gate, *seeds = np.random.SeedSequence(parameters.seed).spawn(parameters.trees + 1)
+        self._learnt = 0  # points, each at its time
+        self._gate = np.random.RandomState(np.random.MT19937(gate))
         self._trees = [_Tree(parameters, np.random.RandomState(np.random.MT19937(seed))) for seed in seeds]
 
     @property
     def seen(self) -> int:
-        """Readings learnt so far."""
+        """Readings so far."""
         return self._seen
 
     def process(self, values: Floats) -> Floats:
         """Score each reading against the past, then learn it. Returns [n]."""
+        values = checked(values, self.parameters.dimensions)
         scores = np.zeros(len(values))
         for row, value in enumerate(values):
             scores[row] = self.score(value[None])[0]
-            self.update(value[None])
+            self._take(value, learn=self._passes(scores[row]))
         return scores
 
     def score(self, values: Floats) -> Floats:
         """Score each row as if it were the next reading; learns nothing. Returns [n]."""
-        if self._seen < self._output_after:
-            return np.zeros(len(values))
-        return self.codisp(values)
+        values = checked(values, self.parameters.dimensions)
+        return self.codisp(values) if self._scores else np.zeros(len(values))
 
     def update(self, values: Floats) -> None:
-        """Learn the readings without scoring them."""
-        for value in values:
-            point = self._point(value)
-            if point is not None:
-                for tree in self._trees:
-                    tree.learn(point, self._seen)
-            self._recent = np.vstack([self._recent, value])[-self.parameters.shingle :]
-            self._seen += 1
+        """Learn all of the readings, scoring none; a gate lets them pass."""
+        for value in checked(values, self.parameters.dimensions):
+            self._take(value, learn=True)
 
     def attribution(self, values: Floats) -> Floats:
         """A tree's CoDisp belongs to the cut where it is largest. Returns [n, shingle * dimensions, 2]: high, low."""
-        width = self.parameters.shingle * self.parameters.dimensions
-        parts = np.zeros((len(values), width, 2))
-        if self._seen >= self._output_after:
+        values = checked(values, self.parameters.dimensions)
+        parts = np.zeros((len(values), self.parameters.width, 2))
+        if self._scores:
             for row, displacements in enumerate(self._displacements(values)):
                 for displacement, component, side in displacements:
                     parts[row, component, side] += displacement / len(self._trees)
@@ -74,15 +72,17 @@ class ReferenceForest:
 
     def codisp(self, values: Floats) -> Floats:
         """Collusive displacement of each row as if it were the next reading; learns nothing. Returns [n]."""
+        values = checked(values, self.parameters.dimensions)
         means = [math.fsum(d for d, _, _ in row) / len(self._trees) for row in self._displacements(values)]
         return np.array(means, dtype=np.float64)
 
     def expected(self, values: Floats) -> Floats:
         """The median over trees of the sampled point nearest to each row's. Returns [n, dimensions]."""
-        expected = np.array(values, dtype=np.float64)
+        values = checked(values, self.parameters.dimensions)
+        expected = values.copy()
         for row, value in enumerate(values):
             point = self._point(value)
-            if point is not None and self._seen >= self._output_after:
+            if point is not None and self._scores:
                 nearest = [tree.nearest(point) for tree in self._trees]
                 expected[row] = np.median(nearest, axis=0)[-self.parameters.dimensions :]
         return expected
@@ -90,33 +90,48 @@ class ReferenceForest:
     def snapshot(self) -> bytes:
         """The whole state, randomness included."""
         state = {
-            "parameters": asdict(self.parameters),
             "seen": self._seen,
+            "learnt": self._learnt,
             "recent": self._recent.tolist(),
+            "gate": _words(self._gate),
             "trees": [tree.state() for tree in self._trees],
         }
-        return _MAGIC + zstandard.compress(orjson.dumps(state))
+        return seal(self.KIND, self.parameters, orjson.dumps(state))
 
     @classmethod
     def restore(cls, snapshot: bytes) -> Self:
         """A forest that goes on exactly where ``snapshot`` was taken; ValueError says why a snapshot is refused."""
-        if not snapshot.startswith(_MAGIC):
-            raise ValueError("not a snapshot of the reference forest")
-        try:
-            state = orjson.loads(zstandard.decompress(snapshot[len(_MAGIC) :]))
-        except (zstandard.ZstdError, orjson.JSONDecodeError) as error:
-            raise ValueError(f"the snapshot is damaged: {error}") from None
-        forest = cls(Parameters(**state["parameters"]))
+        kind, parameters, body = unseal(snapshot)
+        if kind != cls.KIND:
+            raise ValueError(f"the snapshot is of engine {kind!r}, not {cls.KIND!r}")
+        state = orjson.loads(body)
+        forest = cls(parameters)
         forest._seen = state["seen"]
-        forest._recent = np.array(state["recent"]).reshape(-1, forest.parameters.dimensions)
+        forest._learnt = state["learnt"]
+        forest._recent = np.array(state["recent"]).reshape(-1, parameters.dimensions)
+        _set_words(forest._gate, state["gate"])
         for tree, saved in zip(forest._trees, state["trees"], strict=True):
             tree.load(saved)
         return forest
 
     @property
-    def _output_after(self) -> int:
-        after = self.parameters.output_after
-        return max(self.parameters.samples if after is None else after, self.parameters.shingle)
+    def _scores(self) -> bool:
+        return self._learnt > 0 and self._seen >= self.parameters.first_score
+
+    def _passes(self, score: float) -> bool:
+        gate = self.parameters.gate
+        if gate is None or not self._scores:
+            return True
+        return bool(self._gate.random_sample() < (score / gate) ** 2)
+
+    def _take(self, value: Floats, *, learn: bool) -> None:
+        point = self._point(value)
+        if learn and point is not None:
+            for tree in self._trees:
+                tree.learn(point, self._learnt)
+            self._learnt += 1
+        self._recent = np.vstack([self._recent, value])[-self.parameters.shingle :]
+        self._seen += 1
 
     def _point(self, value: Floats) -> Floats | None:
         """The shingle that ends with ``value``; None while there are too few readings for one."""
@@ -124,7 +139,7 @@ class ReferenceForest:
         if len(self._recent) < window:
             return None
         past = self._recent[len(self._recent) - window :]
-        return np.vstack([past, value]).ravel()
+        return np.clip(np.vstack([past, value]).ravel(), -_LIMIT, _LIMIT)
 
     def _displacements(self, values: Floats) -> list[list[tuple[float, int, int]]]:
         points = [self._point(value) for value in values]
@@ -136,8 +151,7 @@ class _Tree:
 
     def __init__(self, parameters: Parameters, random: np.random.RandomState) -> None:
         self._samples = parameters.samples
-        decay = parameters.time_decay
-        self._decay = 0.1 / parameters.samples if decay is None else decay
+        self._decay = parameters.decay
         self._random = random
         self._tree = rrcf.RCTree(random_state=random)
         self._weights: list[tuple[float, int]] = []  # heap of (-weight, index)
@@ -193,3 +207,13 @@ class _Tree:
         self._weights = [(weight, index) for weight, index in state["weights"]]
         if state["tree"] is not None:
             self._tree.load_dict(state["tree"])
+
+
+def _words(random: np.random.RandomState) -> list[Any]:
+    name, keys, position, *_ = random.get_state()
+    return [name, np.asarray(keys).tolist(), position]
+
+
+def _set_words(random: np.random.RandomState, words: list[Any]) -> None:
+    name, keys, position = words
+    random.set_state((name, np.array(keys, dtype=np.uint32), position, 0, 0.0))

@@ -1,0 +1,170 @@
+"""The streaming random cut forest."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import box_tree, kernels, layout, sorted_tree
+from detector.batch import Floats
+from detector.envelope import seal, unseal
+from detector.forest import Parameters, checked
+from detector.machine import LANES
+from detector.sampler import RANDOM, UNUSED
+
+_SLIDING = 50.0  # a decay at which a newer point leaves before an older one once in exp(50) times
+
+
+class CutForest:
+    """See ``detector.forest.Forest``."""
+
+    KIND: ClassVar = "cutwater"
+
+    def __init__(self, parameters: Parameters, threads: int = 1) -> None:
+        self.parameters = parameters
+        self._threads = threads
+        self._buffer = _plant(parameters)
+
+    @property
+    def seen(self) -> int:
+        """Readings so far."""
+        return int(self._header[layout.SEEN])
+
+    def process(self, values: Floats) -> Floats:
+        """Score each reading against the past, then learn it. Returns [n]."""
+        values = checked(values, self.parameters.dimensions)
+        scores = np.empty(len(values))
+        kernels.process(self._buffer, values, True, scores)
+        return scores
+
+    def score(self, values: Floats) -> Floats:
+        """Score each row as if it were the next reading; learns nothing. Returns [n]."""
+        values = checked(values, self.parameters.dimensions)
+        scores = np.empty(len(values))
+        kernels.score(self._buffer, values, scores)
+        return scores
+
+    def update(self, values: Floats) -> None:
+        """Learn all of the readings, scoring none; a gate lets them pass."""
+        values = checked(values, self.parameters.dimensions)
+        kernels.process(self._buffer, values, False, np.empty(0))
+
+    def attribution(self, values: Floats) -> Floats:
+        """Split each row's score over components and directions; learns nothing. [n, shingle * dimensions, 2]"""
+        values = checked(values, self.parameters.dimensions)
+        parts = np.zeros((len(values), self.parameters.width, 2))
+        kernels.attribution(self._buffer, values, parts)
+        return parts
+
+    def codisp(self, values: Floats) -> Floats:
+        """Collusive displacement of each row as if it were the next reading; learns nothing. Returns [n].
+
+        The mean over all places that the trees would give it, so that asking needs no randomness.
+        """
+        values = checked(values, self.parameters.dimensions)
+        displacements = np.zeros(len(values))
+        kernels.codisp(self._buffer, values, displacements)
+        return displacements
+
+    def expected(self, values: Floats) -> Floats:
+        """What the forest would have expected in place of the most anomalous values; learns nothing. [n, dimensions]
+
+        The values that account for at least half as much of the score as the one that accounts for most are taken as
+        missing. Every tree offers a point that is like the rest; expected is their (lower) median.
+        """
+        values = checked(values, self.parameters.dimensions)
+        if self.seen < self.parameters.first_score:
+            return values.copy()
+        newest = self.attribution(values)[:, -self.parameters.dimensions :].sum(axis=2)
+        anomalous = newest >= 0.5 * newest.max(axis=1, keepdims=True, initial=0.0)
+        missing = np.zeros((len(values), int(self._header[layout.PADDED])), np.float32)
+        kept = self.parameters.width - self.parameters.dimensions
+        missing[:, kept : self.parameters.width] = anomalous
+        offers = np.empty((len(values), self.parameters.trees, self.parameters.dimensions))
+        kernels.recall(self._buffer, values, missing, offers)
+        middle = (self.parameters.trees - 1) // 2
+        return np.where(anomalous, np.partition(offers, middle, axis=1)[:, middle], values)
+
+    def snapshot(self) -> bytes:
+        """The whole state, randomness included."""
+        return seal(self.KIND, self.parameters, self._buffer.tobytes())
+
+    @classmethod
+    def restore(cls, snapshot: bytes, threads: int = 1) -> Self:
+        """A forest that goes on exactly where ``snapshot`` was taken; ValueError says why a snapshot is refused."""
+        kind, parameters, body = unseal(snapshot)
+        if kind != cls.KIND:
+            raise ValueError(f"the snapshot is of engine {kind!r}, not {cls.KIND!r}")
+        forest = cls(parameters, threads)
+        if len(body) != forest._buffer.nbytes:
+            raise ValueError(f"the snapshot holds {len(body)} bytes, its parameters need {forest._buffer.nbytes}")
+        forest._buffer.view(np.uint8)[:] = np.frombuffer(body, np.uint8)
+        return forest
+
+    @property
+    def _header(self) -> NDArray[np.int64]:
+        return self._buffer.view(np.uint8)[: layout.HEADER].view(np.int64)
+
+
+def _plant(parameters: Parameters) -> NDArray[Any]:
+    """The buffer of a new forest."""
+    line = parameters.width == 1
+    padded = 1 if line else -(-parameters.width // LANES) * LANES
+    slots = -(-parameters.samples // 16) * 16
+    kind: Any = np.float32
+    if line:
+        kind = np.uint8 if parameters.samples <= 256 else np.uint16
+        size = sorted_tree.tree_bytes(slots, np.dtype(kind).itemsize)
+    else:
+        size = box_tree.tree_bytes(slots, padded)
+    trees_at = layout.aligned(layout.HEADER + 8 * parameters.dimensions + 4 * parameters.width)
+    total = layout.aligned(trees_at + size * parameters.trees + layout.SLACK)
+    memory = np.zeros(total + layout.ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % layout.ALIGNMENT
+    buffer = memory[start : start + total]
+    decay = min(parameters.decay, _SLIDING)
+    header = buffer[: layout.HEADER]
+    for slot, value in {
+        layout.DIMENSIONS: parameters.dimensions,
+        layout.SHINGLE: parameters.shingle,
+        layout.WIDTH: parameters.width,
+        layout.PADDED: padded,
+        layout.TREES: parameters.trees,
+        layout.SAMPLES: parameters.samples,
+        layout.SLOTS: slots,
+        layout.TREES_AT: trees_at,
+        layout.TREE_BYTES: size,
+        layout.FIRST_SCORE: parameters.first_score,
+        layout.EPOCH_LENGTH: int(np.clip(8.0 / decay, 64, 65536)) if decay > 0 else 65536,
+    }.items():
+        header.view(np.int64)[slot] = value
+    header.view(np.float64)[layout.DECAY] = decay
+    header.view(np.float64)[layout.GATE] = parameters.gate or 0.0
+    seeds = np.random.SeedSequence(parameters.seed).generate_state(parameters.trees + 1, np.uint64)
+    header.view(np.uint64)[layout.RANDOM] = seeds[0]
+    for number in range(parameters.trees):
+        tree = buffer[trees_at + number * size : trees_at + (number + 1) * size]
+        (_plant_sorted if line else _plant_boxes)(tree, slots, seeds[number + 1])
+    return buffer.view(kind)
+
+
+def _plant_sorted(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
+    """An empty tree of ``detector.sorted_tree``."""
+    tree[: 4 * slots].view(np.float32)[:] = np.inf
+    tree[4 * slots : 8 * slots].view(np.float32)[:] = UNUSED
+    tree[8 * slots :].view(np.uint64)[RANDOM] = seed
+    pivots = -(-slots // 16 // 16) * 16
+    tree[len(tree) - 4 * pivots :].view(np.float32)[:] = np.inf
+
+
+def _plant_boxes(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
+    """An empty tree of ``detector.box_tree``."""
+    tree[:64].view(np.uint64)[RANDOM] = seed
+    tree[:64].view(np.int32)[[box_tree.ROOT, box_tree.FREE]] = -1, slots
+    weights = 64 + 2 * box_tree.NODE * slots
+    tree[weights : weights + 4 * slots].view(np.float32)[:] = UNUSED
+    leaves, free = weights + 4 * slots, weights + 6 * slots
+    tree[leaves:free].view(np.uint16)[:] = box_tree.NONE
+    tree[free : free + 2 * slots].view(np.uint16)[:] = np.arange(slots)[::-1]

@@ -1,0 +1,45 @@
+"""The compiled entry points of a forest: each one call from Python, whatever it does inside.
+
+The element type of the buffer says which trees a forest has, so that one function serves all kinds and is compiled for
+those that are used: uint8 and uint16 are sorted trees with depths of that type, float32 are trees of boxes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from detector import stream
+from detector.compiled import entry
+
+
+@entry
+def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArray[Any]) -> None:
+    """``stream.process``."""
+    stream.process(buffer.ctypes.data, values.ctypes.data, len(values), scored, out.ctypes.data, buffer[0])
+
+
+@entry
+def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
+    """``stream.ask_score``."""
+    stream.ask_score(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+
+
+@entry
+def attribution(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
+    """``stream.ask_attribution``."""
+    stream.ask_attribution(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+
+
+@entry
+def codisp(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
+    """``stream.ask_codisp``."""
+    stream.ask_codisp(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+
+
+@entry
+def recall(buffer: NDArray[Any], values: NDArray[Any], missing: NDArray[Any], out: NDArray[Any]) -> None:
+    """``stream.ask_recall``."""
+    forest = buffer.ctypes.data
+    stream.ask_recall(forest, values.ctypes.data, missing.ctypes.data, len(values), out.ctypes.data, buffer[0])
