@@ -14,7 +14,7 @@ from service.dashboards import ndjson, saved_objects
 from service.index import IndexSetupError
 from service.index.access import Access
 from service.index.opensearch import OpenSearchIndex
-from service.index.prepare import Step, steps
+from service.index.prepare import Step
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 _DONE = {"create": "created", "update": "updated"}
@@ -36,9 +36,8 @@ async def set_up(
         dashboards_url: OpenSearch Dashboards or Kibana to import the charts into, with its base path.
         access: how to reach it.
     """
-    await index.greet()
+    plan = await index.plan()
     tell(f"{index.distribution} {index.version}, indices {index.layout.prefix}-…")
-    plan = await steps(index, index.layout)
     if dashboards_url:
         plan.append(_dashboards(index, dashboards_url, access or Access()))
     for step in plan:

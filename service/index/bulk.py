@@ -9,11 +9,12 @@ goes well.
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from opensearchpy.exceptions import OpenSearchException, TransportError
@@ -28,6 +29,7 @@ LEAST_BYTES = 4 * 1024
 MOST_AGE = 0.2  # s, that a document waits for company
 FIRST_PARALLEL, MOST_PARALLEL = 2.0, 8.0
 GROWTH = 1.05
+BUSY_PAUSE = 0.03  # s, when the server takes some documents of a request and has no room for the others
 
 # Client errors of single documents that somebody can mend: rights, blocks, full disks, missing indices, shard limits.
 _PASSING_STATUS = {401, 403, 404, 408, 409, 429}
@@ -66,6 +68,17 @@ class _Item:
     lines: bytes
     call: _Call
     attempts: int = 0
+
+
+class _Left(NamedTuple):
+    """What is left of a request's documents, and why: no reason means to go on at once.
+
+    ``busy``: the server took some and had no room for the others, so that a short pause will do.
+    """
+
+    items: list[_Item]
+    trouble: str = ""
+    busy: bool = False
 
 
 def action(index: str, identity: str, document: bytes) -> bytes:
@@ -158,7 +171,7 @@ class BulkWriter:
     async def _deliver(self, items: list[_Item]) -> None:
         """Send one request; put back what has to go again."""
         try:
-            left, trouble = await self._attempt(items)
+            left, trouble, busy = await self._attempt(items)
         except Exception as error:
             for item in items:
                 item.call.fail(error)
@@ -172,11 +185,14 @@ class BulkWriter:
             for item in left:
                 self._retrying += not item.attempts
                 item.attempts += 1
-            await self._patience.wait(trouble, max(item.attempts for item in left) - 1)
+            if busy:
+                await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
+            else:
+                await self._patience.wait(trouble, max(item.attempts for item in left) - 1)
         self._put_back(left)
 
-    async def _attempt(self, items: list[_Item]) -> tuple[list[_Item], str]:
-        """What is left to send of these documents after one request, and why; no reason means to go on at once."""
+    async def _attempt(self, items: list[_Item]) -> _Left:
+        """One request with these documents."""
         body = b"".join([item.lines for item in items])
         try:
             answer = await self._send(body)
@@ -187,10 +203,10 @@ class BulkWriter:
         except TransportError as error:
             return self._learn(items, len(body), error)
         except (OpenSearchException, LookupError, TypeError, ValueError, AttributeError) as error:
-            return items, f"what came back answers no bulk request ({type(error).__name__})"
+            return _Left(items, f"what came back answers no bulk request ({type(error).__name__})")
         return self._settle(items, outcomes)
 
-    def _settle(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> tuple[list[_Item], str]:
+    def _settle(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> _Left:
         """Tell the callers of what is done, and keep the rest."""
         left: list[_Item] = []
         trouble = ""
@@ -204,11 +220,12 @@ class BulkWriter:
             else:
                 left.append(item)
                 trouble = f"{status} {kind}: {reason}"
+        busy = len(left) < len(items) and all(status < 300 or status in (409, 429) for status, _ in outcomes)
         if any(status == 429 for status, _ in outcomes):
-            self.parallel = max(1.0, self.parallel / 2)
-        return left, trouble
+            self._shrink(sum(len(item.lines) for item in items), smaller=not busy)
+        return _Left(left, trouble, busy)
 
-    def _learn(self, items: list[_Item], size: int, error: TransportError) -> tuple[list[_Item], str]:
+    def _learn(self, items: list[_Item], size: int, error: TransportError) -> _Left:
         """What to do after a request that failed as a whole."""
         status = error.status_code
         pressure = _PRESSURE.search(str(error.error) + str(error.info)) if status == 429 else None
@@ -217,19 +234,23 @@ class BulkWriter:
             if len(items) == 1:
                 reason = f"the document of {size} bytes is more than the server takes: {explain(error)}"
                 self._done(items[0], Refused(items[0].id, "too_large" if status != 400 else "bad_request", reason))
-                return [], ""
+                return _Left([])
             if status != 400:
                 self._most_bytes = max(LEAST_BYTES, size // 2)
             self.bytes = max(LEAST_BYTES, size // 2)
-            return items, ""
-        if status == 429:
-            self.bytes = max(LEAST_BYTES, size // 2)
-        self.parallel = max(1.0, self.parallel / 2)
-        return items, explain(error)
+            return _Left(items)
+        self._shrink(size, smaller=status == 429)
+        return _Left(items, explain(error))
 
     def _done(self, item: _Item, refusal: Refused | None = None) -> None:
         self._retrying -= bool(item.attempts)
         item.call.settle(refusal)
+
+    def _shrink(self, size: int, *, smaller: bool) -> None:
+        """Fewer requests at once, and smaller ones if it was not the others that left no room."""
+        if smaller and len(self._tasks) == 1:
+            self.bytes = max(LEAST_BYTES, size // 2)
+        self.parallel = max(1.0, self.parallel / 2)
 
     def _grow(self) -> None:
         self.bytes = min(self._most_bytes, int(self.bytes * GROWTH))

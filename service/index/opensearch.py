@@ -24,7 +24,7 @@ from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
 from service.index.fields import describe_letter, encode
 from service.index.patience import Patience
-from service.index.prepare import Layout, Rotation, steps
+from service.index.prepare import Layout, Rotation, Step, steps
 from service.recent import Filter
 from service.records import DeadLetter
 
@@ -74,19 +74,22 @@ class OpenSearchIndex:
 
     async def open(self) -> None:
         """Wait for the server and prepare it as far as needed. Raises IndexSetupError where waiting would not help."""
-        await self.greet()
-        for step in await steps(self, self.layout):
+        for step in await self.plan():
             if step.state == "unavailable":
                 log.warning("index %s: %s: %s", self._place, step.what, step.detail)
             elif step.take:
                 await step.take()
 
-    async def greet(self) -> None:
-        """Wait for the server and learn what it is."""
+    async def plan(self) -> list[Step]:
+        """Wait for the server, learn what it is, and find out what it lacks. Raises IndexSetupError."""
         if self.serverless:  # does not say
             self.distribution, self.version = "opensearch", "serverless"
         else:
             self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
+        try:
+            return await steps(self, self.layout)
+        except RequestError as error:
+            raise self.error(f"{explain(error)}; check opensearch_url") from None
 
     async def write(self, entries: Sequence[Entry]) -> list[Refused]:
         """Store documents, each in the index of its day."""
