@@ -77,6 +77,8 @@ class Scores:
         episode_start: [n] event time (ms) of the alert that began the episode this reading belongs to, else 0.
         episode_peak: [n] the highest score in the episode so far.
         episode_readings: [n] anomalous readings in the episode so far.
+        patience: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity while
+            that is not known.
     """
 
     score: Floats
@@ -94,6 +96,7 @@ class Scores:
     episode_start: Integers
     episode_peak: Floats
     episode_readings: Integers
+    patience: Floats
 
     @classmethod
     def empty(cls, n: int, dimensions: int) -> Self:
@@ -114,6 +117,7 @@ class Scores:
             episode_start=np.zeros(n, dtype=np.int64),
             episode_peak=np.zeros(n),
             episode_readings=np.zeros(n, dtype=np.int64),
+            patience=np.full(n, np.inf),
         )
 
     def put(self, rows: Integers, part: Scores) -> None:

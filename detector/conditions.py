@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from detector.batch import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE, STUCK
 from detector.views import BINS, HOUR
@@ -75,6 +76,11 @@ def usual_now(time: int, profile: Any, visits: Any) -> float:
                     days += 1
             ends[e] = total / days if days > 0 else np.nan
     return float((1.0 - part) * ends[0] + part * ends[1])
+
+
+def forget_hour(memory: NDArray[np.float64]) -> None:
+    """Drop the unfinished hour of each value, so that the next reading may come at any time."""
+    memory[:, [_HOUR, _HOUR_SUM, _HOUR_COUNT]] = -np.inf, 0.0, 0.0
 
 
 @njit(error_model="numpy", cache=True, nogil=True)

@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from detector.batch import NONE, SILENT, SPIKE
-from detector.conditions import MEMORY, STATISTIC_KINDS, STATISTICS, examine, relate
+from detector.conditions import MEMORY, STATISTIC_KINDS, STATISTICS, examine, forget_hour, relate
 from detector.line import line_insert, line_score, uniform
 from detector.views import BINS, MEAN, SMOOTHINGS, VIEW_KINDS, VIEWS, WEIGHTS, look
 
@@ -38,7 +38,8 @@ _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean abs
 CLOCK = 9
 SEEN, TIME, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
 LEVEL = 6
-EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, _SPARE = range(LEVEL)
+EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, BROKEN = range(LEVEL)  # BROKEN: count at the last broken limit
+NEVER = -(2**62)
 
 
 class State(NamedTuple):
@@ -125,11 +126,18 @@ def reseed(state: State, seed: int) -> None:
 def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
     reseed(state, seed)
-    state.clock[LAST_ALERT] = -(2**62)
-    state.clock[EPISODE_LAST] = -(2**62)
+    state.clock[[TIME, LAST_ALERT, EPISODE_LAST]] = NEVER
+    state.level[BROKEN] = -np.inf
     state.last[:] = np.nan
     state.levels[:] = np.nan
     state.memory[:] = np.nan
+
+
+def forget_when(state: State) -> None:
+    """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence."""
+    state.clock[TIME] = NEVER
+    state.clock[EPISODE] = 0
+    forget_hour(state.memory)
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
@@ -185,11 +193,11 @@ def get_used(level: Any, scored: int, score: float) -> None:
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def overdue(gap: float, level: Any, seen: int) -> float:
-    """How far a silence of ``gap`` milliseconds lies beyond what this sensor does (1: at the limit)."""
+def patience_now(level: Any, seen: int) -> float:
+    """Milliseconds after which a silence is longer than this sensor's own; infinity before that is known."""
     if seen < WARM:
-        return 0.0
-    return float(gap / max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
+        return np.inf
+    return float(max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
@@ -211,6 +219,7 @@ def decide(
     episode_start: Any,
     episode_peak: Any,
     episode_readings: Any,
+    patience: Any,
 ) -> None:
     """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
     clock, level = state.clock, state.level
@@ -221,11 +230,11 @@ def decide(
     ratios = np.zeros((d, STATISTICS))
     for i in range(len(times)):
         seen = clock[SEEN]
-        time = max(times[i], clock[TIME]) if seen > 0 else times[i]  # a late reading counts as now
+        time = max(times[i], clock[TIME])  # a late reading counts as now
         evidence, condition = 0.0, NONE
-        if seen > 0:
+        if clock[TIME] != NEVER:
             gap = np.float64(time - clock[TIME])
-            silence = overdue(gap, level, seen)
+            silence = gap / patience_now(level, seen)
             if silence > 1.0:
                 evidence, condition = silence, SILENT
             level[LONGEST_GAP] = max(
@@ -336,3 +345,4 @@ def decide(
                 episode_peak[i] = level[EPISODE_PEAK]
                 episode_readings[i] = clock[EPISODE_READINGS]
         clock[SEEN] = seen + 1
+        patience[i] = patience_now(level, seen + 1)

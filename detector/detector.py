@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 import numpy as np
 
 from detector.batch import Floats, Integers, Scores
 from detector.decide import (
-    EPISODE,
+    BROKEN,
+    REFRACTORY,
     SCORED,
     SEEN,
-    TIME,
     State,
     begin,
     carve,
     decide,
     fill,
-    overdue,
+    forget_when,
+    patience_now,
     raw_scores,
     reseed,
     state_bytes,
@@ -49,6 +51,8 @@ class Configuration:
         dimensions: values in a reading.
         profile: how many points a view keeps, the one choice between memory, time and accuracy.
         rules: what the user knows; see ``detector.rules.Rules``.
+        rules_of: (pattern, rules) pairs; a sensor takes the rules of the first pattern that its name matches ("*" is
+            any text, "?" any character) instead of ``rules``.
         engine: which forest scores. Single values of the engine "cutwater" are scored against all random cut trees
             of their sample in closed form (``detector.line``) instead of some.
         trees, samples, shingle, time_decay, seed: see ``detector.forest.Parameters``.
@@ -63,6 +67,7 @@ class Configuration:
     seed: int = 0
     profile: Profile = "default"
     rules: Rules = field(default_factory=Rules)
+    rules_of: tuple[tuple[str, Rules], ...] = ()
 
     def __post_init__(self) -> None:
         if self.profile not in POINTS:
@@ -77,6 +82,15 @@ class Configuration:
     def on_a_line(self) -> bool:
         """Whether readings are scored in closed form."""
         return self.engine == "cutwater" and self.dimensions == 1 and self.shingle == 1
+
+    def for_sensor(self, name: str) -> Configuration:
+        """The configuration of one sensor's detector."""
+        found = next((rules for pattern, rules in self.rules_of if fnmatchcase(name, pattern)), None)
+        return self if found is None else replace(self, rules=found, rules_of=())
+
+    def without_rules(self) -> Configuration:
+        """What scores and models depend on."""
+        return replace(self, rules=Rules(), rules_of=())
 
     def parameters(self, seed: int) -> Parameters:
         """The forest of a sensor with this seed."""
@@ -139,8 +153,10 @@ class Detector:
             scores.episode_start,
             scores.episode_peak,
             scores.episode_readings,
+            scores.patience,
         )
         self._describe(scores, times, values, filled)
+        self._tell_broken_limits(scores, times, values)
         return scores
 
     def score(self, times: Integers, values: Floats) -> Scores:
@@ -163,16 +179,16 @@ class Detector:
         self._describe(scores, times, values, filled)
         return scores
 
-    def silence(self, watermark: int) -> int:
-        """Milliseconds without a reading at the shard's event time ``watermark``, if that is unusual; else 0."""
-        gap = watermark - int(self._state.clock[TIME])
-        return gap if overdue(float(gap), self._state.level, self.seen) > 1.0 else 0
+    @property
+    def patience(self) -> float:
+        """Milliseconds after which a silence is longer than this sensor's own; infinity before that is known."""
+        return float(patience_now(self._state.level, self.seen))
 
     def adapt(self, seed: int) -> Detector:
-        """A detector for a new sensor that starts with all that this one has learnt (a template)."""
+        """A detector for a new sensor that starts with all that this one has learnt (a template), at any time."""
         copy = Detector.restore(self.configuration, self.snapshot())
         reseed(copy._state, seed)
-        copy._state.clock[EPISODE] = 0
+        forget_when(copy._state)
         return copy
 
     def snapshot(self) -> bytes:
@@ -222,9 +238,18 @@ class Detector:
         fill(filled, last, missing)
         return Scores.empty(len(filled), d), filled, missing
 
+    def _tell_broken_limits(self, scores: Scores, times: Integers, values: Floats) -> None:
+        """Raise an alert for a reading beyond a hard limit unless there was another shortly before."""
+        rules = self.configuration.rules
+        rows = np.flatnonzero(rules.broken(values))
+        if len(rows):
+            before = np.concatenate((self._state.level[BROKEN : BROKEN + 1], scores.seen[rows[:-1]]))
+            scores.alert[rows] |= (scores.seen[rows] - before > REFRACTORY) & ~rules.is_quiet(times[rows])
+            self._state.level[BROKEN] = scores.seen[rows[-1]]
+
     def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
         scores.ready[:] = scores.seen >= self.configuration.needed
         scores.confidence[:] = np.minimum(scores.seen / self.configuration.needed, 1.0)
-        usual = ~(scores.is_anomaly | scores.alert)
         self.configuration.rules.apply(times, values, scores)
+        usual = ~(scores.is_anomaly | scores.alert)
         scores.expected[usual] = filled[usual]

@@ -57,14 +57,15 @@ class Fleet:
         """Go on where the snapshots were taken. Raises ValueError, naming the sensor, if one is refused."""
         for sensor, snapshot in snapshots.items():
             try:
-                self._detectors[sensor] = Detector.restore(self.configuration, snapshot)
+                self._detectors[sensor] = Detector.restore(self.configuration.for_sensor(sensor), snapshot)
             except ValueError as error:
                 raise ValueError(f"the model of sensor {sensor!r}: {error}") from None
 
     def _detector(self, sensor: str) -> Detector:
         detector = self._detectors.get(sensor)
         if detector is None:
-            detector = self._detectors[sensor] = Detector(self.configuration, self._seed(sensor))
+            configuration = self.configuration.for_sensor(sensor)
+            detector = self._detectors[sensor] = Detector(configuration, self._seed(sensor))
         return detector
 
     def _seed(self, sensor: str) -> int:

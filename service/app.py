@@ -73,7 +73,7 @@ class Service:
             index = _index(settings, path)
             stack.push_async_callback(index.close)
             await index.open()
-            checkpoints = Checkpoints(path, settings.stream, _detector_id(settings))
+            checkpoints = Checkpoints(path, settings.stream, _detector_id(settings, rules=False))
             stack.callback(checkpoints.close)
             client = await stack.enter_async_context(connect(settings))
             yield cls(settings, index, checkpoints, client)
@@ -264,13 +264,16 @@ def _configuration(settings: Settings) -> Configuration:
         shingle=settings.shingle,
         time_decay=settings.time_decay,
         seed=settings.seed,
+        rules=settings.rules_for_all(),
+        rules_of=settings.rules_for_sensors(),
     )
 
 
-def _detector_id(settings: Settings) -> str:
-    """Names what scores: another configuration is another detector, with other models and documents."""
+def _detector_id(settings: Settings, rules: bool = True) -> str:
+    """Names what makes documents: another configuration is another detector. Without rules, what makes models."""
+    configuration = _configuration(settings)
     parts = (
-        _configuration(settings),
+        configuration if rules else configuration.without_rules(),
         sorted(settings.value_fields.items()),
         settings.sensor_field,
         settings.time_field,

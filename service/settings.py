@@ -11,13 +11,27 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jmespath
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+
+from detector.rules import Rules
 
 FILE = Path("cutwater.toml")
 PREFIX = "CUTWATER_"
@@ -73,6 +87,31 @@ class Settings(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of all randomness: the same seed and readings give the same scores."""
 
+    # Rules
+    ignore_near_above: float = Field(0.0, ge=0)
+    """A reading is no anomaly if it lies this far or less above what was expected; of several values, if all do."""
+    ignore_near_below: float = Field(0.0, ge=0)
+    """The same below what was expected."""
+    ignore_near_above_ratio: float = Field(0.0, ge=0)
+    """The same above, as a part of what was expected: 0.1 is 10 %."""
+    ignore_near_below_ratio: float = Field(0.0, ge=0)
+    """The same below, as a part of what was expected."""
+    direction: Literal["both", "high", "low"] = "both"
+    """Which readings may be anomalies: all, or only those above (high) or below (low) what was expected."""
+    never_between: tuple[float, float] | None = None
+    """Values from LOW to HIGH are no anomaly, whatever their score."""
+    always_below: float | None = None
+    """Hard limit: a value below is an anomaly and an alert, also while its sensor is learning."""
+    always_above: float | None = None
+    """Hard limit: a value above is an anomaly and an alert, also while its sensor is learning."""
+    minimum_grade: float = Field(0.0, ge=0, le=1)
+    """Anomalies of a lower grade are none."""
+    quiet: tuple[str, ...] = ()
+    """Spans of the day, in UTC, in which there are no alerts; anomalies stay."""
+    rules: dict[str, dict[str, Any]] = {}
+    """Other rules for some sensors: a table [rules."boiler-*"] holds those that differ for sensors of such names (* is
+    any text); the first table that fits counts."""
+
     # Index
     opensearch_url: str = Field("", pattern=r"^(https?://.+)?$")
     """OpenSearch or Elasticsearch to write anomalies to; without it they go to a SQLite file in data_dir."""
@@ -119,11 +158,63 @@ class Settings(BaseModel):
             _compile(expression)
         return value
 
+    @field_validator("never_between", "quiet", mode="before")
+    @classmethod
+    def _list(cls, value: Any, info: ValidationInfo) -> Any:
+        """Accept ``a,b`` besides a list."""
+        if isinstance(value, str):
+            value = [word.strip() for word in value.split(",") if word.strip()]
+        if info.field_name == "never_between" and isinstance(value, list) and len(value) != 2:
+            raise ValueError("needs two numbers such as 10,20")
+        return value
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _tables(cls, value: Any) -> Any:
+        """Accept JSON besides tables."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f'is not JSON such as {{"boiler-*": {{"always_above": 90}}}}: {error}') from None
+
+    @model_validator(mode="after")
+    def _some_rules(self) -> Self:
+        self.rules_for_sensors()
+        return self
+
+    def rules_for_all(self) -> Rules:
+        """The rules of sensors that no table names."""
+        return Rules(**{name: getattr(self, name) for name in _RULES})
+
+    def rules_for_sensors(self) -> tuple[tuple[str, Rules], ...]:
+        """(pattern, rules) of each table; what a table leaves out is as for all."""
+        usual = asdict(self.rules_for_all())
+        return tuple((pattern, _rules(pattern, usual, table)) for pattern, table in self.rules.items())
+
     @field_validator("sensor_field", "time_field")
     @classmethod
     def _expression(cls, value: str) -> str:
         _compile(value)
         return value
+
+
+_RULES = tuple(rule.name for rule in fields(Rules))
+
+
+def _rules(pattern: str, usual: dict[str, Any], table: Mapping[str, Any]) -> Rules:
+    """The rules of one table."""
+    for name in table:
+        if name not in _RULES:
+            raise ValueError(f"rules.{pattern!r}: there is no rule {name}{_nearest(name, _RULES)}")
+    try:
+        return TypeAdapter(Rules).validate_python(usual | dict(table))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        shown = f"{name} = {problem['input']!r}: " if name else ""
+        raise ValueError(f"rules.{pattern!r}: {shown}{_reason(problem['msg'])}") from None
 
 
 def _compile(expression: str) -> None:
@@ -146,7 +237,7 @@ def load(
     for origin, source in (*_file(file), _environment(environment), ("command line", dict(flags or {}))):
         for name, value in source.items():
             if name not in Settings.model_fields:
-                raise SettingsError(f"{_spell(origin, name)}: no such setting{_nearest(name)}")
+                raise SettingsError(f"{_spell(origin, name)}: no such setting{_nearest(name, Settings.model_fields)}")
             values[name], origins[name] = value, _spell(origin, name)
     try:
         return Settings(**values)
@@ -181,18 +272,25 @@ def _spell(origin: str, name: str) -> str:
     return f"{origin}: {name}"
 
 
-def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them all"
 
 
 def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
     for problem in error.errors():
+        if not problem["loc"]:  # of several settings together: the message names them
+            yield _reason(problem["msg"])
+            continue
         name = str(problem["loc"][0])
         field = Settings.model_fields[name]
         shown = "" if field.annotation is SecretStr else f" = {problem['input']!r}"
-        reason = problem["msg"].removeprefix("Value error, ")
-        yield f"{origins.get(name, name)}{shown}: {reason[0].lower()}{reason[1:]} (allowed: {allowed(field)})"
+        yield f"{origins.get(name, name)}{shown}: {_reason(problem['msg'])} (allowed: {allowed(field)})"
+
+
+def _reason(message: str) -> str:
+    reason = message.removeprefix("Value error, ")
+    return reason[0].lower() + reason[1:]
 
 
 def allowed(field: FieldInfo) -> str:
@@ -201,6 +299,7 @@ def allowed(field: FieldInfo) -> str:
     if typing.get_origin(kind) is Literal:
         return " | ".join(map(str, typing.get_args(kind)))
     names = {int: "integer", float: "number", str: "text", Path: "path", dict[str, str]: "NAME=EXPRESSION, …"}
+    names |= {tuple[float, float]: "LOW,HIGH", tuple[str, ...]: "HH:MM-HH:MM, …", dict[str, dict[str, Any]]: "tables"}
     text = next((names[part] for part in (kind, *typing.get_args(kind)) if part in names), "text")
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = ((sign, getattr(rule, key, None)) for rule in field.metadata for key, sign in signs.items())
@@ -212,7 +311,7 @@ def default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, dict):
         return ",".join(name if name == expression else f"{name}={expression}" for name, expression in value.items())
-    return "" if value is None else str(value)
+    return "" if value is None or value == () else str(value)
 
 
 def markdown() -> str:

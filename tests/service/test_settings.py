@@ -1,7 +1,10 @@
 """Settings come from file, environment and flags, and a wrong one says what to do."""
 
+from dataclasses import replace
+
 import pytest
 
+from detector.rules import Rules
 from service.settings import Settings, SettingsError, load, markdown
 
 
@@ -38,11 +41,37 @@ def test_values_may_be_named_by_where_they_lie(file):
         ({"sensor_field": "a["}, {}, r"--sensor-field = 'a\[': is not a JMESPath expression"),
         ({"value_fields": "a.b"}, {}, r"'a.b' cannot name a value in documents; write for example value=a.b"),
         ({"value_fields": ""}, {}, r"needs 1 to 30 fields, not 0"),
+        ({"direction": "up"}, {}, r"--direction = 'up'.*allowed: both \| high \| low"),
+        ({}, {"CUTWATER_ALWAYS_ABOVE": "hot"}, r"CUTWATER_ALWAYS_ABOVE = 'hot': input should be a valid number"),
+        ({"always_below": "9", "always_above": "3"}, {}, r"always_below = 9.0: must be less than always_above = 3.0"),
+        ({"quiet": "22-6"}, {}, r"quiet = '22-6': must be spans of the UTC day such as 22:00-06:00"),
+        ({"never_between": "5"}, {}, r"--never-between = '5': needs two numbers such as 10,20 \(allowed: LOW,HIGH"),
+        ({"rules": "{"}, {}, r"--rules = '{': is not JSON such as"),
+        (
+            {"rules": {"b*": {"alwys_above": 1}}},
+            {},
+            r"rules.'b\*': there is no rule alwys_above; did you mean always_above",
+        ),
+        ({"rules": {"b*": {"quiet": 5}}}, {}, r"rules.'b\*': quiet = 5: input should be a valid tuple"),
+        ({"rules": {"b*": {"minimum_grade": 5}}}, {}, r"rules.'b\*': minimum_grade = 5.0: must lie between 0 and 1"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(flags, environment, message):
     with pytest.raises(SettingsError, match=message):
         load(flags, environment)
+
+
+def test_rules_are_lines_and_those_of_some_sensors_tables(tmp_path):
+    path = tmp_path / "cutwater.toml"
+    path.write_text(
+        'always_above = 70\nquiet = ["22:00-06:00"]\nnever_between = [10, 20]\n[rules."boiler-*"]\nalways_above = 95\n'
+    )
+    settings = load({}, {}, path)
+    usual = Rules(always_above=70, quiet=("22:00-06:00",), never_between=(10, 20))
+    assert settings.rules_for_all() == usual
+    assert settings.rules_for_sensors() == (("boiler-*", replace(usual, always_above=95)),)
+    flags = {"quiet": "22:00-06:00", "never_between": "10, 20", "rules": '{"boiler-*": {"always_above": 95}}'}
+    assert load(flags, {"CUTWATER_ALWAYS_ABOVE": "70"}) == settings
 
 
 def test_all_wrong_settings_are_told_at_once():
