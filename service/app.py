@@ -50,8 +50,8 @@ class Service:
     def __init__(self, settings: Settings, index: Index, checkpoints: Checkpoints, client: Any) -> None:
         self.settings = settings
         self.index = index
-        self.stream = Stream(client, settings)
         self.metrics = Metrics()
+        self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
         self.configuration = _configuration(settings)
         self.detector_id = _detector_id(settings)
@@ -204,8 +204,6 @@ class Service:
                 seen.pop(0)
             self._rate = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]) if len(seen) > 1 else 0.0
             self.metrics.in_flight.set(self.room.taken)
-            self.metrics.throttled.set(self.stream.throttled)
-            self.metrics.expired.set(self.stream.expired)
             self.metrics.sensors.set(len(self.recent.sensors))
 
 

@@ -1,7 +1,10 @@
 """Reading a Kinesis stream, one shard at a time.
 
-Guarantee: a shard's records come in order and without gaps from the given position on, each at least once, until the
-shard is closed and read to its end. Throttling, expired iterators and lost connections are waited out.
+Guarantee: a shard's records come in order from the given position on, each once, until the shard is closed and read to
+its end; aggregates of the Kinesis Producer Library come as their user records. Throttling, expired iterators and lost
+connections are waited out. What left the stream before it was read is reported as a ``Gap``.
+
+Enhanced fan-out is not there: shards are polled.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,16 +31,26 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from service.records import Position, Record
-from service.settings import Settings
+from service.answers import ParserFactory
+from service.kpl import user_records
+from service.metrics import Metrics
+from service.records import ALL_HASH_KEYS, Gap, HashKeys, Position, Record
+from service.settings import Settings, start_time
 
 log = logging.getLogger("cutwater.kinesis")
+T = TypeVar("T")
 
 READ_INTERVAL = 0.2  # s; a shard allows five reads a second
 READ_RECORDS = 10_000
 READ_BYTES = 10 * 1024 * 1024  # the most that one read returns
 _PATIENCE = 20.0  # s; the longest pause between two attempts
 
+_THROTTLES = (
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "ThrottlingException",
+    "KMSThrottlingException",
+)
 _HOPELESS = {
     "ResourceNotFoundException": "create the stream, or check the settings stream, region and endpoint_url",
     "AccessDeniedException": "allow kinesis:ListShards, GetShardIterator and GetRecords; see deploy/iam-policy.json",
@@ -51,12 +65,17 @@ class StreamError(Exception):
     """The stream cannot be read and waiting will not help; the message names the remedy."""
 
 
+class MissingError(StreamError):
+    """The stream does not exist, or the shard no longer does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard as ListShards tells of it."""
+    """A shard as ListShards tells of it. ``hash_keys`` are its first and last."""
 
     id: str
-    parents: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    hash_keys: HashKeys = ALL_HASH_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,7 @@ class Fetched:
     size: int
     behind: int
     ended: bool
+    gap: Gap | None = None
 
 
 def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
@@ -75,8 +95,7 @@ def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
         retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, max_pool_connections=1000
     )
     session = get_session()
-    # Time zones of timestamps take two thirds of the time of parsing records; seconds will do.
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=float)
+    session.register_component("response_parser_factory", ParserFactory())
     local = urlsplit(settings.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
     made_up = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
     return session.create_client(  # type: ignore[no-any-return]
@@ -85,108 +104,199 @@ def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
 
 
 class Stream:
-    """The stream that the settings name."""
+    """The stream that the settings name.
 
-    def __init__(self, client: Any, settings: Settings) -> None:
+    Args:
+        client: as ``connect`` makes it.
+        settings: which stream, and where to begin in a shard without a checkpoint.
+        metrics: where throttled calls, expired iterators, gaps and such are counted.
+        began: seconds since 1970 of the very first start, where ``start = LATEST`` begins; by default now.
+    """
+
+    def __init__(self, client: Any, settings: Settings, metrics: Metrics, began: float | None = None) -> None:
         self._client = client
         self._settings = settings
-        self.throttled = 0
-        self.expired = 0
+        self._metrics = metrics
+        self._start = start_time(settings.start, time.time() if began is None else began)
+        self._hash_keys: dict[str, HashKeys] = {}
+        self._holes: list[HashKeys] = []
 
     async def shards(self) -> list[Shard]:
         """All shards, closed ones included, parents before children. Raises StreamError."""
         found: list[Shard] = []
         request: dict[str, Any] = {"StreamName": self._settings.stream}
         while request:
-            answer = await self._patiently("ListShards", self._client.list_shards, **request)
+            answer = await self._patiently("ListShards", lambda: self._client.list_shards(**request))  # noqa: B023
             for shard in answer["Shards"]:
                 parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
-                found.append(Shard(shard["ShardId"], tuple(parent for parent in parents if parent)))
+                keys = shard["HashKeyRange"]
+                hash_keys = int(keys["StartingHashKey"]), int(keys["EndingHashKey"])
+                found.append(Shard(shard["ShardId"], tuple(parent for parent in parents if parent), hash_keys))
             token = answer.get("NextToken")
             request = {"NextToken": token} if token else {}
+        self._hash_keys = {shard.id: shard.hash_keys for shard in found}
+        self._audit(found)
         return sorted(found, key=lambda shard: shard.id)
 
+    def _audit(self, shards: Sequence[Shard]) -> None:
+        """Tell of hash keys that no shard covers: their records would be read by nobody."""
+        found = holes(shards)
+        self._metrics.holes.set(len(found))
+        if found and found != self._holes:
+            log.warning("stream %s: its list of shards leaves out the hash keys %s", self._settings.stream, found)
+        self._holes = found
+
     async def read(self, shard: str, after: Position | None, room: Room) -> AsyncIterator[Fetched]:
-        """The shard's records after a position, or from the configured start. Takes room for what it fetches."""
-        iterator: str | None = await self._iterator(shard, after)
+        """The shard's records after a position, or from the configured start. Takes room for what it fetches.
+
+        Raises StreamError if waiting will not help.
+        """
         clock = asyncio.get_running_loop().time
-        while iterator:
-            await room.reserve(READ_BYTES)
-            size, earliest = 0, clock() + READ_INTERVAL
+        reader = _ShardReader(self._client, shard, self._hash_keys.get(shard, ALL_HASH_KEYS), room, self._metrics)
+        reader.after = after
+        iterator: str | None = None
+        while True:
+            earliest = clock() + READ_INTERVAL
             try:
-                answer = await self._get_records(iterator)
-                if answer is None:
-                    self.expired += 1
-                    iterator = await self._iterator(shard, after)
-                    continue
-                records = [_record(raw) for raw in answer["Records"]]
-                size = sum(len(record.data) for record in records)
-            finally:
-                await room.release(READ_BYTES - size)
-            iterator = answer.get("NextShardIterator")
-            if records:
-                after = records[-1].position
-            yield Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=not iterator)
-            pause = 0.0 if records else self._settings.poll_seconds
-            await asyncio.sleep(max(earliest - clock(), pause))
+                if iterator is None:
+                    iterator = await self._iterator(shard, reader.after)
+                    reader.resumed = reader.after
+                fetched, iterator = await self._patiently("GetRecords", lambda: reader.fetch(iterator))  # noqa: B023
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ExpiredIteratorException":
+                    raise
+                self._metrics.expired.inc()
+                iterator = None
+                continue
+            except MissingError:
+                if shard in {other.id for other in await self.shards()}:
+                    raise
+                fetched = Fetched([], 0, 0, ended=True, gap=Gap(reader.after) if reader.after else None)
+            if fetched.gap:
+                self._report(shard, fetched.gap)
+            yield fetched
+            if fetched.ended:
+                return
+            waits = not fetched.records and not fetched.behind
+            await asyncio.sleep(max(earliest - clock(), self._settings.poll_seconds if waits else 0.0))
+
+    def _report(self, shard: str, gap: Gap) -> None:
+        self._metrics.gaps.labels(shard).inc()
+        log.error(
+            "%s of stream %s: the record at the checkpoint (%d) has left the stream; those after it up to %s may be "
+            "lost. Let the stream keep records longer than the service may stand still",
+            shard, self._settings.stream, gap.after.sequence, gap.until.sequence if gap.until else "the shard's end",
+        )  # fmt: skip
 
     async def _iterator(self, shard: str, after: Position | None) -> str:
-        place: dict[str, str] = {"ShardIteratorType": self._settings.start}
+        place: dict[str, Any]
         if after is not None:
-            place = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": str(after.sequence)}
+            # At the position, not after it: it may lie within an aggregate, and its record's absence tells of a gap.
+            place = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": str(after.sequence)}
+        elif self._start is None:
+            place = {"ShardIteratorType": "TRIM_HORIZON"}
+        else:
+            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._start}
         answer = await self._patiently(
             "GetShardIterator",
-            self._client.get_shard_iterator,
-            StreamName=self._settings.stream,
-            ShardId=shard,
-            **place,
+            lambda: self._client.get_shard_iterator(StreamName=self._settings.stream, ShardId=shard, **place),
         )
         return str(answer["ShardIterator"])
 
-    async def _get_records(self, iterator: str) -> dict[str, Any] | None:
-        """None if the iterator has expired."""
-        try:
-            return await self._patiently(
-                "GetRecords", self._client.get_records, ShardIterator=iterator, Limit=READ_RECORDS
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ExpiredIteratorException":
-                return None
-            raise
+    async def _patiently(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it works, pausing between attempts longer and longer, with jitter.
 
-    async def _patiently(self, name: str, call: Any, **request: Any) -> dict[str, Any]:
-        """Call until it works, pausing between attempts longer and longer, with jitter."""
+        Raises StreamError, or ClientError if an iterator has expired.
+        """
         attempt = 0
         while True:
             try:
-                return await call(**request)  # type: ignore[no-any-return]
+                return await call()
             except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code == "ExpiredIteratorException":
+                reason = error.response["Error"]["Code"]
+                if reason == "ExpiredIteratorException":
                     raise
-                self._raise_if_hopeless(name, error)
-                throttled = code in ("ProvisionedThroughputExceededException", "LimitExceededException")
-                self.throttled += throttled
-                reason = code
+                throttled = reason in _THROTTLES
+                if not self._early(name, error):
+                    self._raise_if_hopeless(name, error)
             except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
             except (HTTPClientError, BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 reason, throttled = str(error) or type(error).__name__, False
             attempt += 1
-            pause = min(_PATIENCE, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)
+            pause = min(_PATIENCE, 0.1 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
+            if throttled:
+                self._metrics.throttled.labels(name).inc()
             if (not throttled and attempt in (2, 5, 10)) or attempt % 20 == 0:
                 log.warning("%s failed (%s); attempt %d, trying again", name, reason, attempt)
             await asyncio.sleep(pause)
 
+    def _early(self, name: str, error: ClientError) -> bool:
+        """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""
+        return (
+            name == "GetShardIterator"
+            and self._start is not None
+            and error.response["Error"]["Code"] == "InvalidArgumentException"
+            and "timestamp" in error.response["Error"].get("Message", "").lower()
+        )
+
     def _raise_if_hopeless(self, name: str, error: ClientError) -> None:
         problem = error.response["Error"]
         code = problem["Code"].removesuffix("Exception") + "Exception"
+        if code == "ResourceNotFoundException":
+            raise MissingError(self._complaint(name, problem, _HOPELESS[code])) from None
         remedy = _HOPELESS.get(code) or _HOPELESS.get(problem["Code"])
         if remedy is None and code in ("ValidationException", "InvalidArgumentException", "UnknownOperationException"):
             remedy = "this is an error in the request; please report it"
         if remedy:
-            message = problem.get("Message") or problem["Code"]
-            raise StreamError(f"{name} on stream {self._settings.stream!r}: {message}; {remedy}") from None
+            raise StreamError(self._complaint(name, problem, remedy)) from None
+
+    def _complaint(self, name: str, problem: dict[str, Any], remedy: str) -> str:
+        message = problem.get("Message") or problem["Code"]
+        return f"{name} on stream {self._settings.stream!r}: {message}; {remedy}"
+
+
+class _ShardReader:
+    """Single reads of one shard, and how far they have come."""
+
+    def __init__(self, client: Any, shard: str, hash_keys: HashKeys, room: Room, metrics: Metrics) -> None:
+        self.after: Position | None = None  # of the last record fetched
+        self.resumed: Position | None = None  # where the iterator was to begin, until a record shows that it could
+        self._client = client
+        self._shard = shard
+        self._hash_keys = hash_keys
+        self._room = room
+        self._metrics = metrics
+
+    async def fetch(self, iterator: str | None) -> tuple[Fetched, str | None]:
+        """Read once; also the iterator to go on with. Room is held only while the answer is on its way."""
+        await self._room.reserve(READ_BYTES)
+        size = 0
+        try:
+            answer = await self._client.get_records(ShardIterator=iterator, Limit=READ_RECORDS)
+            raw, records = answer["Records"], list[Record]()
+            following: str | None = answer.get("NextShardIterator")
+            gap = self._gap(raw[0] if raw else None, ended=not following)
+            if raw:
+                records, foreign = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
+                self._metrics.foreign.inc(foreign)
+                last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
+                self.after = max(last, self.after) if self.after else last
+                size = sum(len(record.data) for record in records)
+        finally:
+            await self._room.release(READ_BYTES - size)
+        return Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=not following, gap=gap), following
+
+    def _gap(self, first: dict[str, Any] | None, *, ended: bool) -> Gap | None:
+        """Whether the first record since the iterator was made is a later one than the iterator was made for."""
+        resumed = self.resumed
+        if resumed is None or (first is None and not ended):
+            return None
+        self.resumed = None
+        if first is None:
+            return Gap(resumed)
+        sequence = int(first["SequenceNumber"])
+        return Gap(resumed, Position(sequence), _milliseconds(first)) if sequence > resumed.sequence else None
 
 
 class Room:
@@ -195,25 +305,45 @@ class Room:
     def __init__(self, size: int) -> None:
         self.size = size
         self.taken = 0
-        self._change = asyncio.Condition()
+        self._freed = asyncio.Event()
 
     async def reserve(self, amount: int) -> None:
         """Take ``amount`` bytes, waiting for others to release theirs."""
-        async with self._change:
-            await self._change.wait_for(lambda: self.taken + amount <= self.size)
-            self.taken += amount
+        while self.taken + amount > self.size:
+            self._freed.clear()
+            await self._freed.wait()
+        self.taken += amount
 
     async def release(self, amount: int) -> None:
-        """Give bytes back."""
-        async with self._change:
-            self.taken -= amount
-            self._change.notify_all()
+        """Give bytes back, even while being cancelled."""
+        self.taken -= amount
+        self._freed.set()
 
 
-def _record(raw: dict[str, Any]) -> Record:
-    return Record(
-        position=Position(int(raw["SequenceNumber"])),
-        partition_key=raw["PartitionKey"],
-        arrival=round(raw.get("ApproximateArrivalTimestamp", 0) * 1000),
-        data=raw["Data"],
-    )
+def holes(shards: Sequence[Shard]) -> list[HashKeys]:
+    """The ranges of hash keys that no shard covers which is not a parent of another one in the list."""
+    parents = {parent for shard in shards for parent in shard.parents}
+    found: list[HashKeys] = []
+    expected = ALL_HASH_KEYS[0]
+    for first, last in sorted(shard.hash_keys for shard in shards if shard.id not in parents):
+        if first > expected:
+            found.append((expected, first - 1))
+        expected = max(expected, last + 1)
+    return [*found, (expected, ALL_HASH_KEYS[1])] if expected <= ALL_HASH_KEYS[1] else found
+
+
+def _records(raw: Iterable[dict[str, Any]], after: Position | None, hash_keys: HashKeys) -> tuple[list[Record], int]:
+    """What follows a position, aggregates taken apart, and how many of their user records were of other shards."""
+    found: list[Record] = []
+    foreign = 0
+    for one in raw:
+        record = Record(Position(int(one["SequenceNumber"])), one["PartitionKey"], _milliseconds(one), one["Data"])
+        users, left_out = user_records(record, hash_keys)
+        found += users if after is None else [user for user in users if user.position > after]
+        foreign += left_out
+    return found, foreign
+
+
+def _milliseconds(raw: dict[str, Any]) -> int:
+    """When a record arrived."""
+    return round(1000 * float(raw.get("ApproximateArrivalTimestamp", 0)))

@@ -27,8 +27,13 @@ class Metrics:
         self.checkpoints = counter("checkpoints", "Checkpoints committed")
         self.behind = gauge("millis_behind_latest", "How far a shard's last read was behind its newest record", "shard")
         self.in_flight = gauge("in_flight_bytes", "Bytes fetched and not yet acknowledged")
-        self.throttled = gauge("reads_throttled", "Calls that Kinesis throttled since the start")
-        self.expired = gauge("iterators_expired", "Shard iterators that expired since the start")
+        self.throttled = counter("throttled_calls", "Calls that Kinesis throttled", "operation")
+        self.expired = counter("expired_iterators", "Shard iterators that expired and were made anew")
+        self.foreign = counter(
+            "foreign_records", "User records of aggregates left out: their hash keys are of other shards"
+        )
+        self.gaps = counter("gaps", "Times that records after a checkpoint may have left the stream unread", "shard")
+        self.holes = gauge("hash_key_holes", "Ranges of hash keys that no shard of the stream's list covers")
         self.sensors = gauge("sensors", "Sensors seen since the start")
         self.batch_seconds = Histogram(
             "cutwater_batch_seconds", "Time to decode and score one batch", registry=self.registry

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+HashKeys = tuple[int, int]
+"""First and last of a shard's hash keys."""
+ALL_HASH_KEYS: HashKeys = (0, 2**128 - 1)
+
 
 class Position(NamedTuple):
     """A place in a shard; positions compare in the shard's order.
@@ -24,6 +28,19 @@ class Record:
     partition_key: str
     arrival: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records of a shard that may have left the stream before they were read: it no longer holds the one at ``after``.
+
+    ``until`` is the first one that was still there, and ``resumed`` its arrival in milliseconds since 1970; both are
+    None if the whole shard is gone. A shard that was silent for the stream's retention period looks the same.
+    """
+
+    after: Position
+    until: Position | None = None
+    resumed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -53,8 +54,9 @@ class Settings(BaseModel):
     """AWS region of the stream."""
     endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
     """Kinesis endpoint if it is not AWS's own, such as http://127.0.0.1:4567 for a local stream."""
-    start: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON"
-    """Where to begin in a shard that has no checkpoint: its oldest record, or what comes from now on."""
+    start: str = "TRIM_HORIZON"
+    """Where to begin in a shard that has no checkpoint. TRIM_HORIZON: at its oldest record; LATEST: with what arrives
+    after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived then or later."""
     poll_seconds: float = Field(1.0, ge=0.2, le=60)
     """Pause between reads of a shard that had nothing new; Kinesis allows five reads a second and shard."""
 
@@ -136,6 +138,12 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages to log."""
 
+    @field_validator("start")
+    @classmethod
+    def _some_start(cls, value: str) -> str:
+        start_time(value, 0.0)
+        return value
+
     @field_validator("value_fields", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
@@ -215,6 +223,22 @@ def _rules(pattern: str, usual: dict[str, Any], table: Mapping[str, Any]) -> Rul
         name = ".".join(map(str, problem["loc"]))
         shown = f"{name} = {problem['input']!r}: " if name else ""
         raise ValueError(f"rules.{pattern!r}: {shown}{_reason(problem['msg'])}") from None
+
+
+def start_time(start: str, began: float) -> float | None:
+    """When to begin, in seconds since 1970: ``began`` for LATEST, None for the oldest record.
+
+    Raises ValueError if ``start`` is none of what the setting allows.
+    """
+    if start == "TRIM_HORIZON":
+        return None
+    if start == "LATEST":
+        return began
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        raise ValueError("is neither TRIM_HORIZON nor LATEST nor an ISO 8601 time such as 2026-01-31T12:00Z") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _compile(expression: str) -> None:
