@@ -95,7 +95,7 @@ class Rules:
         _drop(scores, dropped, np.isin(scores.kind, _OF_ONE_VALUE))
         if self.never_between is not None:
             low, high = self.never_between
-            inside = (np.isnan(values) | ((values >= low) & (values <= high))).all(axis=1)
+            inside = np.asarray((np.isnan(values) | ((values >= low) & (values <= high))).all(axis=1))
             _drop(scores, inside, np.isin(scores.kind, _OF_NO_VALUE, invert=True))
         weak = np.logical_and(scores.is_anomaly, scores.grade < self.minimum_grade)
         _drop(scores, weak, weak)
