@@ -4,42 +4,56 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from detector.batch import Floats, Integers, Readings, Scores
+from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scores
 from detector.detector import Configuration, Detector
+from detector.silence import HEARD_BYTES, Heard, Silence, Watch
 
 
 class Fleet:
     """One detector a sensor, made when the sensor is first seen.
 
     Guarantee: a sensor's scores depend only on the configuration and on that sensor's readings in their order, not on
-    how they were cut into batches, on the other sensors, or on snapshots in between.
+    how they were cut into batches, on the other sensors, or on snapshots in between. Silences depend on all readings
+    in their order, and are told once.
 
     Not safe for use by two threads at once.
     """
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
+        self.silences: list[Silence] = []
         self._detectors: dict[str, Detector] = {}
+        self._watch = Watch()
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._detectors)
 
     def process(self, readings: Readings) -> Scores:
-        """Score each reading against its sensor's past, then learn it."""
+        """Score each reading against its sensor's past, then learn it.
+
+        ``silences`` then holds those of any sensors that these readings revealed; the alert of a reading that only
+        ends one of them is taken back.
+        """
         scores = Scores.empty(len(readings), self.configuration.dimensions)
+        self.silences = []
+        if not len(readings):
+            return scores
         order = np.argsort(readings.codes, kind="stable")
-        ends = np.flatnonzero(np.diff(readings.codes[order], append=-1)) + 1
-        start = 0
-        for end in ends.tolist():
-            rows = order[start:end]
-            sensor = readings.sensors[readings.codes[rows[0]]]
+        starts = np.flatnonzero(np.diff(readings.codes[order], prepend=-1))
+        sensors = [readings.sensors[code] for code in readings.codes[order[starts]].tolist()]
+        for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
-            self._changed.add(sensor)
-            start = end
+        silences, ends = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
+        self.silences = [self._respecting_quiet(silence) for silence in silences]
+        ends = ends[scores.kind[ends] == SILENT]
+        scores.alert[ends] = False
+        scores.kind[ends] = np.where(scores.is_anomaly[ends], SPIKE, NONE)
+        self._changed.update(sensors, (silence.sensor for silence in silences))
         return scores
 
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
@@ -49,17 +63,28 @@ class Fleet:
 
     def snapshot(self) -> dict[str, bytes]:
         """The detectors that changed since the last snapshot, by sensor."""
-        changed = {sensor: self._detectors[sensor].snapshot() for sensor in sorted(self._changed)}
+        heard = self._watch.heard
+        changed = {
+            sensor: heard[sensor].pack() + self._detectors[sensor].snapshot() for sensor in sorted(self._changed)
+        }
         self._changed.clear()
         return changed
 
     def restore(self, snapshots: Mapping[str, bytes]) -> None:
         """Go on where the snapshots were taken. Raises ValueError, naming the sensor, if one is refused."""
+        heard = {}
         for sensor, snapshot in snapshots.items():
             try:
-                self._detectors[sensor] = Detector.restore(self.configuration.for_sensor(sensor), snapshot)
+                detector = Detector.restore(self.configuration.for_sensor(sensor), snapshot[HEARD_BYTES:])
             except ValueError as error:
                 raise ValueError(f"the model of sensor {sensor!r}: {error}") from None
+            self._detectors[sensor] = detector
+            heard[sensor] = Heard.unpack(snapshot[:HEARD_BYTES], detector.patience)
+        self._watch.restore(heard)
+
+    def _respecting_quiet(self, silence: Silence) -> Silence:
+        rules = self._detectors[silence.sensor].configuration.rules
+        return replace(silence, alert=not rules.is_quiet(np.array([silence.time]))[0])
 
     def _detector(self, sensor: str) -> Detector:
         detector = self._detectors.get(sensor)
