@@ -56,7 +56,7 @@ class Heard:
     @property
     def due(self) -> float:
         """The greatest watermark at which nothing is unusual."""
-        return self.watermark + self.patience
+        return np.inf if self.watermark == NEVER else self.watermark + self.patience
 
     def pack(self) -> bytes:
         """What cannot be known from the sensor's detector."""
@@ -114,7 +114,7 @@ class Watch:
         confirmed[0] = max(confirmed[0], self.watermark)
         watermark = np.maximum.accumulate(confirmed)
         # due before each reading, and how far the others had gone on by then
-        due = np.concatenate(([0.0], (watermark + patience)[order[:-1]]))
+        due = np.concatenate(([0.0], np.where(watermark == NEVER, np.inf, watermark + patience)[order[:-1]]))
         due[starts] = [-np.inf if heard.told else heard.due for heard in known]
         others = np.concatenate(([self.watermark], watermark[:-1]))[order]
         late = np.flatnonzero(others > due)

@@ -41,6 +41,7 @@ EXAMPLE_SCORE: Document = {
     "alert": True,
     "alert_score": 1.4,
     "anomaly_kind": "spike",
+    "silent_since": None,
     "state": "ready",
     "readings_seen": 4711,
     "feature_data_iotValue": 117.0,

@@ -159,10 +159,15 @@ async def _show_anomalies(service: Service, console: Console) -> None:
         await service.recent.wait(row)
         found, row = service.recent.following(Filter(anomalies=True), row, 1000)
         for document in found:
+            if since := document.get("silent_since"):
+                console.print(
+                    f"[red]silent[/]   {document['@timestamp']}  ", document["sensor"], f"  since {since}", sep=""
+                )
+                continue
             values = "  ".join(f"{name} {document[f'feature_data_{name}']:g}" for name in service.settings.value_fields)
             console.print(
                 f"[red]anomaly[/]  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
-                f"  score {document['anomaly_score']:.2f} (threshold {document['threshold']:.2f})", sep="",
+                f"  score {document['anomaly_score']:.2f} ({document['anomaly_kind']})", sep="",
             )  # fmt: skip
 
 

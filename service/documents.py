@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from detector.batch import KINDS, Readings, Scores
+from detector.batch import KINDS, SILENT, Readings, Scores
+from detector.silence import Silence
 from service.records import Position
 
 SCHEMA_VERSION = 1
@@ -36,7 +37,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ScoredBatch:
-    """A shard's consecutive readings with their scores.
+    """A shard's consecutive readings with their scores, and the silences that they revealed.
+
+    Rows count the readings, then the silences.
 
     Attributes:
         stream, shard: where they come from.
@@ -53,9 +56,14 @@ class ScoredBatch:
     features: Sequence[str]
     readings: Readings
     scores: Scores
+    silences: Sequence[Silence] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def revealed(self, row: int) -> Silence | None:
+        """The silence that a row is, None for a reading."""
+        return self.silences[row - len(self)] if row >= len(self) else None
 
 
 def timestamp(milliseconds: int) -> str:
@@ -64,15 +72,17 @@ def timestamp(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def document_id(stream: str, shard: str, position: Position, ordinal: int, detector: str) -> str:
-    """A reading's identity: 32 hexadecimal digits, the same on every replay."""
+def document_id(stream: str, shard: str, position: Position, ordinal: int | str, detector: str) -> str:
+    """A reading's identity: 32 hexadecimal digits, the same on every replay. A silence's has a text for ordinal."""
     parts = "\0".join((stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector))
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def describe(batch: ScoredBatch, row: int) -> Document:
-    """One reading's document."""
-    readings, scores, position = batch.readings, batch.scores, batch.positions[row]
+    """One row's document."""
+    if silence := batch.revealed(row):
+        return _describe_silence(batch, silence)
+    readings, scores = batch.readings, batch.scores
     document: Document = {
         "@timestamp": timestamp(int(readings.times[row])),
         "sensor": readings.sensors[readings.codes[row]],
@@ -91,25 +101,54 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         document[f"feature_data_{feature}"] = float(readings.values[row, column])
         document[f"expected_values_{feature}"] = float(scores.expected[row, column])
         document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
-    document["stream"] = batch.stream
-    document["shard"] = batch.shard
-    document["sequence_number"] = str(position.sequence)
-    document["sub_sequence_number"] = position.subsequence
-    document["record_ordinal"] = batch.ordinals[row]
-    document["event.kind"] = "alert" if scores.alert[row] else "event"
-    document["event.created"] = timestamp(batch.arrivals[row])
-    document["schema_version"] = SCHEMA_VERSION
-    return document
+    return document | _origin(batch, row, bool(scores.alert[row]))
+
+
+def _describe_silence(batch: ScoredBatch, silence: Silence) -> Document:
+    """Of a sensor that says nothing, at the event time and with the record that revealed it."""
+    return {
+        "@timestamp": timestamp(silence.time),
+        "sensor": silence.sensor,
+        "anomaly_score": None,
+        "anomaly_grade": 1.0,
+        "confidence": 1.0,
+        "threshold": None,
+        "is_anomaly": True,
+        "alert": silence.alert,
+        "alert_score": None,
+        "anomaly_kind": KINDS[SILENT],
+        "silent_since": timestamp(silence.since),
+        "state": "ready",
+    } | _origin(batch, silence.row, silence.alert)
+
+
+def _origin(batch: ScoredBatch, row: int, alert: bool) -> Document:
+    position = batch.positions[row]
+    return {
+        "stream": batch.stream,
+        "shard": batch.shard,
+        "sequence_number": str(position.sequence),
+        "sub_sequence_number": position.subsequence,
+        "record_ordinal": batch.ordinals[row],
+        "event.kind": "alert" if alert else "event",
+        "event.created": timestamp(batch.arrivals[row]),
+        "schema_version": SCHEMA_VERSION,
+    }
 
 
 def entries(batch: ScoredBatch, rows: Iterable[int], detector: str) -> list[Entry]:
     """The given rows as documents ready for the index."""
-    return [
-        Entry(
-            id=document_id(batch.stream, batch.shard, batch.positions[row], batch.ordinals[row], detector),
-            time=int(batch.readings.times[row]),
-            document=describe(batch, row) | {"detector_id": detector},
-            position=batch.positions[row],
-        )
-        for row in rows
-    ]
+    return [_entry(batch, row, detector) for row in rows]
+
+
+def _entry(batch: ScoredBatch, row: int, detector: str) -> Entry:
+    silence = batch.revealed(row)
+    source = silence.row if silence else row
+    position = batch.positions[source]
+    part: int | str = f"silent {silence.sensor}" if silence else batch.ordinals[source]
+    return Entry(
+        id=document_id(batch.stream, batch.shard, position, part, detector),
+        time=silence.time if silence else int(batch.readings.times[source]),
+        document=describe(batch, row) | {"detector_id": detector},
+        position=position,
+    )

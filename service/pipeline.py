@@ -168,7 +168,7 @@ class ShardPipeline:
         ready = int(np.count_nonzero(scores.ready))
         metrics.scored.inc(ready)
         metrics.learning.inc(len(scores) - ready)
-        metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly)))
+        metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly)) + len(work.scored.silences))
 
     def _score(self, fetched: Fetched) -> Work:
         """In a worker thread: a batch of records to documents and dead letters."""
@@ -193,9 +193,11 @@ class ShardPipeline:
                     features=setup.features,
                     readings=readings,
                     scores=scores,
+                    silences=self._fleet.silences,
                 )
-                rows = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
-                work.entries = entries(work.scored, np.flatnonzero(rows).tolist(), setup.detector)
+                wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
+                silences = range(len(scores), len(scores) + len(self._fleet.silences))
+                work.entries = entries(work.scored, [*np.flatnonzero(wanted).tolist(), *silences], setup.detector)
             return work
 
     # Deliver and checkpoint

@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.documents import Document, ScoredBatch, describe, timestamp
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Filter:
     since: int | None = None
     until: int | None = None
     min_score: float | None = None
-    anomalies: bool = False
+    anomalies: bool = False  # and alerts
 
 
 @dataclass(slots=True)
@@ -75,16 +79,17 @@ class RecentScores:
 
     def append(self, batch: ScoredBatch) -> None:
         """Add a batch as the newest rows and wake those who wait."""
-        n = len(batch)
-        if n == 0:
+        if len(batch) == 0:
             return
+        n = len(batch) + len(batch.silences)
         kept = np.arange(max(0, n - self.capacity), n)
         places = (self.rows + kept) % self.capacity
-        codes = np.array([self._codes.setdefault(name, len(self._codes)) for name in batch.readings.sensors])
-        self._code[places] = codes[batch.readings.codes[kept]]
-        self._time[places] = batch.readings.times[kept]
-        self._score[places] = batch.scores.score[kept]
-        self._is_anomaly[places] = batch.scores.is_anomaly[kept]
+        readings, scores, silences = batch.readings, batch.scores, batch.silences
+        codes = np.array([self._code_of(name) for name in readings.sensors])[readings.codes]
+        self._code[places] = _extended(codes, [self._code_of(silence.sensor) for silence in silences])[kept]
+        self._time[places] = _extended(readings.times, [silence.time for silence in silences])[kept]
+        self._score[places] = _extended(scores.score, [np.nan] * len(silences))[kept]
+        self._is_anomaly[places] = _extended(scores.is_anomaly | scores.alert, [True] * len(silences))[kept]
         self._within[places] = kept
         self._batch[places] = batch
         self._note_sensors(batch)
@@ -113,6 +118,9 @@ class RecentScores:
         start = max(row + 1, self.oldest)
         stop = min(start + limit, self.rows)
         return list(map(self._document, self._matching(wanted, start, stop).tolist())), stop - 1
+
+    def _code_of(self, name: str) -> int:
+        return self._codes.setdefault(name, len(self._codes))
 
     def _spans(self, end: int, step: int = 16_384) -> Iterator[tuple[int, int]]:
         while end > self.oldest:
@@ -154,7 +162,16 @@ class RecentScores:
                 "values": dict(zip(batch.features, map(float, batch.readings.values[row]), strict=True)),
                 "anomaly_score": float(scores.score[row]),
             }
-        for row in np.flatnonzero(scores.is_anomaly).tolist():
-            sensor = self.sensors[batch.readings.sensors[codes[row]]]
+        found = [
+            (batch.readings.sensors[codes[row]], int(batch.readings.times[row]))
+            for row in np.flatnonzero(scores.is_anomaly | scores.alert).tolist()
+        ]
+        found += [(silence.sensor, silence.time) for silence in batch.silences]
+        for name, time in found:
+            sensor = self.sensors.setdefault(name, Sensor(name, batch.shard))
             sensor.anomalies += 1
-            sensor.last_anomaly = int(batch.readings.times[row])
+            sensor.last_anomaly = time
+
+
+def _extended(column: NDArray[T], more: list[Any]) -> NDArray[T]:
+    return np.concatenate((column, np.array(more, dtype=column.dtype))) if more else column

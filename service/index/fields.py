@@ -26,6 +26,7 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "alert": ("boolean", "Whether someone should be told: something new, once an episode."),
     "alert_score": ("double", "How new it is; 0 where the recent past was as unusual."),
     "anomaly_kind": ("keyword", "The likely kind of an anomaly, such as spike or level shift."),
+    "silent_since": ("date", "Event time of the newest reading of a sensor that has fallen silent."),
     "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
     "feature_data_": ("double", "The value itself."),
     "expected_values_": ("double", "What the model would have expected."),

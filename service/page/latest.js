@@ -72,11 +72,13 @@ export class Latest {
   }
 
   #entry(document, features, fresh) {
-    const at = Date.parse(document["@timestamp"]);
+    const since = document.silent_since; // of a sensor that has fallen silent
+    const at = Date.parse(since ?? document["@timestamp"]);
     const sensor = document.sensor;
     const values = features.map((feature) => number(document[`feature_data_${feature}`]));
     const expected = features.map((feature) => number(document[`expected_values_${feature}`]));
     const instead = expected.join() === values.join() ? "" : make("small", {}, ` instead of ${expected.join(" · ")}`);
+    const was = since ? ["silent since ", brief(at)] : [values.join(" · "), instead];
     const grade = make("span", { class: "grade", title: `grade ${score(document.anomaly_grade)}` }, make("i"));
     grade.firstChild.style.width = `${Math.round(100 * Math.min(1, Math.max(0.06, document.anomaly_grade)))}%`;
     const link = make(
@@ -86,8 +88,8 @@ export class Latest {
       make(
         "div",
         {},
-        make("span", { class: "was" }, values.join(" · "), instead),
-        make("time", { datetime: document["@timestamp"] }, brief(at)),
+        make("span", { class: "was" }, ...was),
+        make("time", { datetime: document["@timestamp"] }, brief(Date.parse(document["@timestamp"]))),
       ),
     );
     return { item: make("li", { class: fresh ? "fresh" : null }, link), link };
@@ -96,6 +98,10 @@ export class Latest {
   #speak(document, features) {
     if (performance.now() - this.#spoken < SPEAK_EVERY) return;
     this.#spoken = performance.now();
+    if (document.silent_since) {
+      setText(byId("spoken"), `${document.sensor} has fallen silent.`);
+      return;
+    }
     const values = features.map((feature) => `${feature} ${number(document[`feature_data_${feature}`])}`).join(", ");
     setText(byId("spoken"), `Anomaly on ${document.sensor}: ${values}, score ${score(document.anomaly_score)}.`);
   }
@@ -103,4 +109,4 @@ export class Latest {
 
 /** A document's identity, the same after the service has started again. */
 const key = (document) =>
-  `${document.shard} ${document.sequence_number} ${document.sub_sequence_number} ${document.record_ordinal}`;
+  `${document.shard} ${document.sequence_number} ${document.sub_sequence_number} ${document.record_ordinal} ${document.sensor}`;

@@ -48,6 +48,7 @@ export class Series {
   add(document) {
     if (document.row <= this.lastRow) return;
     this.lastRow = document.row;
+    if (document.silent_since) return; // no reading, so nothing to draw
     if (this.size === 2 * this.capacity) this.#shift(0, this.capacity);
     const time = Date.parse(document["@timestamp"]);
     const at = this.size > 0 && time < this.time[this.size - 1] ? this.after(time) : this.size;

@@ -46,7 +46,7 @@ def plainly(rows):
         heard[sensor] = (watermark, max(newest, time), time, patience)
         for name in sorted(heard.keys() - told):
             mark, newest, _, limit = heard[name]
-            if watermark > mark + limit:
+            if mark != NEVER and watermark > mark + limit:
                 told.add(name)
                 found.append((row, name, newest, watermark))
     return found, returned

@@ -12,11 +12,12 @@ from detector.detector import Configuration
 from detector.fleet import Fleet
 from service.checkpoints import Checkpoints
 from service.decoder import json_decoder
+from service.documents import document_id
 from service.index import Refused
 from service.kinesis import Fetched, Room
 from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
-from service.recent import RecentScores
+from service.recent import Filter, RecentScores
 from service.records import Position, Record
 
 SHARD = "shardId-000000000000"
@@ -200,3 +201,23 @@ async def test_a_reading_can_be_scored_without_being_learnt(world):
     assert await one.score("b", 0, np.array([500.0])) is None
     one.stop()
     await running
+
+
+@pytest.mark.parametrize("batch", [13, 500])
+async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
+    pipeline, index, _ = world
+    minutes = [(minute, sensor) for minute in range(400) for sensor in "ab" if sensor == "a" or minute < 200]
+    script = [
+        Record(Position(i + 1), sensor, 60_000 * minute, json.dumps({"iotName": sensor, "iotValue": i % 7}).encode())
+        for i, (minute, sensor) in enumerate(minutes)
+    ]
+    one, setup = pipeline(ScriptedStream(script, batch=batch, ends=True), index_all=False)
+    assert await one.run() is True
+    silences = {key: document for key, document in index.documents.items() if document["anomaly_kind"] == "silent"}
+    (document,) = silences.values()
+    assert document["sensor"] == "b"
+    assert document["silent_since"] == "1970-01-01T03:19:00.000Z"
+    assert document["@timestamp"] == "1970-01-01T03:29:00.000Z"
+    assert document["event.kind"] == "alert"
+    assert list(silences) == [document_id("stream", SHARD, Position(200 + 210), "silent b", "rcf-1")]
+    assert setup.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"

@@ -1,6 +1,7 @@
 """The scores in memory: filters and pages equal a plain scan, and the ring forgets the oldest first."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.batch import Readings, Scores
+from detector.silence import Silence
 from service.documents import ScoredBatch
 from service.recent import Filter, RecentScores
 from service.records import Position
@@ -101,3 +103,16 @@ def test_a_batch_larger_than_the_memory_keeps_its_newest_rows(rows):
     recent.append(batch([("a", i, 1.0, False) for i in range(rows)]))
     times = [document["row"] for document in recent.newest(Filter(), 100)]
     assert times == list(range(rows))[::-1][:10]
+
+
+def test_a_silence_is_an_anomaly_of_its_sensor_and_no_reading():
+    recent = RecentScores(10)
+    readings = batch([("a", 1000, 1.0, False), ("b", 61_000, 1.0, False)])
+    recent.append(replace(readings, silences=[Silence(1, "c", 500, 60_000, 10_000.0)]))
+    (document,) = recent.newest(Filter(anomalies=True), 10)
+    assert (document["sensor"], document["anomaly_kind"], document["row"]) == ("c", "silent", 2)
+    assert document["silent_since"] == "1970-01-01T00:00:00.500Z"
+    assert document["@timestamp"] == "1970-01-01T00:01:00.000Z"
+    assert document["alert"]
+    assert recent.newest(Filter(min_score=0.5), 10)[0]["sensor"] == "b"
+    assert recent.sensors["c"].describe(needed=256)["anomalies"] == 1
