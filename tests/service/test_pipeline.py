@@ -219,5 +219,5 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
     assert document["silent_since"] == "1970-01-01T03:19:00.000Z"
     assert document["@timestamp"] == "1970-01-01T03:29:00.000Z"
     assert document["event.kind"] == "alert"
-    assert list(silences) == [document_id("stream", SHARD, Position(200 + 210), "silent b", "rcf-1")]
+    assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1")]
     assert setup.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
