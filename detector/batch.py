@@ -38,7 +38,7 @@ class Readings:
         sensors: the names of the sensors in this batch, each once.
         codes: [n] index into ``sensors`` of each reading.
         times: [n] event time of each reading in milliseconds since 1970-01-01T00:00:00Z.
-        values: [n, d] what the sensors measured, C-contiguous and finite.
+        values: [n, d] what the sensors measured, C-contiguous; NaN is a missing value.
     """
 
     sensors: tuple[str, ...]

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from detector.batch import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE, STUCK
 from detector.views import BINS, HOUR
 
-# Statistics, in the rows of ``stats``; each row is usual square, count, largest, still alarming.
+# Statistics, in the rows of ``stats``; each row is usual square, count, largest, and whether it is alarming and told.
 STATISTICS = 7
+ALARM = 3
+QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
 _SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
 _REACH = np.array([8.0, 8.0, 7.0, 5.0, 5.0, 7.0, 0.0])
@@ -43,12 +45,12 @@ def surprise(stats: Any, which: int, size: float, least: float) -> float:
     stat[1] += 1.0
     bounded = min(size, 3.0 * usual) if stat[1] > 32.0 else size
     if ratio > 1.0:
-        if stat[3] == 0.0:
+        if stat[ALARM] == QUIET:
             stat[2] = max(stat[2], limit / _BEYOND[which]) * _RISE
-        stat[3] = 1.0
+            stat[ALARM] = ALARMING
         stat[2] *= 1.002
         return ratio
-    stat[3] = 0.0
+    stat[ALARM] = QUIET
     stat[0] += max(1.0 / stat[1], 5e-4) * (bounded * bounded - stat[0])
     if stat[1] > 32.0:
         stat[2] = max(stat[2] * 0.99999, size)
@@ -155,6 +157,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
             if count >= 1.0:
                 m[_LONGEST] = max(m[_LONGEST] * 0.999, min(m[_RUN], 3.0 * m[_LONGEST] + 10.0))
             m[_RUN] = 0.0
+            stats[_STUCK, ALARM] = QUIET
         if m[_RUN] < 30.0:
             m[_SAME] += max(1.0 / (count + 1.0), 1e-3) * (same - m[_SAME])
         stats[_STUCK, 1] += 1.0

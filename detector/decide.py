@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from detector.batch import NONE, SILENT, SPIKE
-from detector.conditions import MEMORY, STATISTIC_KINDS, STATISTICS, examine, forget_hour, relate
+from detector.conditions import ALARM, MEMORY, STATISTIC_KINDS, STATISTICS, TOLD, examine, forget_hour, relate
 from detector.line import line_insert, line_score, uniform
 from detector.views import BINS, MEAN, SMOOTHINGS, VIEW_KINDS, VIEWS, WEIGHTS, look
 
@@ -35,8 +35,8 @@ REACH = 8.0  # usual deviations from a score to the threshold
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64).
-CLOCK = 9
-SEEN, TIME, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
+CLOCK = 10
+SEEN, TIME, LATE, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
 LEVEL = 6
 EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, BROKEN = range(LEVEL)  # BROKEN: count at the last broken limit
 NEVER = -(2**62)
@@ -233,7 +233,7 @@ def decide(
         time = max(times[i], clock[TIME])  # a late reading counts as now
         evidence, condition = 0.0, NONE
         if clock[TIME] != NEVER:
-            gap = np.float64(time - clock[TIME])
+            gap = np.float64(time - clock[TIME]) if clock[LATE] == 0 else 0.0  # late readings broke the silence
             silence = gap / patience_now(level, seen)
             if silence > 1.0:
                 evidence, condition = silence, SILENT
@@ -245,6 +245,7 @@ def decide(
                 max(1.0 / seen, 0.01) * (min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap)
                 - max(1.0 / seen, 0.01) * level[INTERVAL]
             )
+        clock[LATE] = times[i] < time
         clock[TIME] = time
         most, novelty_kind = 0.0, NONE
         for j in range(d):
@@ -283,7 +284,7 @@ def decide(
             relate(state.memory, state.products, state.errors, state.stats, ratios)
         for j in range(d):
             for k in range(STATISTICS):
-                if ratios[j, k] > max(1.0, evidence):
+                if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] != TOLD:
                     evidence, condition = ratios[j, k], STATISTIC_KINDS[k]
         # an alert: new, above the recent past, and not just after another
         rested = seen - clock[LAST_ALERT] > REFRACTORY
@@ -310,6 +311,10 @@ def decide(
             alert[i] = True
             kind[i] = found
             clock[LAST_ALERT] = seen
+            for j in range(d):
+                for k in range(STATISTICS):
+                    if ratios[j, k] > 1.0:
+                        state.stats[j, k, ALARM] = TOLD
             if fresh:
                 state.peaks[clock[ALERTS] % REMEMBERED] = most
                 clock[ALERTS] += 1

@@ -23,7 +23,7 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000  # ms
 
 
 class Reading(NamedTuple):
-    """One sensor's values at one event time, in milliseconds since 1970."""
+    """One sensor's values at one event time, in milliseconds since 1970; a missing value is NaN, but never all."""
 
     sensor: str
     time: int
@@ -46,7 +46,8 @@ def json_decoder(sensor: str, values: Mapping[str, str], time: str, max_future: 
 
     Args:
         sensor: JMESPath expression of the sensor's name.
-        values: JMESPath expression of each value, by the value's name.
+        values: JMESPath expression of each value, by the value's name. Of several values some may be missing or null;
+            they are NaN in the reading.
         time: JMESPath expression of the event time; where it finds nothing the arrival time counts.
         max_future: milliseconds that an event time may lie after the record's arrival.
     """
@@ -57,6 +58,8 @@ def json_decoder(sensor: str, values: Mapping[str, str], time: str, max_future: 
         body = _parse(record.data)
         name = _name(find_sensor(body), sensor)
         numbers = tuple(_number(find(body), expression) for expression, find in find_values)
+        if all(map(math.isnan, numbers)):
+            raise DecodeError("no_value", f"{', '.join(values.values())}: missing or null")
         if any(abs(number) >= 2**63 for number in numbers):
             exact = json.loads(record.data)  # orjson has turned integers beyond 64 bits into floats
             numbers = tuple(_number(find(exact), expression) for expression, find in find_values)
@@ -108,7 +111,7 @@ def _name(value: Any, expression: str) -> str:
 
 def _number(value: Any, expression: str) -> float:
     if value is None:
-        raise DecodeError("no_value", f"{expression} is missing or null")
+        return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError("bad_value", f"{expression} is {_kind(value)}, not a number")
     if isinstance(value, int) and abs(value) > _LARGEST_EXACT:

@@ -1,6 +1,7 @@
 """A record becomes readings, or says why not; nothing else ever comes out."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,18 @@ def test_nested_fields_by_jmespath():
     nested = json_decoder("device.name", {"t": "readings[0].t", "h": "readings[0].h"}, "at.utc", 0)
     body = {"device": {"name": "boiler"}, "readings": [{"t": 20.5, "h": 0.4}], "at": {"utc": 1_600_000_000}}
     assert nested(record(body)) == [("boiler", 1_600_000_000_000, (20.5, 0.4))]
+
+
+@pytest.mark.parametrize("body", [{"t": 20.5}, {"t": 20.5, "h": None}])
+def test_of_several_values_some_may_be_missing(body):
+    (reading,) = json_decoder("iotName", {"t": "t", "h": "h"}, "iotTime", 0)(record(body | {"iotName": "s"}))
+    assert reading.values[0] == 20.5
+    assert math.isnan(reading.values[1])
+
+
+def test_of_several_values_all_may_not_be_missing():
+    with pytest.raises(DecodeError, match=r"t, h: missing or null"):
+        json_decoder("iotName", {"t": "t", "h": "h"}, "iotTime", 0)(record({"iotName": "s", "h": None}))
 
 
 BAD = [
