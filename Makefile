@@ -34,12 +34,13 @@ demo: venv  ## Local stream, simulated sensors and the service in one; prints th
 test: venv  ## Run all tests; says at the end what could not be checked on this machine
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: venv  ## Check style, types, Dockerfile and ECS template
+lint: venv  ## Check style, types, Dockerfile, ECS template and dashboards
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/cfn-lint deploy/ecs.yaml
+	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson
 
 format: venv  ## Put the code in order
 	$(BIN)/ruff check --fix

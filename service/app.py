@@ -237,8 +237,8 @@ async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
 
 def _index(settings: Settings, path: Path) -> Index:
     if settings.opensearch_url:
-        return OpenSearchIndex(settings.opensearch_url, settings.index_prefix, tuple(settings.value_fields))
-    return SQLiteIndex(path)
+        return OpenSearchIndex.of(settings)
+    return SQLiteIndex(path, settings.retention_days)
 
 
 def _data_file(folder: Path) -> Path:

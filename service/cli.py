@@ -19,11 +19,15 @@ from rich.console import Console
 
 from service import __version__
 from service.app import Service, StartError, serve
+from service.dashboards import lint, ndjson, saved_objects
 from service.evaluate import EvaluationError, evaluate
 from service.index import IndexSetupError
+from service.index.access import Access
+from service.index.opensearch import OpenSearchIndex
 from service.kinesis import StreamError, connect
 from service.recent import Filter
-from service.settings import Settings, SettingsError, allowed, default, load
+from service.settings import SECRETS, Settings, SettingsError, allowed, default, load
+from service.setup import set_up
 from simulator.reading import Reading
 from simulator.recording import Recording, RecordingError
 from simulator.sensors import Sensors
@@ -53,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _complain(error: Exception, code: int) -> int:
     for line in str(error).splitlines():
         sys.stderr.write(f"cutwater: {line}\n")
@@ -68,6 +77,46 @@ async def _run(options: argparse.Namespace) -> int:
         log.info("reading stream %s; page and API at %s", settings.stream, address)
         await service.run()
     log.info("stopped: all that was fetched is indexed and committed")
+    return EXIT_OK
+
+
+async def _set_up(options: argparse.Namespace) -> int:
+    """``cutwater setup``."""
+    settings = _settings(options)
+    if not settings.opensearch_url:
+        raise SettingsError("opensearch_url is not set; the SQLite file that is used without it needs no setup")
+    _log_to_stderr("warning")
+    index = OpenSearchIndex.of(settings)
+    try:
+        await set_up(
+            index, dry_run=options.dry_run, tell=_say, dashboards_url=options.dashboards_url, access=Access.of(settings)
+        )
+    finally:
+        await index.close()
+    return EXIT_OK
+
+
+async def _lint_dashboards(options: argparse.Namespace) -> int:
+    """``cutwater dashboards lint``."""
+    problems = 0
+    for path in options.files:
+        try:
+            found = lint(path.read_bytes())
+        except OSError as error:
+            raise StartError(f"{path}: {error.strerror}") from None
+        for problem in found:
+            _say(f"{path}: {problem}")
+        problems += len(found)
+    return EXIT_FAILED if problems else EXIT_OK
+
+
+async def _write_dashboards(options: argparse.Namespace) -> int:
+    """``cutwater dashboards write``."""
+    settings = _settings(options)
+    try:
+        options.file.write_bytes(ndjson(saved_objects(settings.index_prefix, tuple(settings.value_fields))))
+    except OSError as error:
+        raise StartError(f"{options.file}: {error.strerror}") from None
     return EXIT_OK
 
 
@@ -252,7 +301,8 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
-    given = {name: getattr(options, name) for name in Settings.model_fields if hasattr(options, name)}
+    names = (*Settings.model_fields, *(f"{name}_file" for name in SECRETS))
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
     return load(given | more, file=options.config)
 
 
@@ -310,6 +360,47 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--create", action="store_true", help="make the stream if it is not there")
     _add_settings(simulate, only=("stream", "region", "endpoint_url"))
 
+    setup = _command(
+        commands,
+        "setup",
+        _set_up,
+        "prepare OpenSearch or Elasticsearch: index templates, retention, dashboards",
+        "cutwater setup --opensearch-url https://search.example:443 --retention-days 90 --dry-run",
+    )
+    setup.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    setup.add_argument(
+        "--dashboards-url", default="", metavar="URL", help="import the charts into this Dashboards or Kibana, too"
+    )
+    access = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
+    layout = ("index_prefix", "index_rotation", "retention_days", "value_fields")
+    _add_settings(setup, only=(*access, *layout, "region"))
+
+    dashboards = _command(
+        commands,
+        "dashboards",
+        None,
+        "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
+        "cutwater dashboards lint deploy/dashboards.ndjson",
+    )
+    actions = dashboards.add_subparsers(metavar="ACTION", required=True)
+    check = _command(
+        actions,
+        "lint",
+        _lint_dashboards,
+        "find what an import or a chart would fail on, in any file of saved objects",
+        "cutwater dashboards lint deploy/dashboards.ndjson",
+    )
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="NDJSON, as Dashboards and Kibana export it")
+    write = _command(
+        actions,
+        "write",
+        _write_dashboards,
+        "write the charts to a file, to import by hand",
+        "cutwater dashboards write cutwater.ndjson --value-fields temperature,humidity",
+    )
+    write.add_argument("file", type=Path, metavar="FILE", help="to import under Stack or Dashboards Management")
+    _add_settings(write, only=("index_prefix", "value_fields"))
+
     stream = _command(
         commands,
         "stream",
@@ -355,6 +446,11 @@ def _add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), wit
         if name in without or (only and name not in only):
             continue
         text = " ".join((field.description or "").split()).replace("%", "%%")
+        if name in SECRETS:  # everybody on the machine sees a command line
+            group.add_argument(
+                f"--{name.replace('_', '-')}-file", default=argparse.SUPPRESS, metavar="PATH", help=f"File with: {text}"
+            )
+            continue
         usual = f" [{default(field)}]" if default(field) else ""
         word = allowed(field).split()[0].upper() if "|" not in allowed(field) else allowed(field).replace(" ", "")
         group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)

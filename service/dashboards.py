@@ -1,15 +1,15 @@
 """Charts for OpenSearch Dashboards and Kibana, made from the table of fields, and a linter for such files.
 
-``python -m service.dashboards`` writes deploy/dashboards.ndjson. The versions of the saved objects fit OpenSearch
-Dashboards 1 to 3 and Kibana 7.10; newer ones migrate them when they are imported.
+``cutwater dashboards write deploy/dashboards.ndjson`` writes the committed file. The versions of the saved objects fit
+OpenSearch Dashboards 1 to 3 and Kibana 7.10; newer ones migrate them when they are imported.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -19,6 +19,7 @@ from service.index.prepare import flat
 
 VERSIONS = {"index-pattern": "7.6.0", "visualization": "7.10.0", "search": "7.9.3", "dashboard": "7.9.3"}
 _INDEX_REFERENCE = "kibanaSavedObjectMeta.searchSourceJSON.index"
+MARK = "Anomalies of a stream, by Cutwater."  # begins the description of a dashboard that is ours; a digest follows
 _WIDTH = 48  # columns of a dashboard's grid
 
 Object = dict[str, Any]
@@ -116,12 +117,15 @@ def panels(features: Sequence[str]) -> list[Panel]:
 def saved_objects(prefix: str, features: Sequence[str]) -> list[Object]:
     """Everything to import: two index patterns, the charts and the dashboard that shows them."""
     shown = panels(features)
-    return [
+    objects = [
         _index_pattern(prefix, prefix, FIELDS, features),
         _index_pattern(f"{prefix}-deadletter", f"{prefix}-deadletter", DEAD_LETTER_FIELDS, ()),
         *(_saved_panel(prefix, panel) for panel in shown),
         _dashboard(prefix, shown),
     ]
+    digest = hashlib.sha256(ndjson(objects)).hexdigest()[:16]
+    objects[-1]["attributes"]["description"] = f"{MARK} {digest}"
+    return objects
 
 
 def ndjson(objects: Iterable[Object]) -> bytes:
@@ -392,7 +396,7 @@ def _dashboard(prefix: str, shown: Sequence[Panel]) -> Object:
     attributes = {
         "title": f"Cutwater ({prefix})",
         "hits": 0,
-        "description": "Anomalies of a stream.",
+        "description": "",
         "panelsJSON": orjson.dumps(placed).decode(),
         "optionsJSON": '{"useMargins":true,"hidePanelTitles":false}',
         "version": 1,
@@ -416,7 +420,3 @@ def _clause(each: Aggregation, order: str) -> Object:
     if each.kind == "terms":
         return {"terms": {"field": params["field"], "size": params["size"], "order": {order: "desc"}}}
     return {each.kind: {"field": params["field"]}}
-
-
-if __name__ == "__main__":
-    Path("deploy/dashboards.ndjson").write_bytes(ndjson(saved_objects("cutwater", ("iotValue",))))

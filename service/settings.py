@@ -117,10 +117,30 @@ class Settings(BaseModel):
     # Index
     opensearch_url: str = Field("", pattern=r"^(https?://.+)?$")
     """OpenSearch or Elasticsearch to write anomalies to; without it they go to a SQLite file in data_dir."""
+    opensearch_user: str = ""
+    """User of the index server, with opensearch_password."""
+    opensearch_password: SecretStr = SecretStr("")
+    """Password of opensearch_user."""
+    opensearch_api_key: SecretStr = SecretStr("")
+    """Elasticsearch API key (its encoded form), instead of a user."""
+    opensearch_ca: Path | None = None
+    """PEM file of the authority that signed the index server's certificate, if it is not a public one."""
+    opensearch_client_cert: Path | None = None
+    """PEM file of the certificate that proves who we are to the index server."""
+    opensearch_client_key: Path | None = None
+    """PEM file of that certificate's key, if it is in a file of its own."""
+    opensearch_aws: Literal["off", "es", "aoss"] = "off"
+    """Sign requests with AWS credentials (SigV4) for Amazon OpenSearch Service (es) or a serverless collection (aoss)
+    in the stream's region."""
     index_prefix: str = Field("cutwater", min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    """Daily indices are called PREFIX-YYYY.MM.DD by event time."""
+    """What the names of indices begin with: PREFIX-YYYY.MM.DD; the alias PREFIX is all of them."""
     index: Literal["anomalies", "all"] = "anomalies"
     """Which readings become documents: the anomalies, or every scored reading."""
+    index_rotation: Literal["NoRotation", "OneHour", "OneDay", "OneWeek", "OneMonth"] = "OneDay"
+    """How much event time one index holds; a change leaves the indices of before as they are."""
+    retention_days: int = Field(0, ge=0, le=36500)
+    """Days that documents are kept; 0 for ever. A server deletes whole indices at that age, by a policy that `cutwater
+    setup` makes; the SQLite file keeps that much event time before its newest document."""
 
     # Process
     data_dir: Path = Path("data")
@@ -241,6 +261,10 @@ def start_time(start: str, began: float) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
+_USER_INFO = re.compile(r"[^'\"]*(?=@)")
+
+
 def _compile(expression: str) -> None:
     try:
         jmespath.compile(expression)
@@ -253,16 +277,21 @@ def load(
 ) -> Settings:
     """Settings from file, environment and flags. ``file`` must exist if given; ``cutwater.toml`` need not.
 
+    A secret may also be given as NAME_file, the name of a file that holds it.
+
     Raises:
         SettingsError: an unknown name, or a value that is not allowed.
     """
     origins: dict[str, str] = {}
     values: dict[str, Any] = {}
     for origin, source in (*_file(file), _environment(environment), ("command line", dict(flags or {}))):
-        for name, value in source.items():
+        for given, value in source.items():
+            name, spelt = given, _spell(origin, given)
+            if given.endswith("_file") and given.removesuffix("_file") in SECRETS:
+                name, value = given.removesuffix("_file"), _read_secret(spelt, value)
             if name not in Settings.model_fields:
-                raise SettingsError(f"{_spell(origin, name)}: no such setting{_nearest(name, Settings.model_fields)}")
-            values[name], origins[name] = value, _spell(origin, name)
+                raise SettingsError(f"{spelt}: no such setting{_nearest(name, Settings.model_fields)}")
+            values[name], origins[name] = value, spelt
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -287,6 +316,14 @@ def _environment(environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     return "environment", {name: environment[key] for key, name in names.items() if name not in reserved}
 
 
+def _read_secret(spelt: str, path: Any) -> str:
+    try:
+        return Path(str(path)).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"{spelt} = {str(path)!r}: {reason}") from None
+
+
 def _spell(origin: str, name: str) -> str:
     """A setting's name as the user wrote it."""
     if origin == "environment":
@@ -308,7 +345,9 @@ def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[
             continue
         name = str(problem["loc"][0])
         field = Settings.model_fields[name]
-        shown = "" if field.annotation is SecretStr else f" = {problem['input']!r}"
+        value = repr(problem["input"])
+        value = _USER_INFO.sub("***", value) if name.endswith("_url") else value
+        shown = "" if name in SECRETS else f" = {value}"
         yield f"{origins.get(name, name)}{shown}: {_reason(problem['msg'])} (allowed: {allowed(field)})"
 
 
@@ -333,6 +372,8 @@ def allowed(field: FieldInfo) -> str:
 def default(field: FieldInfo) -> str:
     """A setting's default as one would write it."""
     value = field.default
+    if isinstance(value, SecretStr):
+        return ""
     if isinstance(value, dict):
         return ",".join(name if name == expression else f"{name}={expression}" for name, expression in value.items())
     return "" if value is None or value == () else str(value)
@@ -348,6 +389,9 @@ def markdown() -> str:
         "A setting is read from `cutwater.toml` in the working folder (or `--config FILE`), then from the environment,",
         "then from the command line; the last one wins. `trees` is `trees = 50` in the file, `CUTWATER_TREES` in the",
         "environment and `--trees` on the command line.",
+        "",
+        "A secret is never given on the command line, where other users see it: put it into the environment, or name a",
+        "file that holds it (`CUTWATER_OPENSEARCH_PASSWORD_FILE`, `--opensearch-password-file`).",
         "",
         "| Setting | Default | Allowed | What it does |",
         "|---|---|---|---|",

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from service.index import IndexSetupError
+from service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,24 @@ class Access:
     client_key: Path | None = None
     aws: Literal["", "es", "aoss"] = ""
     region: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Access:
+        """As the settings say."""
+        return cls(
+            user=settings.opensearch_user,
+            password=settings.opensearch_password.get_secret_value(),
+            api_key=settings.opensearch_api_key.get_secret_value(),
+            ca=settings.opensearch_ca,
+            client_certificate=settings.opensearch_client_cert,
+            client_key=settings.opensearch_client_key,
+            aws="" if settings.opensearch_aws == "off" else settings.opensearch_aws,
+            region=settings.region,
+        )
+
+    def identifies(self, url: str) -> bool:
+        """Whether requests to ``url`` say who we are."""
+        return bool(self.user or self.api_key or self.aws or self.client_certificate or urlsplit(url).username)
 
     def client_options(self, url: str) -> dict[str, Any]:
         """As opensearch-py's client takes them. Raises IndexSetupError."""

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import orjson
 
-from service.documents import Document, Entry, timestamp
+from service.documents import SCHEMA_VERSION, Document, Entry, timestamp
 from service.records import DeadLetter
+
+OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
 Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "binary"]
 
@@ -65,7 +67,7 @@ def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dic
     for name, (kind, _) in fields.items():
         names = [name + feature for feature in features] if name.endswith("_") else [name]
         properties |= dict.fromkeys(names, _property(kind))
-    return {"dynamic": False, "properties": properties}
+    return {"_meta": {"owner": OWNER, "schema_version": SCHEMA_VERSION}, "dynamic": False, "properties": properties}
 
 
 def _property(kind: Kind) -> dict[str, Any]:

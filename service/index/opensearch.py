@@ -27,6 +27,7 @@ from service.index.patience import Patience
 from service.index.prepare import Layout, Rotation, Step, steps
 from service.recent import Filter
 from service.records import DeadLetter
+from service.settings import Settings
 
 log = logging.getLogger("cutwater.index")
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class OpenSearchIndex:
         features: Sequence[str],
         *,
         access: Access | None = None,
-        rotation: Rotation = "day",
+        rotation: Rotation = "OneDay",
         retention_days: int = 0,
     ) -> None:
         """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
@@ -58,6 +59,7 @@ class OpenSearchIndex:
         self.distribution = self.version = ""
         self.serverless = access.aws == "aoss"
         self.layout = Layout(prefix, tuple(features), rotation, retention_days)
+        self._guarded = access.identifies(url)
         self._place = _place(url)
         self._patience = Patience(f"index {self._place}")
         # Retries are ours: the client's would not know a document that can never be stored.
@@ -72,22 +74,48 @@ class OpenSearchIndex:
         self._writer = BulkWriter(self._bulk, self._patience)
         self._indices: dict[int, str] = {}
 
+    @classmethod
+    def of(cls, settings: Settings) -> OpenSearchIndex:
+        """As the settings say. Raises IndexSetupError."""
+        return cls(
+            settings.opensearch_url,
+            settings.index_prefix,
+            tuple(settings.value_fields),
+            access=Access.of(settings),
+            rotation=settings.index_rotation,
+            retention_days=settings.retention_days,
+        )
+
     async def open(self) -> None:
-        """Wait for the server and prepare it as far as needed. Raises IndexSetupError where waiting would not help."""
-        for step in await self.plan():
+        """Wait for the server and see that it has what documents need.
+
+        A server that lets everybody in is prepared on the way. One that asks who we are is only looked at: changing it
+        takes privileges that a service should not have.
+
+        Raises:
+            IndexSetupError: waiting would not help, or ``cutwater setup`` has not run.
+        """
+        lacking = []
+        for step in await self.plan(retention=not self._guarded):
             if step.state == "unavailable":
                 log.warning("index %s: %s: %s", self._place, step.what, step.detail)
-            elif step.take:
+            elif step.take and not self._guarded:
                 await step.take()
+            elif step.state == "create":
+                lacking.append(step.what)
+            elif step.state == "update":
+                log.warning("index %s: %s: not up to date; run `cutwater setup`", self._place, step.what)
+        if lacking:
+            raise self.error(f"lacks {' and '.join(lacking)}; run `cutwater setup` with the same settings")
 
-    async def plan(self) -> list[Step]:
+    async def plan(self, *, retention: bool = True) -> list[Step]:
         """Wait for the server, learn what it is, and find out what it lacks. Raises IndexSetupError."""
         if self.serverless:  # does not say
             self.distribution, self.version = "opensearch", "serverless"
         else:
             self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
         try:
-            return await steps(self, self.layout)
+            return await steps(self, self.layout, retention=retention)
         except RequestError as error:
             raise self.error(f"{explain(error)}; check opensearch_url") from None
 

@@ -20,13 +20,12 @@ from opensearchpy.exceptions import RequestError
 from service.documents import SCHEMA_VERSION
 from service.index import IndexSetupError
 from service.index.failures import explain
-from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
+from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, OWNER, mapping
 
-OWNER = "cutwater"
 REFRESH = "1s"  # set because an index without an interval of its own is not refreshed until somebody searches
 PRIORITY = 200  # above the templates that the servers bring along
 
-Rotation = Literal["none", "hour", "day", "week", "month"]
+Rotation = Literal["NoRotation", "OneHour", "OneDay", "OneWeek", "OneMonth"]  # Firehose's names
 State = Literal["present", "create", "update", "unavailable"]
 
 
@@ -68,7 +67,7 @@ class Layout:
 
     prefix: str
     features: tuple[str, ...]
-    rotation: Rotation = "day"
+    rotation: Rotation = "OneDay"
     retention_days: int = 0
 
     @property
@@ -80,9 +79,12 @@ class Layout:
         """The index of documents with this event time (ISO 8601, of which the first 13 characters count)."""
         return f"{self.prefix}-{_PERIODS[self.rotation](moment)}"
 
-    def owns(self, index: str) -> bool:
-        """Whether an index holds our documents."""
-        return re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index) is not None
+    def mapping_of(self, index: str) -> dict[str, Any] | None:
+        """What an index of this name must know; None if the name is none of ours."""
+        if index == self.letters:
+            return mapping(DEAD_LETTER_FIELDS, ())
+        ours = re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index)
+        return mapping(FIELDS, self.features) if ours else None
 
     def templates(self, *, serverless: bool, lifecycle: bool) -> dict[str, dict[str, Any]]:
         """Index templates by name."""
@@ -104,19 +106,19 @@ class Layout:
 
 
 _PERIODS: dict[Rotation, Callable[[str], str]] = {
-    "none": lambda moment: "all",
-    "hour": lambda moment: moment[:13].replace("-", ".").replace("T", "."),
-    "day": lambda moment: moment[:10].replace("-", "."),
-    "week": lambda moment: _week(moment[:10]),
-    "month": lambda moment: moment[:7].replace("-", "."),
+    "NoRotation": lambda moment: "all",
+    "OneHour": lambda moment: moment[:13].replace("-", ".").replace("T", "."),
+    "OneDay": lambda moment: moment[:10].replace("-", "."),
+    "OneWeek": lambda moment: _week(moment[:10]),
+    "OneMonth": lambda moment: moment[:7].replace("-", "."),
 }
 
 
-async def steps(server: Server, layout: Layout) -> list[Step]:
-    """Everything that documents need: retention, templates, and new fields on the indices of before."""
-    retention = await _retention(server, layout) if layout.retention_days else None
-    lifecycle = server.distribution == "elasticsearch" and retention is not None and retention.state != "unavailable"
-    plan = [retention] if retention else []
+async def steps(server: Server, layout: Layout, *, retention: bool = True) -> list[Step]:
+    """Everything that documents need: retention (unless left out), templates, new fields on the indices of before."""
+    policy = await _retention(server, layout) if layout.retention_days and retention else None
+    lifecycle = server.distribution == "elasticsearch" and policy is not None and policy.state != "unavailable"
+    plan = [policy] if policy else []
     if await server.request("GET", f"/{layout.prefix}/_mapping") and not await server.request(
         "GET", f"/_alias/{layout.prefix}"
     ):
@@ -143,11 +145,14 @@ async def _template_step(server: Server, name: str, template: dict[str, Any]) ->
 
 async def _mapping_steps(server: Server, layout: Layout) -> list[Step]:
     """New fields for the indices that were made with an older template."""
-    wanted = mapping(FIELDS, layout.features)
     present = await server.request("GET", f"/{layout.prefix}-*/_mapping") or {}
     plan = []
     for index, body in sorted(present.items()):
-        if layout.owns(index) and (missing := flat(wanted).items() - flat(body["mappings"]).items()):
+        if (wanted := layout.mapping_of(index)) is None:
+            continue
+        if (body["mappings"].get("_meta") or {}).get("owner") != OWNER:
+            raise server.error(f"index {index!r} is not Cutwater's; set another index_prefix")
+        if missing := flat(wanted).items() - flat(body["mappings"]).items():
             what = f"fields of index {index!r}"
             names = ", ".join(sorted(name for name, _ in missing))
             plan.append(Step(what, "update", names, partial(_put, server, what, f"/{index}/_mapping", wanted)))

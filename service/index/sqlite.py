@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +38,8 @@ CREATE INDEX IF NOT EXISTS dead_letter_by_time ON dead_letter (time, id);
 """
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BUSY_SECONDS = 30
+_DAY, _HOUR = 86_400_000, 3_600_000  # ms
+_SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
 
 
 class SQLiteIndex:
@@ -45,8 +49,11 @@ class SQLiteIndex:
     cut. Other processes may read the file meanwhile.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, retention_days: int = 0) -> None:
+        """``retention_days``: event time to keep before the newest document; 0 keeps everything."""
         self._path = path
+        self._retention = retention_days * _DAY
+        self._swept = -math.inf  # newest event time when old documents were last deleted
         self._patience = Patience(f"index {path}")
         self._lock = asyncio.Lock()
         self._db: sqlite3.Connection | None = None
@@ -66,7 +73,11 @@ class SQLiteIndex:
                 rows.append(_row(entry))
             except ValueError as error:
                 refused.append(Refused(entry.id, "not_encodable", str(error)))
-        await self._insert("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        await self._change("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        newest = max((entry.time for entry in entries), default=0)
+        if self._retention and newest >= self._swept + _HOUR:
+            self._swept = newest
+            await self._sweep()
         return refused
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
@@ -76,7 +87,7 @@ class SQLiteIndex:
             document = describe_letter(letter)
             text = orjson.dumps(document).decode()
             rows.append((letter.id, document["@timestamp"], letter.code, document["reason"], text))
-        await self._insert("INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?, ?, ?)", rows)
+        await self._change("INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?, ?, ?)", rows)
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
         """Matching documents, newest event time first."""
@@ -120,6 +131,16 @@ class SQLiteIndex:
                 self._db.close()
                 self._db = None
 
+    async def _sweep(self) -> None:
+        """Delete what is older than the retention says."""
+        ((newest,),) = await self._query("SELECT max(time) FROM document", ())
+        if newest is None:
+            return
+        oldest = timestamp(round(datetime.fromisoformat(newest).timestamp() * 1000) - self._retention)
+        some = "SELECT id FROM document WHERE time < ? LIMIT ?"
+        while (await self._query(f"SELECT count(*) FROM ({some})", (oldest, 1)))[0][0]:
+            await self._change(f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)])
+
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, check_same_thread=False, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
@@ -133,8 +154,8 @@ class SQLiteIndex:
             raise
         return db
 
-    async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        def insert(db: sqlite3.Connection) -> None:
+    async def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        def change(db: sqlite3.Connection) -> None:
             db.execute("BEGIN IMMEDIATE")
             try:
                 db.executemany(statement, rows)
@@ -147,7 +168,7 @@ class SQLiteIndex:
         attempt = 0
         while rows:
             try:
-                await self._in_thread(insert)
+                await self._in_thread(change)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _PASSING:  # the low byte is the kind of error
                     raise

@@ -4,7 +4,7 @@ import pytest
 
 from service.cli import main
 
-COMMANDS = ("run", "demo", "simulate", "stream", "evaluate")
+COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "setup", "dashboards")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -44,6 +44,8 @@ def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
     [
         (["run", "--config", "absent.toml"], 2, "cutwater: absent.toml: no such file"),
         (["run", "--trees", "x"], 2, "cutwater: --trees = 'x'"),
+        (["setup"], 2, "cutwater: opensearch_url is not set"),
+        (["dashboards", "lint", "absent.ndjson"], 1, "cutwater: absent.ndjson: No such file"),
         (["demo", "--csv", "absent.csv"], 1, "cutwater: absent.csv: No such file or directory"),
         (["evaluate", "absent"], 1, "cutwater: absent: no such file or folder"),
     ],
@@ -51,3 +53,20 @@ def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
 def test_what_cannot_be_used_ends_with_a_line_and_a_code(arguments, code, message, capsys):
     assert main(arguments) == code
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_file_of_dashboards_is_written_and_has_no_fault(tmp_path, capsys):
+    path = tmp_path / "charts.ndjson"
+    assert main(["dashboards", "write", str(path), "--index-prefix", "boilers", "--value-fields", "a,b"]) == 0
+    assert main(["dashboards", "lint", str(path)]) == 0
+    path.write_text(path.read_text().replace("anomaly_grade", "anomaly_great", 1))
+    assert main(["dashboards", "lint", str(path)]) == 1
+    assert f"{path}: visualization boilers-grades: charts anomaly_grade" in capsys.readouterr().out
+
+
+def test_secrets_are_no_flags(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    shown = capsys.readouterr().out
+    assert "--opensearch-password-file" in shown
+    assert "--opensearch-password " not in shown

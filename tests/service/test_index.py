@@ -235,6 +235,16 @@ async def test_a_locked_file_is_waited_for(tmp_path):
     await index.close()
 
 
+async def test_old_documents_are_deleted_by_event_time(tmp_path):
+    store = SQLiteStore(tmp_path)
+    async with opened(SQLiteIndex(store.path, retention_days=2)) as index:
+        await index.write([entry(minute) for minute in range(0, 5 * 1440, 60)])
+        assert min(store.documents()) == entry(3 * 1440 - 60).id
+        await index.write([entry(1)])  # late, and too old
+        await index.write([entry(5 * 1440)])
+    assert set(store.documents()) == {entry(minute).id for minute in range(3 * 1440, 5 * 1440 + 1, 60)}
+
+
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path = tmp_path / "letters.txt"
     path.write_text("Dear Sir or Madam, " * 100)
@@ -303,7 +313,7 @@ async def test_an_index_of_somebody_else_under_our_name_is_left_alone(remote):
     index = f"{remote.prefix}-2023.11.15"
     mappings = {"properties": {"sensor": {"type": "integer"}}}
     remote.server.request("PUT", f"/{index}", {"mappings": mappings})
-    with pytest.raises(IndexSetupError, match=r"fields of index .* is refused.*set another index_prefix"):
+    with pytest.raises(IndexSetupError, match=r"index .* is not Cutwater's; set another index_prefix"):
         async with opened(remote.index()):
             pass
     assert remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"] == mappings

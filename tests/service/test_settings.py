@@ -94,3 +94,20 @@ def test_a_damaged_config_file_says_where(tmp_path):
 def test_the_documentation_names_every_setting():
     text = markdown()
     assert all(f"| `{name}` |" in text and field.description for name, field in Settings.model_fields.items())
+
+
+def test_a_secret_comes_from_the_environment_or_from_a_file_and_is_never_shown(tmp_path):
+    (tmp_path / "password").write_text("geheim\n")
+    named = load({"opensearch_password_file": tmp_path / "password"}, {})
+    given = load({}, {"CUTWATER_OPENSEARCH_PASSWORD": "geheim"})
+    assert named.opensearch_password.get_secret_value() == given.opensearch_password.get_secret_value() == "geheim"
+    assert "geheim" not in repr(named) + str(given)
+
+
+def test_errors_show_no_secret(tmp_path):
+    with pytest.raises(SettingsError, match=r"CUTWATER_OPENSEARCH_API_KEY_FILE = '.*absent': No such file"):
+        load({}, {"CUTWATER_OPENSEARCH_API_KEY_FILE": str(tmp_path / "absent")})
+    for wrong in ({"opensearch_url": "user:geheim@host:9200"}, {"opensearch_password": ["geheim"]}):
+        with pytest.raises(SettingsError) as error:
+            load(wrong, {})
+        assert "geheim" not in str(error.value)

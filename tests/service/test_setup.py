@@ -1,8 +1,20 @@
 """``cutwater setup`` shows what it would do, does it once, and changes nothing of anybody else's."""
 
+import base64
+import contextlib
+
+import orjson
+import pytest
+from aiohttp import web
+
+from service.index import IndexSetupError
+from service.index.access import Access
 from service.index.opensearch import OpenSearchIndex
 from service.setup import set_up
+from tests.servers import opensearch
 from tests.service.stores import FEATURES, entry
+
+BY_HAND = "  by hand      dashboards: give --dashboards-url, or import the file of `cutwater dashboards write FILE`"
 
 
 def everything(remote):
@@ -25,18 +37,19 @@ async def run(remote, *, features=FEATURES, **options):
 
 
 async def test_the_plan_is_shown_carried_out_and_then_present(remote):
+    letters = f"{remote.prefix}-deadletter"
+    templates = [f"index template {name!r}" for name in (remote.prefix, letters)]
+    plan = [*(f"  create       {each}" for each in templates), BY_HAND]
     planned = await run(remote, dry_run=True)
-    assert planned[0] == f"  create       index template '{remote.prefix}'"
-    assert planned[-1] == "Nothing was changed; leave out --dry-run to carry this out."
+    assert planned == [*plan, "Nothing was changed; leave out --dry-run to carry this out."]
     assert everything(remote) == ([], [])
 
     done = await run(remote, dry_run=False)
-    letters = f"{remote.prefix}-deadletter"
-    assert done == [f"  created      index template {name!r}" for name in (remote.prefix, letters)]
+    assert done == [*plan, "Carrying it out:", *(f"  created      {each}" for each in templates)]
     assert everything(remote) == ([remote.prefix, letters], [])
 
     again = await run(remote, dry_run=False)
-    assert again == [line.replace("created", "present") for line in done]
+    assert again == [*(f"  present      {each}" for each in templates), BY_HAND, "Nothing to do."]
 
 
 async def test_a_new_value_updates_templates_and_indices_in_place(remote, remote_index):
@@ -44,9 +57,8 @@ async def test_a_new_value_updates_templates_and_indices_in_place(remote, remote
     before = remote.documents()
     lines = await run(remote, dry_run=False, features=(*FEATURES, "pressure"))
     added = "expected_values_pressure, feature_data_pressure, relevant_attribution_pressure"
-    assert lines == [
+    assert lines[lines.index("Carrying it out:") + 1 :] == [
         f"  updated      index template '{remote.prefix}'",
-        f"  present      index template '{remote.prefix}-deadletter'",
         f"  updated      fields of index '{remote.prefix}-2023.11.15': {added}",
         f"  updated      fields of index '{remote.prefix}-2023.11.16': {added}",
     ]
@@ -69,7 +81,7 @@ async def test_a_server_without_retention_says_so_and_the_rest_is_done(remote):
     """The servers under test come without their vendors' retention plugins; the requests are checked by schema."""
     lines = await run(remote, dry_run=False, retention_days=30)
     assert lines[0].startswith(f"  unavailable  retention policy '{remote.prefix}' (30 days): the server has no such")
-    assert len(lines) == 3
+    assert [line.split()[0] for line in lines[-2:]] == ["created", "created"]
 
 
 async def test_a_shorter_prefix_leaves_a_longer_one_alone(remote):
@@ -88,3 +100,108 @@ async def test_a_shorter_prefix_leaves_a_longer_one_alone(remote):
     assert "feature_data_other" not in body["mappings"]["properties"]
     assert remote.server.count(remote.prefix) == 1
     assert remote.server.count(f"{remote.prefix}-b") == 1
+
+
+async def test_a_server_that_asks_who_we_are_is_looked_at_and_not_changed_by_a_run(remote):
+    """The rights themselves: tests/service/test_index_security.py."""
+    access = Access(user="u", password="p")
+    index = OpenSearchIndex(remote.server.url, remote.prefix, FEATURES, access=access)
+    with pytest.raises(IndexSetupError, match=rf"lacks index template '{remote.prefix}'.*run `cutwater setup`"):
+        await index.open()
+    assert everything(remote) == ([], [])
+    await run(remote, dry_run=False)
+    await index.open()
+    await index.close()
+
+
+# Dashboards: the two calls as their documentation has them; neither Dashboards nor Kibana can be had here.
+
+
+class Dashboards:
+    """Saved objects behind ``_export`` and ``_import``."""
+
+    def __init__(self):
+        self.objects = {}
+        self.imports = 0
+        self.users = set()
+
+    @contextlib.asynccontextmanager
+    async def serve(self):
+        app = web.Application()
+        app.router.add_post("/base/api/saved_objects/_export", self.export)
+        app.router.add_post("/base/api/saved_objects/_import", self.load)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/base"
+        finally:
+            await runner.cleanup()
+
+    def admit(self, request):
+        assert request.headers["osd-xsrf"] == request.headers["kbn-xsrf"] == "true"
+        self.users.add(base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode())
+
+    async def export(self, request):
+        self.admit(request)
+        (wanted,) = (await request.json())["objects"]
+        if (found := self.objects.get((wanted["type"], wanted["id"]))) is None:
+            return web.json_response({"statusCode": 400, "message": "Bad Request"}, status=400)
+        return web.Response(body=orjson.dumps(found) + b"\n", content_type="application/ndjson")
+
+    async def load(self, request):
+        self.admit(request)
+        assert request.query["overwrite"] == "true"
+        part = (await request.post())["file"]
+        assert part.filename.endswith(".ndjson")
+        for line in part.file.read().splitlines():
+            each = orjson.loads(line)
+            self.objects[each["type"], each["id"]] = each
+        self.imports += 1
+        return web.json_response({"success": True, "successCount": len(self.objects)})
+
+
+@pytest.fixture
+def server():
+    """One server will do."""
+    return opensearch.shared(opensearch.OPENSEARCH_3).url
+
+
+async def import_dashboards(server, prefix, url, features=FEATURES):
+    lines = []
+    index = OpenSearchIndex(server, prefix, features)
+    try:
+        await set_up(
+            index, dry_run=False, tell=lines.append, dashboards_url=url, access=Access(user="u", password="geheim")
+        )
+    finally:
+        await index.close()
+    return [line.split()[0] for line in lines if "dashboard " in line]
+
+
+async def test_dashboards_are_imported_once_and_again_when_they_change(server):
+    dashboards, prefix = Dashboards(), opensearch.unique_prefix()
+    async with dashboards.serve() as url:
+        assert await import_dashboards(server, prefix, url) == ["create", "created"]
+        assert await import_dashboards(server, prefix, url) == ["present"]
+        assert await import_dashboards(server, prefix, url, features=("other",)) == ["update", "updated"]
+    assert dashboards.imports == 2
+    assert ("dashboard", prefix) in dashboards.objects
+    assert dashboards.users == {"u:geheim"}
+
+
+async def test_a_dashboard_of_somebody_else_stays(server):
+    dashboards, prefix = Dashboards(), opensearch.unique_prefix()
+    theirs = {"type": "dashboard", "id": prefix, "attributes": {"title": "Theirs"}}
+    dashboards.objects["dashboard", prefix] = theirs
+    async with dashboards.serve() as url:
+        with pytest.raises(IndexSetupError, match="is not Cutwater's"):
+            await import_dashboards(server, prefix, url)
+    assert dashboards.objects == {("dashboard", prefix): theirs}
+
+
+async def test_what_is_no_dashboards_is_said_without_the_password(server):
+    with pytest.raises(IndexSetupError, match="with its base path") as caught:
+        await import_dashboards(server, opensearch.unique_prefix(), "http://u:geheim@127.0.0.1:9/nowhere")
+    assert "geheim" not in str(caught.value)
