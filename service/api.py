@@ -206,8 +206,11 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
     @app.get("/dead-letter")
     async def dead_letter(limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100) -> Response:
-        """Records that could not be scored and documents that the index refused, newest first, and why."""
-        return JSON({"dead_letters": await service.index.dead_letters(limit)})
+        """Records that could not be scored and documents that the index refused, newest first, and why.
+
+        The form is that in which Amazon Data Firehose keeps failed documents; ``rawData`` is Base64.
+        """
+        return JSON({"dead_letters": await service.letters.newest(limit)})
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

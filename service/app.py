@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -20,25 +19,21 @@ from detector.detector import Configuration
 from detector.fleet import Fleet
 from service import __version__
 from service.checkpoints import Checkpoints
-from service.decoder import json_decoder
+from service.deadletter import DeadLetters
+from service.decoder import Decoder, json_decoder
 from service.documents import Document
 from service.index import Index
-from service.index.opensearch import OpenSearchIndex
-from service.index.sqlite import SQLiteIndex
 from service.kinesis import Room, Stream, connect
 from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
 from service.settings import Settings
+from service.stores import StartError, data_file, stores
 
 log = logging.getLogger("cutwater")
 
 DISCOVERY_SECONDS = 10.0  # between two looks for new shards
 RATE_WINDOW = 5.0  # s, over which throughput is averaged
-
-
-class StartError(Exception):
-    """The service cannot start; the message names the remedy."""
 
 
 class Service:
@@ -47,9 +42,12 @@ class Service:
     ``async with Service.open(settings) as service`` prepares the stores; ``run`` works until ``stop``.
     """
 
-    def __init__(self, settings: Settings, index: Index, checkpoints: Checkpoints, client: Any) -> None:
+    def __init__(
+        self, settings: Settings, index: Index, letters: DeadLetters, checkpoints: Checkpoints, client: Any
+    ) -> None:
         self.settings = settings
         self.index = index
+        self.letters = letters
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
@@ -68,15 +66,13 @@ class Service:
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Service]:
         """A service with its stores open. Raises StartError or IndexSetupError."""
-        path = _data_file(settings.data_dir)
         async with AsyncExitStack() as stack:
-            index = _index(settings, path)
-            stack.push_async_callback(index.close)
-            await index.open()
+            index, letters = await stack.enter_async_context(stores(settings))
+            path = data_file(settings.data_dir)
             checkpoints = Checkpoints(path, settings.stream, _detector_id(settings, rules=False))
             stack.callback(checkpoints.close)
             client = await stack.enter_async_context(connect(settings))
-            yield cls(settings, index, checkpoints, client)
+            yield cls(settings, index, letters, checkpoints, client)
 
     async def run(self) -> None:
         """Read all shards until ``stop``; then finish what was fetched and commit it. Raises StreamError."""
@@ -176,12 +172,7 @@ class Service:
         return Setup(
             stream=self.stream,
             stream_name=settings.stream,
-            decode=json_decoder(
-                settings.sensor_field,
-                settings.value_fields,
-                settings.time_field,
-                round(settings.max_future_seconds * 1000),
-            ),
+            decode=decoder(settings),
             features=tuple(settings.value_fields),
             detector=self.detector_id,
             index_all=settings.index == "all",
@@ -189,6 +180,7 @@ class Service:
             room=self.room,
             executor=executor,
             index=self.index,
+            letters=self.letters,
             checkpoints=self._checkpoints,
             recent=self.recent,
             metrics=self.metrics,
@@ -235,21 +227,11 @@ async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
         await task
 
 
-def _index(settings: Settings, path: Path) -> Index:
-    if settings.opensearch_url:
-        return OpenSearchIndex.of(settings)
-    return SQLiteIndex(path, settings.retention_days)
-
-
-def _data_file(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StartError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
-    return folder / "cutwater.db"
+def decoder(settings: Settings) -> Decoder:
+    """What turns records into readings."""
+    return json_decoder(
+        settings.sensor_field, settings.value_fields, settings.time_field, round(settings.max_future_seconds * 1000)
+    )
 
 
 def _configuration(settings: Settings) -> Configuration:

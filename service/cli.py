@@ -9,25 +9,29 @@ import logging
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import __version__
-from service.app import Service, StartError, serve
+from service import __version__, export
+from service.app import Service, decoder, serve
 from service.dashboards import lint, ndjson, saved_objects
 from service.evaluate import EvaluationError, evaluate
 from service.index import IndexSetupError
 from service.index.access import Access
+from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
 from service.kinesis import StreamError, connect
 from service.recent import Filter
+from service.replay import Replay
 from service.settings import SECRETS, Settings, SettingsError, allowed, default, load
 from service.setup import set_up
+from service.stores import StartError, stores
 from simulator.reading import Reading
 from simulator.recording import Recording, RecordingError
 from simulator.sensors import Sensors
@@ -118,6 +122,76 @@ async def _write_dashboards(options: argparse.Namespace) -> int:
     except OSError as error:
         raise StartError(f"{options.file}: {error.strerror}") from None
     return EXIT_OK
+
+
+async def _replay(options: argparse.Namespace) -> int:
+    """``cutwater replay``."""
+    settings = _settings(options)
+    _log_to_stderr("warning")
+    async with stores(settings) as (index, letters), connect(settings) as client:
+        replay = Replay(letters, index, client, settings.stream, decoder(settings))
+        with _progress("replaying", await letters.count()) as done:
+            outcome = await replay.run(again=options.again, done=done)
+    _say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")
+    if outcome.doubtful:
+        _say(
+            f"{outcome.doubtful} records were on their way when a replay was killed: they may be in the stream already;"
+            " --again puts them in"
+        )
+    if kept := outcome.kept.total():
+        _say(f"{kept} stay: " + ", ".join(f"{number} {code}" for code, number in outcome.kept.most_common()))
+    return EXIT_FAILED if kept or outcome.doubtful else EXIT_OK
+
+
+async def _export(options: argparse.Namespace) -> int:
+    """``cutwater export``."""
+    settings = _settings(options)
+    _log_to_stderr("warning")
+    since, until = (
+        None if moment is None else round(moment.timestamp() * 1000) for moment in (options.since, options.until)
+    )
+    wanted = Filter(options.sensor, since, until, options.min_score, options.anomalies)
+    async with stores(settings) as (index, letters):
+        pages = export.letters(letters) if options.dead_letters else export.documents(index, wanted)
+        columns = export.letter_columns() if options.dead_letters else list(names(FIELDS, tuple(settings.value_fields)))
+        written, first = 0, True
+        with _output(options.output) as file, _progress("exporting", None) as done:
+            async for page in pages:
+                if options.format == "csv":
+                    file.write(export.table(page, columns, header=first))
+                else:
+                    file.write(export.ndjson(page))
+                written, first = written + len(page), False
+                done(len(page))
+    sys.stderr.write(f"{written} {'dead letters' if options.dead_letters else 'documents'}\n")
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
+    """The file to write, or standard output. A file appears under its name only when it is whole."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    draft = path.with_name(path.name + ".part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    except OSError as error:
+        raise StartError(f"{path}: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; call what this yields with the number of things done since."""
+    console = Console(stderr=True)
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda number: bar.advance(task, number)
 
 
 async def _stream(options: argparse.Namespace) -> int:
@@ -375,6 +449,39 @@ def _parser() -> argparse.ArgumentParser:
     layout = ("index_prefix", "index_rotation", "retention_days", "value_fields")
     _add_settings(setup, only=(*access, *layout, "region"))
 
+    replay = _command(
+        commands,
+        "replay",
+        _replay,
+        "send the dead letter again, after its cause was mended",
+        "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443",
+    )
+    replay.add_argument(
+        "--again",
+        action="store_true",
+        help="also put the records of which a killed replay left it open if they were put",
+    )
+    fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
+    source = ("stream", "region", "endpoint_url", "max_future_seconds")
+    _add_settings(replay, only=(*source, *fields, *access, *layout, "data_dir"))
+
+    writing = _command(
+        commands,
+        "export",
+        _export,
+        "write the index, or the dead letter, to a file",
+        "cutwater export --format csv --since 2026-01-01 --output anomalies.csv",
+    )
+    writing.add_argument("--output", type=Path, metavar="FILE", help="file to write [standard output]")
+    writing.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="[%(default)s]")
+    writing.add_argument("--dead-letters", action="store_true", help="the dead letter instead of the index")
+    writing.add_argument("--sensor", help="only this sensor")
+    writing.add_argument("--since", type=_moment, metavar="TIME", help="from this event time on, ISO 8601")
+    writing.add_argument("--until", type=_moment, metavar="TIME", help="before this event time")
+    writing.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
+    writing.add_argument("--anomalies", action="store_true", help="anomalies only")
+    _add_settings(writing, only=(*access, *layout, "region", "data_dir"))
+
     dashboards = _command(
         commands,
         "dashboards",
@@ -458,7 +565,8 @@ def _add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), wit
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
 

@@ -108,9 +108,9 @@ def panels(features: Sequence[str]) -> list[Panel]:
         Panel("latest", "Latest anomalies", (48, 16),
               columns=("sensor", *values, "anomaly_score", "anomaly_grade"), only=anomalies),
         Panel("letters", "Dead letters", (24, 12), "histogram",
-              (count, over_time("auto"), by("code", "group", 10)), letters=True),
-        Panel("reasons", "Latest dead letters", (24, 12), columns=("shard", "sequence_number", "code", "reason"),
-              letters=True),
+              (count, over_time("auto"), by("errorCode", "group", 10)), letters=True),
+        Panel("reasons", "Latest dead letters", (24, 12), letters=True,
+              columns=("shard", "sequenceNumber", "errorCode", "errorMessage")),
     ]  # fmt: skip
 
 
@@ -262,13 +262,13 @@ def _index_pattern(name: str, title: str, table: Mapping[str, Any], features: Se
     listed = [
         {
             "name": field,
-            "type": types.get(kind, "unknown" if kind == "binary" else kind),
+            "type": types.get(kind, kind),
             "esTypes": [kind],
             "count": 0,
             "scripted": False,
-            "searchable": kind != "binary",
-            "aggregatable": kind not in ("text", "binary"),
-            "readFromDocValues": kind not in ("text", "binary"),
+            "searchable": True,
+            "aggregatable": kind != "text",
+            "readFromDocValues": kind != "text",
         }
         for field, kind in flat(mapping(dict(table), features)).items()
     ]

@@ -22,6 +22,7 @@ import numpy as np
 from detector.batch import Floats, Readings, Scores
 from detector.fleet import Fleet
 from service.checkpoints import Checkpoint, Checkpoints
+from service.deadletter import DeadLetters, describe_letter, refusal_letter
 from service.decoder import DecodeError, Decoder, Reading
 from service.documents import Entry, ScoredBatch, entries
 from service.index import Index, Refused
@@ -51,6 +52,7 @@ class Setup:
     room: Room
     executor: Executor
     index: Index
+    letters: DeadLetters
     checkpoints: Checkpoints
     recent: RecentScores
     metrics: Metrics
@@ -223,7 +225,8 @@ class ShardPipeline:
         refused = await index.write(documents) if documents else []
         letters += self._refusals(waiting, refused)
         if letters:
-            await index.bury(letters)
+            await self._setup.letters.bury(letters)
+            await index.mention([describe_letter(letter) for letter in letters])
         metrics.indexed.inc(len(documents) - len(refused))
         for letter in letters:
             metrics.dead.labels(letter.code).inc()
@@ -240,9 +243,7 @@ class ShardPipeline:
             for entry in work.entries:
                 if refusal := reasons.get(entry.id):
                     record = records[entry.position]
-                    letters.append(
-                        DeadLetter(self._setup.stream_name, self.shard, record, refusal.code, refusal.reason)
-                    )
+                    letters.append(refusal_letter(self._setup.stream_name, self.shard, record, entry, refusal))
         return letters
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:

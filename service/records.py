@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 HashKeys = tuple[int, int]
@@ -30,6 +31,10 @@ class Record:
     data: bytes
 
 
+def _now() -> int:
+    return round(time.time() * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Records of a shard that may have left the stream before they were read: it no longer holds the one at ``after``.
@@ -47,7 +52,13 @@ class Gap:
 class DeadLetter:
     """A record, or one document made from it, that can never be scored or indexed, and why.
 
-    ``code`` is a short stable name for counting (``not_json``, ``bad_value``, …), ``reason`` a sentence for people.
+    Attributes:
+        stream, shard, record: what it is about.
+        code: a short stable name for counting (``not_json``, ``bad_value``, …).
+        reason: a sentence for people.
+        attempts: how often it was tried.
+        document_id, index, document: of a document that the index refuses: its id, its index and its bytes.
+        ended: when it was given up, in milliseconds since 1970; the only thing here that a replay may change.
     """
 
     stream: str
@@ -55,9 +66,15 @@ class DeadLetter:
     record: Record
     code: str
     reason: str
+    attempts: int = 1
+    document_id: str = ""
+    index: str = ""
+    document: bytes = b""
+    ended: int = field(default_factory=_now)
 
     @property
     def id(self) -> str:
-        """The same for the same record, so that a replay writes no second letter."""
+        """The same for the same record or document, so that a replay writes no second letter."""
         sequence, subsequence = self.record.position
-        return f"{self.stream}:{self.shard}:{sequence}:{subsequence}"
+        place = f"{self.stream}:{self.shard}:{sequence}:{subsequence}"
+        return f"{place}:{self.document_id}" if self.document_id else place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -104,10 +105,12 @@ async def _post(url: str, data: Any, access: Access, kind: str = "") -> tuple[in
     options = access.client_options(url)
     headers = {"osd-xsrf": "true", "kbn-xsrf": "true", **options.get("headers", {})}
     headers |= {"content-type": kind} if kind else {}
-    user = aiohttp.BasicAuth(access.user, access.password) if access.user else None
+    if access.user:
+        word = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
+        headers["authorization"] = f"Basic {word}"
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, auth=user, headers=headers) as session,
+            aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session,
             session.post(url, data=data, ssl=options.get("ssl_context", True), allow_redirects=False) as answer,
         ):
             content = await answer.read()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from service.documents import Document, Entry, timestamp
+from service.documents import Document, Entry, milliseconds, timestamp
 from service.recent import Filter
-from service.records import DeadLetter
 
 
 class IndexSetupError(Exception):
@@ -18,11 +16,16 @@ class IndexSetupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A document that the index will never accept."""
+    """A document that the index will never accept.
+
+    ``attempts`` says how often it was asked, ``index`` which one of the store's.
+    """
 
     id: str
     code: str
     reason: str
+    attempts: int = 1
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,11 @@ class Page:
 
 
 class Index(Protocol):
-    """A store of documents and dead letters.
+    """A store of documents.
 
-    Guarantee: when ``write`` or ``bury`` returns, everything handed over is durable or, for documents, named among the
-    refused. Writing an id again changes nothing, so at-least-once delivery becomes exactly once. While the store cannot
-    be reached both wait and try again with growing pauses; they never drop.
+    Guarantee: when ``write`` returns, every document is durable or named among the refused. Writing an id again changes
+    nothing, so at-least-once delivery becomes exactly once. While the store cannot be reached it waits and tries again
+    with growing pauses; it never drops.
     """
 
     async def open(self) -> None:
@@ -49,16 +52,12 @@ class Index(Protocol):
         """Store documents, each once by its id."""
         ...
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Store dead letters, each once by its id."""
+    async def mention(self, letters: Sequence[Document]) -> None:
+        """Let the charts know of dead letters, which are kept elsewhere."""
         ...
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
         """Up to ``limit`` (at most 10 000) matching documents. Raises ValueError for a cursor of somebody else."""
-        ...
-
-    async def dead_letters(self, limit: int) -> list[Document]:
-        """The newest dead letters, newest first."""
         ...
 
     async def healthy(self) -> str | None:
@@ -80,7 +79,7 @@ def place(cursor: str) -> tuple[int, str]:
     """Event time (ms) and id that a cursor names. Raises ValueError."""
     time, _, identity = cursor.partition("_")
     try:
-        moment = round(datetime.fromisoformat(time).timestamp() * 1000)
+        moment = milliseconds(time)
     except ValueError:
         moment = None
     if moment is None or not identity or timestamp(moment) != time:

@@ -216,7 +216,7 @@ class BulkWriter:
                 continue
             kind, reason = _described(error, status)
             if 400 <= status < 500 and status not in _PASSING_STATUS and kind not in _PASSING_TYPES:
-                self._done(item, Refused(item.id, kind, reason))
+                self._done(item, Refused(item.id, kind, reason, item.attempts + 1))
             else:
                 left.append(item)
                 trouble = f"{status} {kind}: {reason}"
@@ -233,7 +233,8 @@ class BulkWriter:
         if status == 413 or hopeless or status == 400:
             if len(items) == 1:
                 reason = f"the document of {size} bytes is more than the server takes: {explain(error)}"
-                self._done(items[0], Refused(items[0].id, "too_large" if status != 400 else "bad_request", reason))
+                code = "too_large" if status != 400 else "bad_request"
+                self._done(items[0], Refused(items[0].id, code, reason, items[0].attempts + 1))
                 return _Left([])
             if status != 400:
                 self._most_bytes = max(LEAST_BYTES, size // 2)

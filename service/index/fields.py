@@ -1,19 +1,17 @@
-"""What an index holds: the type of every field, dead letters as documents, and how both become bytes."""
+"""What an index holds: the type of every field, and how documents become bytes."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
 
-from service.documents import SCHEMA_VERSION, Document, Entry, timestamp
-from service.records import DeadLetter
+from service.documents import SCHEMA_VERSION, Entry
 
 OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
-Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "binary"]
+Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text"]
 
 # One table for templates, dashboards and documentation. A name that ends in _ is one field a value of the stream.
 FIELDS: dict[str, tuple[Kind, str]] = {
@@ -49,24 +47,33 @@ DEAD_LETTER_FIELDS: dict[str, tuple[Kind, str]] = {
     "@timestamp": ("date", "When the record arrived in the stream."),
     "stream": ("keyword", "Stream of the record."),
     "shard": ("keyword", "Shard of the record."),
-    "sequence_number": ("keyword", "Sequence number of the record."),
-    "sub_sequence_number": ("long", "Number of the user record in a KPL aggregate."),
-    "partition_key": ("keyword", "Partition key of the record."),
-    "code": ("keyword", "Short name of the reason."),
-    "reason": ("text", "The reason as a sentence."),
-    "data": ("binary", "The record's bytes in Base64."),
+    "sequenceNumber": ("keyword", "Sequence number of the record."),
+    "subSequenceNumber": ("long", "Number of the user record in a KPL aggregate."),
+    "partitionKey": ("keyword", "Partition key of the record."),
+    "attemptsMade": ("integer", "How often it was tried."),
+    "arrivalTimestamp": ("date", "When the record arrived in the stream, in milliseconds since 1970."),
+    "attemptEndingTimestamp": ("date", "When it was given up, in milliseconds since 1970."),
+    "errorCode": ("keyword", "Short name of the reason."),
+    "errorMessage": ("text", "The reason as a sentence."),
+    "esDocumentId": ("keyword", "Identity of the document that the index refuses; null if it is about the record."),
+    "esIndexName": ("keyword", "Index of that document."),
 }
 
 # Lucene takes terms up to 32 766 bytes and counts these in UTF-16 units, which have up to three bytes each.
 LONGEST_KEYWORD = 10_922
 
 
+def names(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dict[str, Kind]:
+    """Every field of documents of a stream with these values, with its type."""
+    found: dict[str, Kind] = {}
+    for name, (kind, _) in fields.items():
+        found |= dict.fromkeys([name + feature for feature in features] if name.endswith("_") else [name], kind)
+    return found
+
+
 def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dict[str, Any]:
     """The index mapping of a table of fields: nothing is guessed from documents."""
-    properties: dict[str, Any] = {}
-    for name, (kind, _) in fields.items():
-        names = [name + feature for feature in features] if name.endswith("_") else [name]
-        properties |= dict.fromkeys(names, _property(kind))
+    properties = {name: _property(kind) for name, kind in names(fields, features).items()}
     return {"_meta": {"owner": OWNER, "schema_version": SCHEMA_VERSION}, "dynamic": False, "properties": properties}
 
 
@@ -84,24 +91,3 @@ def encode(entry: Entry) -> bytes:
         return orjson.dumps(entry.document | {"event.id": entry.id})
     except TypeError as error:
         raise ValueError(str(error)) from None
-
-
-def describe_letter(letter: DeadLetter) -> Document:
-    """A dead letter as index and API show it."""
-    record = letter.record
-    return {
-        "@timestamp": timestamp(record.arrival),
-        "stream": letter.stream,
-        "shard": letter.shard,
-        "sequence_number": str(record.position.sequence),
-        "sub_sequence_number": record.position.subsequence,
-        "partition_key": _printable(record.partition_key),
-        "code": letter.code,
-        "reason": _printable(letter.reason),
-        "data": base64.b64encode(record.data).decode(),
-    }
-
-
-def _printable(text: str) -> str:
-    """Text that UTF-8 can carry: a lone surrogate becomes its escape."""
-    return text.encode("utf-8", "backslashreplace").decode()

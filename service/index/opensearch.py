@@ -1,14 +1,16 @@
 """OpenSearch or Elasticsearch as the index.
 
 Documents go to daily indices by event time, ``<prefix>-YYYY.MM.DD``, so that a replay finds the documents it wrote
-before; the alias ``<prefix>`` is all of them. Dead letters go to ``<prefix>-deadletter``.
+before; the alias ``<prefix>`` is all of them. ``<prefix>-deadletter`` tells the charts of dead letters.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,11 +24,10 @@ from service.index import IndexSetupError, Page, Refused, page, place
 from service.index.access import Access
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
-from service.index.fields import describe_letter, encode
+from service.index.fields import DEAD_LETTER_FIELDS, encode
 from service.index.patience import Patience
 from service.index.prepare import Layout, Rotation, Step, steps
 from service.recent import Filter
-from service.records import DeadLetter
 from service.settings import Settings
 
 log = logging.getLogger("cutwater.index")
@@ -38,7 +39,7 @@ _ANSWER = "errors,items.*.status,items.*.error"
 
 
 class OpenSearchIndex:
-    """Documents and dead letters in OpenSearch (2, 3) or Elasticsearch (7.10 to 9).
+    """Documents in OpenSearch (2, 3) or Elasticsearch (7.10 to 9).
 
     Guarantee: as ``Index``. Acknowledged means that the primary shard has it in its synchronised log: it survives a
     kill of the server. An id that exists counts as written.
@@ -127,20 +128,19 @@ class OpenSearchIndex:
                 actions.append((entry.id, action(self._index(entry.time), entry.id, encode(entry))))
             except ValueError as error:
                 refused.append(Refused(entry.id, "not_encodable", str(error)))
-        return refused + await self._writer.write(actions)
+        if by_server := await self._writer.write(actions):
+            indices = {entry.id: self._index(entry.time) for entry in entries}
+            refused += [replace(each, index=indices[each.id]) for each in by_server]
+        return refused
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Store dead letters; one that is too large for the server goes without the record's bytes."""
-        documents = {letter.id: describe_letter(letter) for letter in letters}
-        refused = await self._bury(documents)
-        if not refused:
-            return
-        for refusal in refused:
-            document = documents[refusal.id]
-            document["reason"] += f" (the index refuses the record's bytes: {refusal.reason})"
-            del document["data"]
-        for refusal in await self._bury({refusal.id: documents[refusal.id] for refusal in refused}):
-            log.error("dead letter %s is refused: %s: %s", refusal.id, refusal.code, refusal.reason)
+    async def mention(self, letters: Sequence[Document]) -> None:
+        """Index dead letters for the charts, without what they hold."""
+        actions = []
+        for letter in letters:
+            shown = orjson.dumps({name: letter[name] for name in DEAD_LETTER_FIELDS})
+            actions.append((letter["id"], action(self.layout.letters, _letter_id(letter["id"]), shown)))
+        for refusal in await self._writer.write(actions):
+            log.error("dead letter %s is not charted: %s: %s", refusal.id, refusal.code, refusal.reason)
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
         """Matching documents, newest event time first; written ones appear after about a second."""
@@ -162,11 +162,6 @@ class OpenSearchIndex:
         if cursor is not None:
             body["search_after"] = place(cursor)
         return page(await self._hits(self.layout.prefix, body), limit)
-
-    async def dead_letters(self, limit: int) -> list[Document]:
-        """The newest dead letters, newest first."""
-        order = [{"@timestamp": "desc"}, {"sequence_number": "desc"}]
-        return await self._hits(self.layout.letters, {"size": limit, "sort": order})
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
@@ -198,10 +193,6 @@ class OpenSearchIndex:
         except NotFoundError:
             return []  # nothing has been written yet
         return [hit["_source"] for hit in answer["hits"]["hits"]]
-
-    async def _bury(self, documents: dict[str, Document]) -> list[Refused]:
-        letters = [(name, action(self.layout.letters, name, orjson.dumps(body))) for name, body in documents.items()]
-        return await self._writer.write(letters)
 
     async def _bulk(self, body: bytes) -> Any:
         return await self._client.transport.perform_request(
@@ -271,6 +262,11 @@ class _JSON:
     def dumps(self, data: Any) -> str | bytes:
         """For a request."""
         return data if isinstance(data, str | bytes) else orjson.dumps(data)
+
+
+def _letter_id(name: str) -> str:
+    """A letter's id within the 512 bytes that a server takes."""
+    return name if len(name) <= 512 else hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
 
 
 def _identity(info: Any, place: str) -> tuple[str, str]:

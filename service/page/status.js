@@ -96,10 +96,10 @@ export async function showDeadLetters() {
           "tr",
           {},
           cell(moment(Date.parse(letter["@timestamp"]))),
-          cell(letter.code, { class: "code" }),
-          cell(letter.reason),
+          cell(letter.errorCode, { class: "code" }),
+          cell(letter.errorMessage),
           cell(letter.shard, { class: "code" }),
-          cell(letter.sequence_number, { class: "code" }),
+          cell(letter.sequenceNumber, { class: "code" }),
         ),
       ),
     );

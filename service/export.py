@@ -1,0 +1,55 @@
+"""``cutwater export``, and tables of documents wherever they are asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+
+import orjson
+
+from service.deadletter import DeadLetters
+from service.documents import Document
+from service.index import Index
+from service.index.fields import DEAD_LETTER_FIELDS
+from service.recent import Filter
+
+PAGE = 1000  # documents at once
+
+
+async def documents(index: Index, wanted: Filter) -> AsyncIterator[list[Document]]:
+    """All documents of an open index that match, newest event time first, page by page."""
+    cursor = None
+    while True:
+        page = await index.search(wanted, PAGE, cursor)
+        yield page.documents
+        if (cursor := page.cursor) is None:
+            return
+
+
+async def letters(store: DeadLetters) -> AsyncIterator[list[Document]]:
+    """All dead letters, page by page."""
+    after = ""
+    while found := await store.following(after, PAGE):
+        yield found
+        after = found[-1]["id"]
+
+
+def ndjson(found: Sequence[Document]) -> bytes:
+    """A document a line."""
+    return b"".join(orjson.dumps(document) + b"\n" for document in found)
+
+
+def table(found: Sequence[Document], columns: Sequence[str], *, header: bool = True) -> bytes:
+    """CSV with the same columns whatever the rows."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue().encode()
+
+
+def letter_columns() -> list[str]:
+    """The columns of dead letters."""
+    return ["id", *DEAD_LETTER_FIELDS, "rawData"]

@@ -1,0 +1,44 @@
+"""The stores that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from service.deadletter import DeadLetters, SQLiteDeadLetters
+from service.index import Index
+from service.index.opensearch import OpenSearchIndex
+from service.index.sqlite import SQLiteIndex
+from service.settings import Settings
+
+
+class StartError(Exception):
+    """The service cannot start; the message names the remedy."""
+
+
+@asynccontextmanager
+async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
+    """The index and the dead letters, open. Raises StartError or IndexSetupError."""
+    path = data_file(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        index: Index = OpenSearchIndex.of(settings) if settings.opensearch_url else SQLiteIndex(
+            path, settings.retention_days
+        )  # fmt: skip
+        letters = SQLiteDeadLetters(path)
+        for store in (index, letters):
+            stack.push_async_callback(store.close)
+            await store.open()
+        yield index, letters
+
+
+def data_file(folder: Path) -> Path:
+    """The SQLite file in a folder, which is made if needed. Raises StartError if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StartError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
+    return folder / "cutwater.db"
