@@ -4,7 +4,7 @@ import pytest
 
 from service.cli import main
 
-COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "setup", "dashboards")
+COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "setup", "dashboards", "replay", "export")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from service.dashboards import VERSIONS, Panel, lint, ndjson, panels, saved_objects
+from service.deadletter import describe_letter
 from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
 from service.index.prepare import flat
 from tests.service.stores import FEATURES, entry, letter
@@ -52,7 +53,7 @@ def expected(name, documents, letters):
             highest[each["shard"],] = max(highest[each["shard"],], float(each["event.created"]))
         return dict(highest)
     elif name == "letters":
-        count.update((of_hour(each), each["code"]) for each in letters)
+        count.update((of_hour(each), each["errorCode"]) for each in letters)
     return dict(count)
 
 
@@ -88,10 +89,10 @@ async def test_every_panels_query_returns_the_true_numbers(remote, remote_index)
         each.document["event.created"] = 1_700_000_000_000 + number
     letters = [letter(number * 1_000_000) for number in range(20)]
     await remote_index.write(entries)
-    await remote_index.bury(letters)
+    buried = [describe_letter(each) for each in letters]
+    await remote_index.mention(buried)
     remote.server.count(f"{remote.prefix}-*")  # refreshes
     documents = [each.document for each in entries]
-    buried = await remote_index.dead_letters(100)
     for panel in panels(FEATURES):
         body = panel.search()
         if panel.name == "grades":  # a width that binary fractions hold exactly
@@ -178,9 +179,9 @@ def edit_state(objects, change):
         ),
         (
             lambda o: o["visualization", "cutwater-letters"]["attributes"].update(
-                visState=orjson.dumps({"aggs": [{"params": {"field": "reason"}}]}).decode()
+                visState=orjson.dumps({"aggs": [{"params": {"field": "errorMessage"}}]}).decode()
             ),
-            "charts reason, which cannot be aggregated (text)",
+            "charts errorMessage, which cannot be aggregated (text)",
         ),
         (
             lambda o: visualization(o)["attributes"]["kibanaSavedObjectMeta"].update(

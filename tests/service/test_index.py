@@ -14,13 +14,13 @@ import time
 
 import pytest
 
+from service.deadletter import describe_letter
 from service.documents import timestamp
 from service.index import IndexSetupError
 from service.index.fields import FIELDS
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
-from service.records import DeadLetter, Position, Record
 from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter
 
 HOSTILE_NAMES = [
@@ -53,8 +53,7 @@ async def test_what_is_written_is_there_under_its_id(store, index):
 
 async def test_nothing_to_write_is_fine(store, index):
     assert await index.write([]) == []
-    await index.bury([])
-    assert await index.dead_letters(10) == []
+    await index.mention([])
     assert store.documents() == {}
 
 
@@ -94,37 +93,6 @@ async def test_many_writers_at_once(store, index):
     answers = await asyncio.gather(*(index.write(part(writer)) for writer in range(20)))
     assert answers == [[]] * 20
     assert set(store.documents()) == {entry(number).id for number in range(1025)}
-
-
-async def test_dead_letters_come_newest_first_each_once(store, index):
-    await index.bury([letter(number) for number in range(5)])
-    await index.bury([letter(number) for number in range(3, 8)])
-    if isinstance(store, ServerStore):
-        store.server.count(f"{store.prefix}-deadletter")  # refreshes
-    found = await index.dead_letters(3)
-    assert [each["reason"] for each in found] == ["reason 7", "reason 6", "reason 5"]
-    assert found[0] == {
-        "@timestamp": timestamp(NOON + 7),
-        "stream": "stream",
-        "shard": "shardId-000000000000",
-        "sequence_number": "7",
-        "sub_sequence_number": 0,
-        "partition_key": "key",
-        "code": "not_json",
-        "reason": "reason 7",
-        "data": "/wBub3QgSlNPTg==",
-    }
-    assert len(await index.dead_letters(100)) == 8
-
-
-async def test_a_dead_letter_may_hold_a_whole_record_and_no_text_at_all(store, index):
-    record = Record(Position(1), "lone surrogate \ud800", NOON, bytes(range(256)) * 4096)
-    await index.bury([DeadLetter("s", "shardId-000000000000", record, "not_json", "lone surrogate \ud800")])
-    if isinstance(store, ServerStore):
-        store.server.count(f"{store.prefix}-deadletter")
-    (found,) = await index.dead_letters(10)
-    assert len(found["data"]) == 4 * -(-(1 << 20) // 3)
-    assert found["partition_key"] == found["reason"] == r"lone surrogate \ud800"
 
 
 FILTERS = [
@@ -276,7 +244,7 @@ async def test_a_document_that_contradicts_the_mapping_is_refused_alone(remote, 
     good = [entry(number) for number in range(10)]
     wrong = entry(100, anomaly_score="high")
     (refused,) = await remote_index.write([*good[:5], wrong, *good[5:]])
-    assert refused.id == wrong.id
+    assert (refused.id, refused.index, refused.attempts) == (wrong.id, f"{remote.prefix}-2023.11.15", 1)
     assert refused.code in ("mapper_parsing_exception", "document_parsing_exception")
     assert "anomaly_score" in refused.reason
     assert set(remote.documents()) == {each.id for each in good}
@@ -338,7 +306,7 @@ async def test_an_index_where_the_alias_shall_be_is_left_alone(remote):
 
 async def test_the_alias_is_all_documents_and_no_dead_letter(remote, remote_index):
     await remote_index.write([entry(0), entry(2000)])
-    await remote_index.bury([letter(1)])
+    await remote_index.mention([describe_letter(letter(1))])
     assert remote.server.count(remote.prefix) == 2
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from service.index.opensearch import OpenSearchIndex
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry, letter
+from tests.service.stores import FEATURES, entry
 
 DOCUMENTS = int(os.environ.get("CUTWATER_TEST_DOCUMENTS", "6000"))
 NARROW = {
@@ -82,12 +82,3 @@ async def test_a_document_larger_than_the_server_takes_is_refused_alone(narrow, 
     refused = await index.write([*entries[:10], huge, large, *entries[10:]])
     assert {(each.id, each.code) for each in refused} == {(huge.id, "too_large"), (large.id, "too_large")}
     assert narrow.count(index.layout.prefix) == 20
-
-
-async def test_a_dead_letter_too_large_for_the_server_is_kept_without_its_bytes(narrow, index):
-    await index.bury([letter(1), letter(2, data=b"x" * 200_000)])
-    narrow.count(index.layout.letters)
-    large, small = await index.dead_letters(10)
-    assert small["data"]
-    assert "data" not in large
-    assert large["reason"].startswith("reason 2 (the index refuses the record's bytes: the document of 26")

@@ -250,7 +250,7 @@ async def test_names_and_reasons_are_only_ever_text(page: Page, site: Site) -> N
     site.score(HOSTILE, [15.0] * 20)
     site.score(HOSTILE, [117.0], anomaly=True)
     letter = DeadLetter("RawStreamData", "shardId-0", Record(Position(1), HOSTILE, START, b"<b>"), "not_json", HOSTILE)
-    await site.service.index.bury([letter])
+    await site.service.letters.bury([letter])
     site.service.metrics.dead.labels("not_json").inc()
 
     await page.goto(site.address)

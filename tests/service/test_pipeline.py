@@ -71,8 +71,12 @@ class RememberingIndex:
         return refused
 
     async def bury(self, letters):
+        """As the store of dead letters, too."""
         await self.open.wait()
         self.letters |= {letter.id: letter for letter in letters}
+
+    async def mention(self, letters):
+        assert {letter["id"] for letter in letters} <= self.letters.keys()
 
 
 @pytest.fixture
@@ -93,6 +97,7 @@ def world(tmp_path):
             room=Room(room),
             executor=executor,
             index=index,
+            letters=index,
             checkpoints=checkpoints,
             recent=RecentScores(10_000),
             metrics=Metrics(),
