@@ -46,8 +46,11 @@ format: venv  ## Put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: venv  ## Write docs/configuration.md from the settings
+docs: venv  ## Write what is made from the code: settings, documents, API, dashboards
 	$(BIN)/python -m service.settings
+	$(BIN)/python -m service.index.fields
+	$(BIN)/python -m service.api
+	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
 picture: venv  ## Take docs/images/page.png from a running demo
 	$(BIN)/python -m tests.picture docs/images/page.png

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,12 +17,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from service import __version__
 from service.app import Service
 from service.documents import Document, timestamp
+from service.export import ndjson, table
+from service.index import Episode, IndexUnavailableError, Page, cursor_after, place
+from service.index.fields import FIELDS, names
 from service.recent import Filter, Sensor
 
 PAGE = files("service") / "page"
@@ -42,6 +45,10 @@ EXAMPLE_SCORE: Document = {
     "alert_score": 1.4,
     "anomaly_kind": "spike",
     "silent_since": None,
+    "episode_id": "5c1f0b9bd1c24a0e9a6f3c0c5d1e7a42",
+    "approx_anomaly_start_time": "2026-11-24T04:28:44.120Z",
+    "episode_peak_score": 3.1,
+    "episode_readings": 1,
     "state": "ready",
     "readings_seen": 4711,
     "feature_data_iotValue": 117.0,
@@ -52,11 +59,36 @@ EXAMPLE_SCORE: Document = {
     "sequence_number": "49640000000000000000000000000000000000000000000000000001",
     "sub_sequence_number": 0,
     "record_ordinal": 0,
+    "detector_id": "rcf-1f2e3d4c",
+    "detector_version": __version__,
+    "event.id": "0b9f6f0e9b2c4d5e8f7a6b5c4d3e2f1a",
     "event.kind": "alert",
+    "event.module": "cutwater",
     "event.created": "2026-11-24T04:28:44.301Z",
     "schema_version": 1,
     "row": 4711,
 }
+
+EXAMPLE_EPISODE: Document = {
+    "episode_id": EXAMPLE_SCORE["episode_id"],
+    "sensor": "DemoSensor",
+    "anomaly_kind": "spike",
+    "approx_anomaly_start_time": "2026-11-24T04:28:44.120Z",
+    "last_seen": "2026-11-24T04:29:02.300Z",
+    "episode_peak_score": 3.4,
+    "documents": 3,
+    "alert": {name: value for name, value in EXAMPLE_SCORE.items() if name != "row"},
+}
+
+
+def _example(content: Any) -> dict[int | str, dict[str, Any]]:
+    """An answer as the documentation shows it."""
+    return {200: {"content": {"application/json": {"example": content}}}, 503: {"description": "The index is away."}}
+
+
+_CURSOR = "2026-11-24T04:28:44.120Z_0b9f6f0e9b2c4d5e8f7a6b5c4d3e2f1a"
+_SCORES = _example({"scores": [EXAMPLE_SCORE], "cursor": _CURSOR})
+_ANOMALIES = _example({"anomalies": [EXAMPLE_EPISODE], "cursor": _CURSOR})
 
 
 class JSON(JSONResponse):
@@ -77,7 +109,7 @@ class ReadingToScore(BaseModel):
 
 def build(service: Service) -> FastAPI:
     """The application that shows ``service``."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Cutwater",
         version=__version__,
         description="Anomaly scores of a live stream. Names are those of the indexed documents.",
@@ -92,9 +124,13 @@ def build(service: Service) -> FastAPI:
 
 
 def _add_scores(app: FastAPI, service: Service) -> None:
-    recent = service.recent
+    async def search(wanted: Filter, limit: int, cursor: str | None) -> Page:
+        try:
+            return await service.index.search(wanted, limit, cursor)
+        except IndexUnavailableError as error:
+            raise HTTPException(503, f"{error}; history=false asks for what is in memory") from None
 
-    @app.get("/scores", responses={200: {"content": {"application/json": {"example": {"scores": [EXAMPLE_SCORE]}}}}})
+    @app.get("/scores", responses=_SCORES)
     async def scores(
         sensor: Annotated[str | None, Query(description="Only this sensor.")] = None,
         since: Annotated[str | None, Query(description="From this event time on: ISO 8601, or ms since 1970.")] = None,
@@ -103,20 +139,45 @@ def _add_scores(app: FastAPI, service: Service) -> None:
         anomalies: Annotated[bool, Query(description="Anomalies only.")] = False,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, Query(description="Of the page before, for the next older one.")] = None,
+        history: Annotated[bool, Query(description="Also what is no longer in memory, from the index.")] = True,
         format: Annotated[Literal["json", "ndjson", "csv"], Query()] = "json",  # noqa: A002 - the parameter's public name
     ) -> Response:
-        """The latest scores, newest first, in the order in which they were scored."""
+        """Scores, newest event time first: those in memory (with their `row`), and what the index holds.
+
+        The index holds anomalies only, unless `index = all`. A cursor names the last score's event time and id, so it
+        stays good while scores move from memory to the index, and after a restart.
+        """
         wanted = Filter(sensor, _moment("since", since), _moment("until", until), min_score, anomalies)
-        before = _row("cursor", cursor)
-        found = recent.newest(wanted, limit, before)
-        following = str(found[-1]["row"]) if len(found) == limit and found[-1]["row"] > recent.oldest else None
+        before = _place(cursor)
+        found = service.recent.newest(wanted, limit, before)
+        if history:
+            found = _merge(found, (await search(wanted, limit, cursor)).documents)[:limit]
+        following = cursor_after(found[-1]) if len(found) == limit else None
         if format == "json":
             return JSON({"scores": found, "cursor": following})
         headers = {"X-Cursor": following} if following else {}
         if format == "ndjson":
-            lines = b"".join(orjson.dumps(document) + b"\n" for document in found)
-            return Response(lines, media_type="application/x-ndjson", headers=headers)
-        return Response(_csv(found, list(service.settings.value_fields)), media_type="text/csv", headers=headers)
+            return Response(ndjson(found), media_type="application/x-ndjson", headers=headers)
+        settings = service.settings
+        columns = [*names(FIELDS, tuple(settings.value_fields), tuple(settings.label_fields)), "row"]
+        return Response(table(found, columns), media_type="text/csv", headers=headers)
+
+    @app.get("/anomalies", responses=_ANOMALIES)
+    async def anomalies(
+        sensor: Annotated[str | None, Query(description="Only this sensor.")] = None,
+        since: Annotated[str | None, Query(description="Begun at this event time or later.")] = None,
+        until: Annotated[str | None, Query(description="Begun before this event time.")] = None,
+        min_score: Annotated[float | None, Query(ge=0, description="Begun with at least this score.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: Annotated[str | None, Query(description="Of the page before, for the next older one.")] = None,
+    ) -> Response:
+        """Episodes, newest first: each is one alert and the anomalies that followed it, from the index."""
+        wanted = Filter(sensor, _moment("since", since), _moment("until", until), min_score, alerts=True)
+        _place(cursor)
+        page = await search(wanted, limit, cursor)
+        ids = [document["episode_id"] for document in page.documents]
+        known = await service.index.episodes(ids)
+        return JSON({"anomalies": [_episode(each, known) for each in page.documents], "cursor": page.cursor})
 
     @app.get("/scores/stream", response_class=EventSourceResponse)
     async def follow(
@@ -128,12 +189,12 @@ def _add_scores(app: FastAPI, service: Service) -> None:
         """Scores as they come (server-sent events ``score``, id = row); ``gap`` says how many rows were missed."""
         wanted = Filter(sensor, None, None, min_score, anomalies)
         row = _row("Last-Event-ID", last_event_id)
-        row = recent.rows - 1 if row is None or row >= recent.rows else row
+        row = service.recent.rows - 1 if row is None or row >= service.recent.rows else row
         while True:
-            await recent.wait(row)
-            if row + 1 < recent.oldest:
-                yield ServerSentEvent(event="gap", data={"missed": recent.oldest - row - 1})
-            found, row = recent.following(wanted, row, FOLLOW_ROWS)
+            await service.recent.wait(row)
+            if row + 1 < service.recent.oldest:
+                yield ServerSentEvent(event="gap", data={"missed": service.recent.oldest - row - 1})
+            found, row = service.recent.following(wanted, row, FOLLOW_ROWS)
             for document in found:
                 yield ServerSentEvent(event="score", id=str(document["row"]), raw_data=orjson.dumps(document).decode())
             await asyncio.sleep(0)
@@ -147,7 +208,7 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """The sensors seen since the service started."""
         text = search.casefold()
-        found = [sensor for sensor in recent.sensors.values() if text in sensor.name.casefold()]
+        found = [sensor for sensor in service.recent.sensors.values() if text in sensor.name.casefold()]
         found.sort(key=_ORDER[sort])
         needed = service.configuration.needed
         page = [sensor.describe(needed) for sensor in found[offset : offset + limit]]
@@ -250,18 +311,72 @@ def _row(name: str, text: str | None) -> int | None:
     raise HTTPException(422, f"{name}: {text!r} is not one that an earlier answer gave")
 
 
-def _csv(documents: Sequence[Document], features: Sequence[str]) -> str:
-    """A table with the same columns whatever the rows."""
-    columns = [name for name in EXAMPLE_SCORE if not name.endswith("_iotValue")]
-    columns += [f"{kind}_{name}" for name in features for kind in _PER_FEATURE]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(documents)
-    return text.getvalue()
+def _place(cursor: str | None) -> tuple[int, str] | None:
+    try:
+        return None if cursor is None else place(cursor)
+    except ValueError:
+        raise HTTPException(422, f"cursor: {cursor!r} is not one that an earlier answer gave") from None
 
 
-_PER_FEATURE = ("feature_data", "expected_values", "relevant_attribution")
+def _merge(here: Sequence[Document], there: Sequence[Document]) -> list[Document]:
+    """Two pages in the order of both, each document once; memory's word counts, for it knows the row."""
+    every = {each["event.id"]: each for each in (*there, *here)}
+    return sorted(every.values(), key=lambda each: (each["@timestamp"], each["event.id"]), reverse=True)
+
+
+def _episode(alert: Document, known: Mapping[str, Episode]) -> Document:
+    """An episode by the alert that began it."""
+    found = known.get(alert["episode_id"])
+    return {
+        "episode_id": alert["episode_id"],
+        "sensor": alert["sensor"],
+        "anomaly_kind": alert["anomaly_kind"],
+        "approx_anomaly_start_time": alert["approx_anomaly_start_time"],
+        "last_seen": timestamp(found.last) if found else alert["@timestamp"],
+        "episode_peak_score": found.peak if found else alert["anomaly_score"],
+        "documents": found.documents if found else 1,
+        "alert": alert,
+    }
+
+
+def markdown(openapi: Mapping[str, Any]) -> str:
+    """docs/api.md, from the OpenAPI description that the service serves."""
+    lines = [
+        "# HTTP API",
+        "",
+        "Made from the OpenAPI description by `python -m service.api`; don't edit. A running service serves it at",
+        "`/openapi.json`, and at `/docs` as a page to try things on, without anything from outside.",
+        "",
+        'Names in answers are those of the [documents](documents.md). Errors are `{"detail": "…"}` with one sentence',
+        "for each parameter that is wrong.",
+    ]
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            lines += ["", f"## {method.upper()} {path}", "", *operation["description"].splitlines()]
+            lines += _parameters(operation.get("parameters", []))
+            for status, answer in sorted(operation["responses"].items()):
+                example = answer.get("content", {}).get("application/json", {}).get("example")
+                if example is not None:
+                    shown = orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
+                    lines += ["", "```json", *shown.splitlines(), "```"]
+                elif status not in ("200", "422"):
+                    lines += ["", f"{status}: {answer['description']}"]
+    return "\n".join(lines) + "\n"
+
+
+def _parameters(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not parameters:
+        return []
+    lines = ["", "| Parameter | Type | Default | |", "|---|---|---|---|"]
+    for each in parameters:
+        schema = next((part for part in each["schema"].get("anyOf", []) if part != {"type": "null"}), each["schema"])
+        kind = " \\| ".join(schema["enum"]) if "enum" in schema else schema["type"]
+        limits = ((sign, schema.get(name)) for name, sign in (("minimum", "≥"), ("maximum", "≤")))
+        kind += "".join(f" {sign} {limit:g}" for sign, limit in limits if limit is not None)
+        usual = each["schema"].get("default", "")
+        usual = str(usual).lower() if isinstance(usual, bool) else usual
+        lines.append(f"| `{each['name']}` | {kind} | {usual} | {each.get('description', '')} |")
+    return lines
 
 
 async def _explain(_: Request, error: Exception) -> Response:
@@ -273,3 +388,13 @@ async def _explain(_: Request, error: Exception) -> Response:
         shown = problem.get("input")
         problems.append(f"{name}: {problem['msg']}" + ("" if isinstance(shown, dict) else f", got {shown!r}"))
     return JSON({"detail": "; ".join(problems)}, status_code=422)
+
+
+def documentation() -> str:
+    """docs/api.md: what the service would say of itself, without one."""
+    nobody: Any = None
+    return markdown(build(nobody).openapi())
+
+
+if __name__ == "__main__":
+    Path("docs/api.md").write_text(documentation(), encoding="utf-8")

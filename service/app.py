@@ -20,7 +20,7 @@ from detector.fleet import Fleet
 from service import __version__
 from service.checkpoints import Checkpoints
 from service.deadletter import DeadLetters
-from service.decoder import Decoder, json_decoder
+from service.decoder import Decoder, json_decoder, json_labels
 from service.documents import Document
 from service.index import Index
 from service.kinesis import Room, Stream, connect
@@ -173,6 +173,7 @@ class Service:
             stream=self.stream,
             stream_name=settings.stream,
             decode=decoder(settings),
+            label=json_labels(settings.label_fields) if settings.label_fields else None,
             features=tuple(settings.value_fields),
             detector=self.detector_id,
             index_all=settings.index == "all",

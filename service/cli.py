@@ -153,7 +153,11 @@ async def _export(options: argparse.Namespace) -> int:
     wanted = Filter(options.sensor, since, until, options.min_score, options.anomalies)
     async with stores(settings) as (index, letters):
         pages = export.letters(letters) if options.dead_letters else export.documents(index, wanted)
-        columns = export.letter_columns() if options.dead_letters else list(names(FIELDS, tuple(settings.value_fields)))
+        columns = (
+            export.letter_columns()
+            if options.dead_letters
+            else list(names(FIELDS, tuple(settings.value_fields), tuple(settings.label_fields)))
+        )
         written, first = 0, True
         with _output(options.output) as file, _progress("exporting", None) as done:
             async for page in pages:
@@ -446,7 +450,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dashboards-url", default="", metavar="URL", help="import the charts into this Dashboards or Kibana, too"
     )
     access = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
-    layout = ("index_prefix", "index_rotation", "retention_days", "value_fields")
+    layout = ("index_prefix", "index_rotation", "retention_days", "value_fields", "label_fields")
     _add_settings(setup, only=(*access, *layout, "region"))
 
     replay = _command(

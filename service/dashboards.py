@@ -66,8 +66,9 @@ class Panel:
         order = "m0" if metrics else "_count"
         for bucket in reversed(buckets):
             inner = {"b": _clause(bucket, order) | ({"aggs": inner} if inner else {})}
-        field, _, value = self.only.partition(":")
-        query: Object = {"term": {field: orjson.loads(value)}} if self.only else {"match_all": {}}
+        only = [word.split(":") for word in self.only.split(" or ")] if self.only else []
+        terms = [{"term": {field: orjson.loads(value)}} for field, value in only]
+        query: Object = {"bool": {"should": terms, "minimum_should_match": 1}} if terms else {"match_all": {}}
         if self.columns:
             return {"query": query, "size": 500, "sort": [{"@timestamp": "desc"}], "_source": list(self.columns)}
         return {"query": query, "size": 0, "track_total_hits": True, "aggs": inner}
@@ -89,7 +90,7 @@ def panels(features: Sequence[str]) -> list[Panel]:
             "terms", schema, {"field": field, "size": size, "order": "desc", "orderBy": "1", "otherBucket": False}
         )
 
-    anomalies = "is_anomaly:true"
+    anomalies = "is_anomaly:true or alert:true"
     return [
         Panel("score", "Score per minute", (48, 14), "line", (highest, over_time("m"), by("sensor", "group", 10))),
         Panel("anomalies", "Anomalies over time", (24, 12), "histogram",
@@ -101,7 +102,7 @@ def panels(features: Sequence[str]) -> list[Panel]:
         Panel("grades", "Grades", (16, 12), "histogram",
               (count, Aggregation("histogram", "segment",
                                   {"field": "anomaly_grade", "interval": 0.1, "min_doc_count": 1})), only=anomalies),
-        Panel("kinds", "Kinds", (16, 12), "pie", (count, by("event.kind", "segment", 10))),
+        Panel("kinds", "Kinds", (16, 12), "pie", (count, by("anomaly_kind", "segment", 10)), only=anomalies),
         Panel("arrivals", "Latest arrival by shard", (16, 12), "table",
               (Aggregation("max", "metric", {"field": "event.created", "customLabel": "Latest arrival"}),
                by("shard", "bucket", 100))),

@@ -69,6 +69,30 @@ def json_decoder(sensor: str, values: Mapping[str, str], time: str, max_future: 
     return decode
 
 
+Labeller = Callable[[Record], dict[str, str]]
+
+
+def json_labels(labels: Mapping[str, str]) -> Labeller:
+    """What JSON records say of their sensors, as text: a JMESPath expression by each label's name.
+
+    For records that a decoder has accepted; what is missing or no text, number or boolean is left out.
+    """
+    finders = {name: _finder(expression) for name, expression in labels.items()}
+
+    def label(record: Record) -> dict[str, str]:
+        body, found = orjson.loads(record.data), {}
+        for name, find in finders.items():
+            try:
+                value = find(body)
+            except DecodeError:
+                continue
+            if isinstance(value, str | int | float):
+                found[name] = value if isinstance(value, str) else orjson.dumps(value).decode()
+        return found
+
+    return label
+
+
 def _finder(expression: str) -> Callable[[dict[str, Any]], Any]:
     """A look-up of the expression; plain names skip JMESPath, which costs ten times as much."""
     if expression.isidentifier():

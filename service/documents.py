@@ -8,7 +8,7 @@ same documents under the same ids.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from detector.batch import KINDS, SILENT, Readings, Scores
 from detector.silence import Silence
+from service import __version__
 from service.records import Position
 
 SCHEMA_VERSION = 1
@@ -46,6 +47,8 @@ class ScoredBatch:
         positions, arrivals: [n] of the record that held each reading; arrivals in milliseconds since 1970.
         ordinals: [n] the reading's number inside its record.
         features: [d] the names of the values.
+        detector: what scored them.
+        labels: [n] what else the records say of their sensors; empty where nothing is asked for.
     """
 
     stream: str
@@ -54,9 +57,11 @@ class ScoredBatch:
     arrivals: Sequence[int]
     ordinals: Sequence[int]
     features: Sequence[str]
+    detector: str
     readings: Readings
     scores: Scores
     silences: Sequence[Silence] = ()
+    labels: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -83,14 +88,23 @@ def document_id(stream: str, shard: str, position: Position, ordinal: int | str,
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
+def identity(batch: ScoredBatch, row: int) -> str:
+    """The id of a row's document."""
+    silence = batch.revealed(row)
+    source = silence.row if silence else row
+    part: int | str = f"silent {silence.sensor}" if silence else batch.ordinals[source]
+    return document_id(batch.stream, batch.shard, batch.positions[source], part, batch.detector)
+
+
 def describe(batch: ScoredBatch, row: int) -> Document:
     """One row's document."""
     if silence := batch.revealed(row):
-        return _describe_silence(batch, silence)
+        return _describe_silence(batch, row, silence)
     readings, scores = batch.readings, batch.scores
+    sensor, start = readings.sensors[readings.codes[row]], int(scores.episode_start[row])
     document: Document = {
         "@timestamp": timestamp(int(readings.times[row])),
-        "sensor": readings.sensors[readings.codes[row]],
+        "sensor": sensor,
         "anomaly_score": float(scores.score[row]),
         "anomaly_grade": float(scores.grade[row]),
         "confidence": float(scores.confidence[row]),
@@ -99,6 +113,10 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         "alert": bool(scores.alert[row]),
         "alert_score": float(scores.alert_score[row]),
         "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] or scores.alert[row] else None,
+        "episode_id": _episode(batch, sensor, start) if start else None,
+        "approx_anomaly_start_time": timestamp(start) if start else None,
+        "episode_peak_score": float(scores.episode_peak[row]) if start else None,
+        "episode_readings": int(scores.episode_readings[row]) if start else None,
         "state": "ready" if scores.ready[row] else "learning",
         "readings_seen": int(scores.seen[row]),
     }
@@ -106,11 +124,13 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         document[f"feature_data_{feature}"] = float(readings.values[row, column])
         document[f"expected_values_{feature}"] = float(scores.expected[row, column])
         document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
-    return document | _origin(batch, row, bool(scores.alert[row]))
+    if batch.labels:
+        document |= {f"labels.{name}": value for name, value in batch.labels[row].items()}
+    return document | _origin(batch, row, row, bool(scores.alert[row]))
 
 
-def _describe_silence(batch: ScoredBatch, silence: Silence) -> Document:
-    """Of a sensor that says nothing, at the event time and with the record that revealed it."""
+def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Document:
+    """Of a sensor that says nothing, at the event time and with the record that revealed it: an episode of its own."""
     return {
         "@timestamp": timestamp(silence.time),
         "sensor": silence.sensor,
@@ -123,37 +143,43 @@ def _describe_silence(batch: ScoredBatch, silence: Silence) -> Document:
         "alert_score": None,
         "anomaly_kind": KINDS[SILENT],
         "silent_since": timestamp(silence.since),
+        "episode_id": _episode(batch, silence.sensor, silence.since),
+        "approx_anomaly_start_time": timestamp(silence.since),
         "state": "ready",
-    } | _origin(batch, silence.row, silence.alert)
+    } | _origin(batch, row, silence.row, silence.alert)
 
 
-def _origin(batch: ScoredBatch, row: int, alert: bool) -> Document:
-    position = batch.positions[row]
+def _origin(batch: ScoredBatch, row: int, source: int, alert: bool) -> Document:
+    """Where a row comes from: the record of the reading ``source``."""
+    position = batch.positions[source]
     return {
         "stream": batch.stream,
         "shard": batch.shard,
         "sequence_number": str(position.sequence),
         "sub_sequence_number": position.subsequence,
-        "record_ordinal": batch.ordinals[row],
+        "record_ordinal": batch.ordinals[source],
+        "detector_id": batch.detector,
+        "detector_version": __version__,
+        "event.id": identity(batch, row),
         "event.kind": "alert" if alert else "event",
-        "event.created": timestamp(batch.arrivals[row]),
+        "event.module": "cutwater",
+        "event.created": timestamp(batch.arrivals[source]),
         "schema_version": SCHEMA_VERSION,
     }
 
 
-def entries(batch: ScoredBatch, rows: Iterable[int], detector: str) -> list[Entry]:
+def entries(batch: ScoredBatch, rows: Iterable[int]) -> list[Entry]:
     """The given rows as documents ready for the index."""
-    return [_entry(batch, row, detector) for row in rows]
+    return [_entry(batch, row) for row in rows]
 
 
-def _entry(batch: ScoredBatch, row: int, detector: str) -> Entry:
-    silence = batch.revealed(row)
-    source = silence.row if silence else row
-    position = batch.positions[source]
-    part: int | str = f"silent {silence.sensor}" if silence else batch.ordinals[source]
-    return Entry(
-        id=document_id(batch.stream, batch.shard, position, part, detector),
-        time=silence.time if silence else int(batch.readings.times[source]),
-        document=describe(batch, row) | {"detector_id": detector},
-        position=position,
-    )
+def _entry(batch: ScoredBatch, row: int) -> Entry:
+    document, silence = describe(batch, row), batch.revealed(row)
+    time = silence.time if silence else int(batch.readings.times[row])
+    return Entry(document["event.id"], time, document, batch.positions[silence.row if silence else row])
+
+
+def _episode(batch: ScoredBatch, sensor: str, start: int) -> str:
+    """One name for all rows of an episode: that of its sensor and beginning."""
+    parts = "\0".join((batch.stream, batch.shard, batch.detector, sensor, str(start)))
+    return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -23,7 +23,7 @@ from detector.batch import Floats, Readings, Scores
 from detector.fleet import Fleet
 from service.checkpoints import Checkpoint, Checkpoints
 from service.deadletter import DeadLetters, describe_letter, refusal_letter
-from service.decoder import DecodeError, Decoder, Reading
+from service.decoder import DecodeError, Decoder, Labeller, Reading
 from service.documents import Entry, ScoredBatch, entries
 from service.index import Index, Refused
 from service.kinesis import Fetched, Room, Stream
@@ -45,6 +45,7 @@ class Setup:
     stream: Stream
     stream_name: str
     decode: Decoder
+    label: Labeller | None
     features: Sequence[str]
     detector: str
     index_all: bool
@@ -193,13 +194,15 @@ class ShardPipeline:
                     arrivals=[record.arrival for record, _, _ in decoded],
                     ordinals=[ordinal for _, ordinal, _ in decoded],
                     features=setup.features,
+                    detector=setup.detector,
                     readings=readings,
                     scores=scores,
                     silences=self._fleet.silences,
+                    labels=[setup.label(record) for record, _, _ in decoded] if setup.label else (),
                 )
                 wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
                 silences = range(len(scores), len(scores) + len(self._fleet.silences))
-                work.entries = entries(work.scored, [*np.flatnonzero(wanted).tolist(), *silences], setup.detector)
+                work.entries = entries(work.scored, [*np.flatnonzero(wanted).tolist(), *silences])
             return work
 
     # Deliver and checkpoint

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.documents import Document, ScoredBatch, describe, timestamp
+from service.documents import Document, ScoredBatch, describe, identity, timestamp
 
 T = TypeVar("T", bound=np.generic)
 
@@ -28,6 +28,7 @@ class Filter:
     until: int | None = None
     min_score: float | None = None
     anomalies: bool = False  # and alerts
+    alerts: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ class RecentScores:
         self._time = np.zeros(capacity, dtype=np.int64)
         self._score = np.zeros(capacity)
         self._is_anomaly = np.zeros(capacity, dtype=bool)
+        self._alert = np.zeros(capacity, dtype=bool)
         self._within = np.zeros(capacity, dtype=np.int64)
         self._batch = np.empty(capacity, dtype=object)
         self._news = asyncio.Event()
@@ -90,6 +92,7 @@ class RecentScores:
         self._time[places] = _extended(readings.times, [silence.time for silence in silences])[kept]
         self._score[places] = _extended(scores.score, [np.nan] * len(silences))[kept]
         self._is_anomaly[places] = _extended(scores.is_anomaly | scores.alert, [True] * len(silences))[kept]
+        self._alert[places] = _extended(scores.alert, [silence.alert for silence in silences])[kept]
         self._within[places] = kept
         self._batch[places] = batch
         self._note_sensors(batch)
@@ -102,16 +105,23 @@ class RecentScores:
         while self.rows <= row + 1:
             await self._news.wait()
 
-    def newest(self, wanted: Filter, limit: int, before: int | None = None) -> list[Document]:
-        """Up to ``limit`` matching documents, newest first, of rows below ``before``."""
-        end = self.rows if before is None else min(before, self.rows)
-        found: list[Document] = []
-        for start, stop in self._spans(end):
-            rows = self._matching(wanted, start, stop)[::-1][: limit - len(found)]
-            found.extend(map(self._document, rows.tolist()))
-            if len(found) == limit:
-                break
-        return found
+    def newest(self, wanted: Filter, limit: int, before: tuple[int, str] | None = None) -> list[Document]:
+        """Up to ``limit`` matching documents, newest event time first, those of one time in falling order of their ids.
+
+        ``before``: only those that come after this event time (ms) and id in that order.
+        """
+        rows = np.concatenate([self._matching(wanted, *span) for span in self._spans()])
+        times = self._time[rows % self.capacity]
+        if before is not None:
+            ties = [self._identity(row) < before[1] for row in rows[times == before[0]].tolist()]
+            keep = times < before[0]
+            keep[times == before[0]] = ties
+            rows, times = rows[keep], times[keep]
+        if len(rows) > limit:  # the ids decide between those of the last time that has room
+            last = np.partition(times, -limit)[-limit]
+            rows, times = rows[times >= last], times[times >= last]
+        found = zip(times.tolist(), map(self._identity, rows.tolist()), rows.tolist(), strict=True)
+        return [self._document(row) for _, _, row in sorted(found, reverse=True)[:limit]]
 
     def following(self, wanted: Filter, row: int, limit: int) -> tuple[list[Document], int]:
         """Matching documents of rows after ``row``, oldest first, and the row up to which they were looked for."""
@@ -122,11 +132,10 @@ class RecentScores:
     def _code_of(self, name: str) -> int:
         return self._codes.setdefault(name, len(self._codes))
 
-    def _spans(self, end: int, step: int = 16_384) -> Iterator[tuple[int, int]]:
-        while end > self.oldest:
-            start = max(self.oldest, end - step)
-            yield start, end
-            end = start
+    def _spans(self, step: int = 65_536) -> Iterator[tuple[int, int]]:
+        """All rows in parts that are small enough to stay in the processor's cache; at least one part."""
+        for start in range(self.oldest, max(self.rows, self.oldest + 1), step):
+            yield start, min(start + step, self.rows)
 
     def _matching(self, wanted: Filter, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         rows = np.arange(start, stop)
@@ -142,11 +151,17 @@ class RecentScores:
             keep &= self._score[at] >= wanted.min_score
         if wanted.anomalies:
             keep &= self._is_anomaly[at]
+        if wanted.alerts:
+            keep &= self._alert[at]
         return rows[keep]
 
     def _document(self, row: int) -> Document:
         at = row % self.capacity
         return describe(self._batch[at], int(self._within[at])) | {"row": row}
+
+    def _identity(self, row: int) -> str:
+        at = row % self.capacity
+        return identity(self._batch[at], int(self._within[at]))
 
     def _note_sensors(self, batch: ScoredBatch) -> None:
         codes, scores = batch.readings.codes, batch.scores

@@ -68,6 +68,9 @@ class Settings(BaseModel):
     time_field: str = "iotTime"
     """Where a record holds its event time (ISO 8601, or seconds or milliseconds since 1970); a record without it
     takes its arrival time."""
+    label_fields: dict[str, str] = {}
+    """What documents shall say of their sensor besides: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
+    called labels.NAME."""
     max_future_seconds: float = Field(86400.0, ge=0)
     """How far a reading's event time may lie after its record's arrival before it counts as wrong."""
 
@@ -164,7 +167,7 @@ class Settings(BaseModel):
         start_time(value, 0.0)
         return value
 
-    @field_validator("value_fields", mode="before")
+    @field_validator("value_fields", "label_fields", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """Accept ``a,b=path.to.b`` and lists of such words besides a table."""
@@ -175,11 +178,12 @@ class Settings(BaseModel):
             value = {name.strip(): (expression or name).strip() for name, _, expression in pairs}
         return value
 
-    @field_validator("value_fields")
+    @field_validator("value_fields", "label_fields")
     @classmethod
-    def _some_values(cls, value: dict[str, str]) -> dict[str, str]:
-        if not 1 <= len(value) <= 30:
-            raise ValueError(f"needs 1 to 30 fields, not {len(value)}")
+    def _some_values(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        least = 1 if info.field_name == "value_fields" else 0
+        if not least <= len(value) <= 30:
+            raise ValueError(f"needs {least} to 30 fields, not {len(value)}")
         for name, expression in value.items():
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"{name!r} cannot name a value in documents; write for example value={expression}")

@@ -14,7 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from service import settings
+from service import api, settings
+from service.index import fields
 
 PROJECT = Path(__file__).parents[1]
 ROOMS = ("detector", "service", "simulator")
@@ -142,8 +143,12 @@ def test_docstrings_explain_what_is_there(module):
             assert "*" in names or not wrong, f"{node.name}, line {node.lineno}"
 
 
-def test_configuration_page_is_made_from_the_settings():
-    assert (PROJECT / "docs/configuration.md").read_text() == settings.markdown(), "make docs"
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [("configuration", settings.markdown), ("documents", fields.markdown), ("api", api.documentation)],
+)
+def test_pages_about_the_code_are_made_from_it(page, made):
+    assert (PROJECT / f"docs/{page}.md").read_text() == made(), "make docs"
 
 
 def requirements() -> list[Requirement]:

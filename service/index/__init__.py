@@ -14,6 +14,10 @@ class IndexSetupError(Exception):
     """The index cannot be used as configured and waiting will not help; the message names the remedy."""
 
 
+class IndexUnavailableError(Exception):
+    """The index does not answer a search now; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A document that the index will never accept.
@@ -30,10 +34,23 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents, newest event time first; pass ``cursor`` for the next, older page. None: there is no more."""
+    """Documents, newest event time first; pass ``cursor`` for the next, older page. None: there is no more.
+
+    Documents of one event time come in falling order of their ids, in every store and in memory. So a cursor, which
+    names the last document's place in that order, goes on wherever the next page comes from.
+    """
 
     documents: list[Document]
     cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """What an index holds of an episode: event time (ms) of its last document, their highest score and number."""
+
+    last: int
+    peak: float
+    documents: int
 
 
 class Index(Protocol):
@@ -57,7 +74,16 @@ class Index(Protocol):
         ...
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
-        """Up to ``limit`` (at most 10 000) matching documents. Raises ValueError for a cursor of somebody else."""
+        """Up to ``limit`` (at most 10 000) matching documents.
+
+        Raises:
+            ValueError: a cursor of somebody else.
+            IndexUnavailableError: it cannot be searched now.
+        """
+        ...
+
+    async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
+        """What is known of these episodes (at most 10 000), by their ids."""
         ...
 
     async def healthy(self) -> str | None:
@@ -72,7 +98,12 @@ class Index(Protocol):
 def page(documents: list[Document], limit: int) -> Page:
     """A page whose cursor names its last document, if there may be more."""
     last = documents[-1] if len(documents) == limit else None
-    return Page(documents, f"{last['@timestamp']}_{last['event.id']}" if last else None)
+    return Page(documents, cursor_after(last) if last else None)
+
+
+def cursor_after(document: Document) -> str:
+    """The cursor for what comes after a document."""
+    return f"{document['@timestamp']}_{document['event.id']}"
 
 
 def place(cursor: str) -> tuple[int, str]:

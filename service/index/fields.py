@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -13,7 +14,8 @@ OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
 Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text"]
 
-# One table for templates, dashboards and documentation. A name that ends in _ is one field a value of the stream.
+# One table for templates, dashboards, tables and documentation. A name that ends in _ is one field a value of the
+# stream, one that ends in a dot one field a label.
 FIELDS: dict[str, tuple[Kind, str]] = {
     "@timestamp": ("date", "Event time of the reading."),
     "sensor": ("keyword", "Name of the sensor."),
@@ -27,18 +29,25 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "alert_score": ("double", "How new it is; 0 where the recent past was as unusual."),
     "anomaly_kind": ("keyword", "The likely kind of an anomaly, such as spike or level shift."),
     "silent_since": ("date", "Event time of the newest reading of a sensor that has fallen silent."),
+    "episode_id": ("keyword", "The episode that the reading belongs to: what goes on since one alert."),
+    "approx_anomaly_start_time": ("date", "Event time of the alert that began the episode."),
+    "episode_peak_score": ("double", "Highest score in the episode so far."),
+    "episode_readings": ("long", "Anomalous readings in the episode so far."),
     "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
     "feature_data_": ("double", "The value itself."),
     "expected_values_": ("double", "What the model would have expected."),
     "relevant_attribution_": ("double", "The value's share of the score."),
+    "labels.": ("keyword", "What the record says of its sensor, as `label_fields` asks."),
     "stream": ("keyword", "Stream of the record."),
     "shard": ("keyword", "Shard of the record."),
     "sequence_number": ("keyword", "Sequence number of the record."),
     "sub_sequence_number": ("long", "Number of the user record in a KPL aggregate."),
     "record_ordinal": ("integer", "Number of the reading in the record."),
     "detector_id": ("keyword", "Which configuration of the detector scored."),
+    "detector_version": ("keyword", "Version of Cutwater that scored."),
     "event.id": ("keyword", "Identity of the reading; also the document's _id."),
     "event.kind": ("keyword", "alert where someone should be told, else event."),
+    "event.module": ("keyword", "Always cutwater."),
     "event.created": ("date", "When the record arrived in the stream."),
     "schema_version": ("integer", "Version of this table."),
 }
@@ -63,17 +72,18 @@ DEAD_LETTER_FIELDS: dict[str, tuple[Kind, str]] = {
 LONGEST_KEYWORD = 10_922
 
 
-def names(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dict[str, Kind]:
-    """Every field of documents of a stream with these values, with its type."""
+def names(fields: dict[str, tuple[Kind, str]], features: Sequence[str], labels: Sequence[str] = ()) -> dict[str, Kind]:
+    """Every field of documents of a stream with these values and labels, with its type."""
     found: dict[str, Kind] = {}
     for name, (kind, _) in fields.items():
-        found |= dict.fromkeys([name + feature for feature in features] if name.endswith("_") else [name], kind)
+        ends = {"_": features, ".": labels}.get(name[-1], ("",))
+        found |= dict.fromkeys((name + end for end in ends), kind)
     return found
 
 
-def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str]) -> dict[str, Any]:
+def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str], labels: Sequence[str] = ()) -> dict[str, Any]:
     """The index mapping of a table of fields: nothing is guessed from documents."""
-    properties = {name: _property(kind) for name, kind in names(fields, features).items()}
+    properties = {name: _property(kind) for name, kind in names(fields, features, labels).items()}
     return {"_meta": {"owner": OWNER, "schema_version": SCHEMA_VERSION}, "dynamic": False, "properties": properties}
 
 
@@ -91,3 +101,44 @@ def encode(entry: Entry) -> bytes:
         return orjson.dumps(entry.document | {"event.id": entry.id})
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def markdown() -> str:
+    """docs/documents.md."""
+    lines = [
+        "# Documents",
+        "",
+        "Made from `service/index/fields.py` by `python -m service.index.fields`; don't edit. Schema version"
+        f" {SCHEMA_VERSION}.",
+        "",
+        "What is indexed, what `/scores` answers and what `cutwater export` writes have one vocabulary: the names of",
+        "OpenSearch Anomaly Detection's result index, flattened, so that every one can be charted; `event.*` and",
+        "`labels.*` are fields of the Elastic Common Schema. A document depends on the record, the configuration and",
+        "the model only: a replay writes the same document under the same id.",
+        "",
+        "- A name with `VALUE` is one field for each of `value_fields`, one with `LABEL` for each of `label_fields`.",
+        "- Indices know these fields and no others (`dynamic: false`); null where there is nothing to say.",
+        f"- A text longer than {LONGEST_KEYWORD} characters is kept, but cannot be searched.",
+        "- `sensor` and `labels.*` are what the record says, whatever that is. They are data: quote them.",
+        "",
+        *_table(FIELDS),
+        "",
+        "## Dead letters",
+        "",
+        "The form in which Amazon Data Firehose keeps failed documents, with the record's place in the stream. The",
+        "store of dead letters also has `id` and `rawData`, which is Base64: the document's bytes where `esDocumentId`",
+        "names one, else the record's. The index `PREFIX-deadletter`, for the charts, has the rest.",
+        "",
+        *_table(DEAD_LETTER_FIELDS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(fields: dict[str, tuple[Kind, str]]) -> list[str]:
+    ends = {"_": "VALUE", ".": "LABEL"}
+    rows = [f"| `{name}{ends.get(name[-1], '')}` | {kind} | {text} |" for name, (kind, text) in fields.items()]
+    return ["| Field | Type | |", "|---|---|---|", *rows]
+
+
+if __name__ == "__main__":
+    Path("docs/documents.md").write_text(markdown(), encoding="utf-8")

@@ -20,7 +20,7 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
 from service.documents import Document, Entry, timestamp
-from service.index import IndexSetupError, Page, Refused, page, place
+from service.index import Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page, place
 from service.index.access import Access
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
@@ -33,7 +33,7 @@ from service.settings import Settings
 log = logging.getLogger("cutwater.index")
 T = TypeVar("T")
 
-REQUEST_SECONDS, HEALTH_SECONDS = 60.0, 3.0
+REQUEST_SECONDS, SEARCH_SECONDS, HEALTH_SECONDS = 60.0, 10.0, 3.0
 _HOUR = 3_600_000  # ms
 _ANSWER = "errors,items.*.status,items.*.error"
 
@@ -54,12 +54,13 @@ class OpenSearchIndex:
         access: Access | None = None,
         rotation: Rotation = "OneDay",
         retention_days: int = 0,
+        labels: Sequence[str] = (),
     ) -> None:
         """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
         access = access or Access()
         self.distribution = self.version = ""
         self.serverless = access.aws == "aoss"
-        self.layout = Layout(prefix, tuple(features), rotation, retention_days)
+        self.layout = Layout(prefix, tuple(features), rotation, retention_days, tuple(labels))
         self._guarded = access.identifies(url)
         self._place = _place(url)
         self._patience = Patience(f"index {self._place}")
@@ -85,6 +86,7 @@ class OpenSearchIndex:
             access=Access.of(settings),
             rotation=settings.index_rotation,
             retention_days=settings.retention_days,
+            labels=tuple(settings.label_fields),
         )
 
     async def open(self) -> None:
@@ -152,7 +154,9 @@ class OpenSearchIndex:
         if wanted.min_score is not None:
             terms.append({"range": {"anomaly_score": {"gte": wanted.min_score}}})
         if wanted.anomalies:
-            terms.append({"term": {"is_anomaly": True}})
+            terms.append({"bool": {"should": [{"term": {"is_anomaly": True}}, {"term": {"alert": True}}]}})
+        if wanted.alerts:
+            terms.append({"term": {"alert": True}})
         body: dict[str, Any] = {
             "size": limit,
             "query": {"bool": {"filter": terms}},
@@ -161,7 +165,28 @@ class OpenSearchIndex:
         }
         if cursor is not None:
             body["search_after"] = place(cursor)
-        return page(await self._hits(self.layout.prefix, body), limit)
+        answer = await self._search(body)
+        return page([hit["_source"] for hit in answer["hits"]["hits"]], limit)
+
+    async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
+        """What is known of these episodes."""
+        if not ids:
+            return {}
+        body = {
+            "size": 0,
+            "query": {"bool": {"filter": [{"terms": {"episode_id": list(ids)}}]}},
+            "aggs": {
+                "episode": {
+                    "terms": {"field": "episode_id", "size": len(ids)},
+                    "aggs": {"last": {"max": {"field": "@timestamp"}}, "peak": {"max": {"field": "anomaly_score"}}},
+                }
+            },
+        }
+        found = (await self._search(body)).get("aggregations", {}).get("episode", {}).get("buckets", [])
+        return {
+            each["key"]: Episode(round(each["last"]["value"]), each["peak"]["value"], each["doc_count"])
+            for each in found
+        }
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
@@ -187,12 +212,17 @@ class OpenSearchIndex:
 
     # Requests
 
-    async def _hits(self, index: str, body: dict[str, Any]) -> list[Document]:
+    async def _search(self, body: dict[str, Any]) -> Any:
+        """The answer to a search of all documents. Raises IndexUnavailableError."""
         try:
-            answer = await self._client.search(index=index, body=body)
+            return await self._client.search(
+                index=self.layout.prefix, body=body, params={"request_timeout": SEARCH_SECONDS}
+            )
         except NotFoundError:
-            return []  # nothing has been written yet
-        return [hit["_source"] for hit in answer["hits"]["hits"]]
+            return {"hits": {"hits": []}}  # nothing has been written yet
+        except (TransportError, SerializationError) as error:
+            reason = explain(error) if isinstance(error, TransportError) else "the answer is no JSON"
+            raise IndexUnavailableError(f"index {self._place}: {reason}") from None
 
     async def _bulk(self, body: bytes) -> Any:
         return await self._client.transport.perform_request(

@@ -69,6 +69,7 @@ class Layout:
     features: tuple[str, ...]
     rotation: Rotation = "OneDay"
     retention_days: int = 0
+    labels: tuple[str, ...] = ()
 
     @property
     def letters(self) -> str:
@@ -84,7 +85,7 @@ class Layout:
         if index == self.letters:
             return mapping(DEAD_LETTER_FIELDS, ())
         ours = re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index)
-        return mapping(FIELDS, self.features) if ours else None
+        return mapping(FIELDS, self.features, self.labels) if ours else None
 
     def templates(self, *, serverless: bool, lifecycle: bool) -> dict[str, dict[str, Any]]:
         """Index templates by name."""
@@ -96,7 +97,7 @@ class Layout:
             settings = settings | {"lifecycle.name": self.prefix}
         documents = {
             "settings": {"index": settings},
-            "mappings": mapping(FIELDS, self.features),
+            "mappings": mapping(FIELDS, self.features, self.labels),
             "aliases": {self.prefix: {}},
         }
         return {

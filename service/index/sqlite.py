@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from service.documents import Document, Entry, milliseconds, timestamp
-from service.index import IndexSetupError, Page, Refused, page, place
+from service.index import Episode, IndexSetupError, Page, Refused, page, place
 from service.index.fields import encode
 from service.recent import Filter
 from service.sqlite_file import SQLiteFile
@@ -22,10 +22,12 @@ from service.sqlite_file import SQLiteFile
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
     id TEXT PRIMARY KEY, time TEXT NOT NULL, sensor TEXT, anomaly_score REAL, anomaly_grade REAL, is_anomaly INTEGER,
-    document TEXT NOT NULL
+    alert INTEGER, episode TEXT, document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS document_by_time ON document (time, id);
 CREATE INDEX IF NOT EXISTS document_by_sensor ON document (sensor, time, id);
+CREATE INDEX IF NOT EXISTS document_by_episode ON document (episode) WHERE episode IS NOT NULL;
+CREATE INDEX IF NOT EXISTS document_of_alert ON document (time, id) WHERE alert;
 """
 _DAY, _HOUR = 86_400_000, 3_600_000  # ms
 _SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
@@ -55,7 +57,7 @@ class SQLiteIndex:
                 rows.append(_row(entry))
             except ValueError as error:
                 refused.append(Refused(entry.id, "not_encodable", str(error)))
-        await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?)", rows))
+        await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
         newest = max((entry.time for entry in entries), default=0)
         if self._retention and newest >= self._swept + _HOUR:
             self._swept = newest
@@ -72,10 +74,13 @@ class SQLiteIndex:
             "time >= ?": None if wanted.since is None else timestamp(wanted.since),
             "time < ?": None if wanted.until is None else timestamp(wanted.until),
             "anomaly_score >= ?": wanted.min_score,
-            "is_anomaly = ?": True if wanted.anomalies else None,
         }
         values = [value for value in conditions.values() if value is not None]
         terms = [condition for condition, value in conditions.items() if value is not None]
+        if wanted.anomalies:
+            terms.append("(is_anomaly OR alert)")
+        if wanted.alerts:
+            terms.append("alert")
         if cursor is not None:
             moment, identity = place(cursor)
             terms.append("(time, id) < (?, ?)")
@@ -84,6 +89,15 @@ class SQLiteIndex:
         statement = f"SELECT document FROM document {where} ORDER BY time DESC, id DESC LIMIT ?"
         rows = await self._file.query(statement, *values, limit)
         return page([orjson.loads(row[0]) for row in rows], limit)
+
+    async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
+        """What is known of these episodes."""
+        rows = await self._file.query(
+            "SELECT episode, max(time), max(anomaly_score), count(*) FROM document"
+            " WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
+            orjson.dumps(list(ids)).decode(),
+        )
+        return {name: Episode(milliseconds(last), peak, number) for name, last, peak, number in rows}
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""
@@ -119,6 +133,8 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         document.get("anomaly_score"),
         document.get("anomaly_grade"),
         document.get("is_anomaly"),
+        document.get("alert"),
+        document.get("episode_id"),
         encode(entry).decode(),
     )
 

@@ -27,11 +27,11 @@ export async function newest(sensor, count, { since, until, signal } = {}) {
   let cursor = null;
   do {
     const limit = Math.min(PAGE, count - found.length);
-    const page = await get("scores", { sensor, since, until, limit, cursor }, signal);
+    const page = await get("scores", { sensor, since, until, limit, cursor, history: false }, signal);
     found.push(...page.scores);
     cursor = page.cursor;
   } while (cursor !== null && found.length < count);
-  return found.reverse();
+  return found.sort((a, b) => a.row - b.row); // as they were scored, which late ones are not by time
 }
 
 /**

@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import re
 
 import httpx
 import pytest
 
-from service.api import build
+from detector.batch import SPIKE
+from service.api import EXAMPLE_SCORE, build
 from service.app import Service, serve
-from service.documents import timestamp
+from service.documents import describe, entries, timestamp
+from service.index import IndexUnavailableError
+from service.index.sqlite import SQLiteIndex
 from service.settings import load
 from tests.service.test_recent import batch
 
@@ -51,6 +55,76 @@ async def test_the_cursor_leads_through_all_pages(client):
         if cursor is None:
             break
     assert found == list(range(50))[::-1]
+
+
+async def test_what_left_the_memory_comes_from_the_index_page_by_page_each_once(tmp_path):
+    """Memory holds the last 100 of 400, the index the first 350: 50 are in both."""
+    flags = {"data_dir": tmp_path, "endpoint_url": "http://127.0.0.1:9", "value_fields": "v", "recent_scores": 100}
+    everything = batch([("boiler", NOW + 1000 * (i // 3), float(i % 7), i % 7 == 6) for i in range(400)])
+    async with Service.open(load(flags, {})) as service:
+        await service.index.write(entries(everything, range(350)))
+        service.recent.append(everything)
+        documents = [describe(everything, row) for row in range(400)]
+        transport = httpx.ASGITransport(app=build(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for wanted in ({}, {"anomalies": True, "min_score": 6}, {"since": NOW + 30_000, "until": NOW + 120_000}):
+                found, cursor = [], None
+                while True:
+                    more = {"cursor": cursor} if cursor else {}
+                    page = (await client.get("/scores", params={"limit": 37, **wanted, **more})).json()
+                    found += [document["event.id"] for document in page["scores"]]
+                    if (cursor := page["cursor"]) is None:
+                        break
+                matching = [
+                    (each["@timestamp"], each["event.id"])
+                    for each in documents
+                    if (each["is_anomaly"] or "anomalies" not in wanted)
+                    and timestamp(wanted.get("since", 0))
+                    <= each["@timestamp"]
+                    < timestamp(wanted.get("until", 2 * NOW))
+                ]
+                assert found == [name for _, name in sorted(matching, reverse=True)]
+            remembered = (await client.get("/scores", params={"history": False, "limit": 1000})).json()["scores"]
+            assert len(remembered) == 100
+            assert "row" in remembered[0]
+
+
+async def test_episodes_are_alerts_with_what_followed(tmp_path):
+    settings = load({"data_dir": tmp_path, "endpoint_url": "http://127.0.0.1:9", "value_fields": "v"}, {})
+    rows = [("boiler", NOW + 1000 * i, 1.0 + i, True) for i in range(9)]
+    scored = batch(rows)
+    scored.scores.alert[[0, 5]] = True
+    scored.scores.kind[:] = SPIKE
+    scored.scores.episode_start[:5], scored.scores.episode_start[5:] = NOW, NOW + 5000
+    async with Service.open(settings) as service:
+        await service.index.write(entries(scored, range(9)))
+        transport = httpx.ASGITransport(app=build(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            first = (await client.get("/anomalies", params={"limit": 1})).json()
+            second = (await client.get("/anomalies", params={"limit": 1, "cursor": first["cursor"]})).json()
+            both = (await client.get("/anomalies", params={"sensor": "boiler"})).json()
+            none = (await client.get("/anomalies", params={"until": str(NOW)})).json()
+    assert first["anomalies"] + second["anomalies"] == both["anomalies"]
+    assert none == {"anomalies": [], "cursor": None}
+    late, early = both["anomalies"]
+    assert early | {"alert": None} == {
+        "episode_id": early["alert"]["episode_id"], "sensor": "boiler", "anomaly_kind": "spike",
+        "approx_anomaly_start_time": timestamp(NOW), "last_seen": timestamp(NOW + 4000), "episode_peak_score": 5.0,
+        "documents": 5, "alert": None,
+    }  # fmt: skip
+    assert (late["documents"], late["last_seen"], late["episode_peak_score"]) == (4, timestamp(NOW + 8000), 9.0)
+
+
+async def test_an_index_that_is_away_is_said_and_memory_can_be_asked(client, monkeypatch):
+    async def away(*_):
+        raise IndexUnavailableError("index http://search: cannot connect")
+
+    monkeypatch.setattr(SQLiteIndex, "search", away)
+    for path in ("/scores", "/anomalies"):
+        answer = await client.get(path)
+        assert answer.status_code == 503
+        assert "cannot connect" in answer.json()["detail"]
+    assert len(await rows(client, history=False)) == 50
 
 
 async def test_ndjson_and_csv_hold_the_same_rows_whatever_a_sensor_is_called(client):
@@ -110,7 +184,30 @@ async def test_health_needs_nothing_and_readiness_says_what_is_missing(client):
 async def test_metrics_and_openapi_are_served(client):
     assert "cutwater_in_flight_bytes" in (await client.get("/metrics")).text
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert {"/scores", "/scores/stream", "/sensors", "/score", "/status", "/ready", "/dead-letter"} <= paths.keys()
+    assert {
+        "/scores",
+        "/anomalies",
+        "/scores/stream",
+        "/sensors",
+        "/score",
+        "/status",
+        "/ready",
+        "/dead-letter",
+    } <= paths.keys()
+
+
+async def test_the_page_of_the_api_needs_nothing_from_outside(client):
+    text = (await client.get("/docs")).text
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", text)
+    for path in re.findall(r"""(?:src|href)=["'](/[^"']+)""", text):
+        assert (await client.get(path)).status_code == 200, path
+
+
+async def test_every_example_has_the_fields_of_a_document(client):
+    """So the documentation cannot fall behind the documents."""
+    (document, *_) = (await client.get("/scores")).json()["scores"]
+    expected = {re.sub("_v$", "_iotValue", name) for name in document}
+    assert set(EXAMPLE_SCORE) == expected
 
 
 async def test_the_stream_goes_on_after_the_last_row_that_a_client_saw(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 
 from service.deadletter import describe_letter
 from service.documents import timestamp
-from service.index import IndexSetupError
+from service.index import Episode, IndexSetupError
 from service.index.fields import FIELDS
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
@@ -101,6 +101,7 @@ FILTERS = [
     Filter(sensor="nobody"),
     Filter(since=NOON + 60_000 * 10, until=NOON + 60_000 * 30),
     Filter(min_score=3.5, anomalies=True),
+    Filter(alerts=True, until=NOON + 60_000 * 15),
     Filter(sensor="sensor-1", since=NOON, min_score=0.1, anomalies=True),
 ]
 
@@ -121,7 +122,8 @@ async def test_history_is_a_plain_scan_newest_first_page_by_page(store, index):
             and (wanted.since is None or each.time >= wanted.since)
             and (wanted.until is None or each.time < wanted.until)
             and (wanted.min_score is None or each.document["anomaly_score"] >= wanted.min_score)
-            and (each.document["is_anomaly"] or not wanted.anomalies)
+            and (each.document["is_anomaly"] or each.document["alert"] or not wanted.anomalies)
+            and (each.document["alert"] or not wanted.alerts)
         ]
         expected = [each.id for each in sorted(matching, key=lambda each: (each.time, each.id), reverse=True)]
         for limit in (7, 100):
@@ -138,6 +140,20 @@ async def test_history_is_a_plain_scan_newest_first_page_by_page(store, index):
 async def test_history_of_nothing_is_empty(store, index):
     page = await index.search(Filter(), 10)
     assert (page.documents, page.cursor) == ([], None)
+    assert await index.episodes(["episode-1"]) == {}
+
+
+async def test_episodes_are_told_by_their_documents(store, index):
+    await index.write([entry(number) for number in range(1998)])
+    if isinstance(store, ServerStore):
+        store.count()  # refreshes
+    found = await index.episodes([f"episode-{number}" for number in (0, 7, 499, 500)])
+    assert found == {
+        "episode-0": Episode(entry(3).time, 0.3, 4),
+        "episode-7": Episode(entry(31).time, 3.1, 4),
+        "episode-499": Episode(entry(1997).time, 199.7, 2),
+    }
+    assert await index.episodes([]) == {}
 
 
 @pytest.mark.parametrize("cursor", ["", "4711", "yesterday_1", "2023-11-15T12:00:00.000Z_", "2023-11-15_1"])

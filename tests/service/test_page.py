@@ -72,7 +72,7 @@ class Site:
         times = readings.times.tolist()
         shard = "shardId-000000000000"
         self.service.recent.append(
-            ScoredBatch("RawStreamData", shard, positions, times, [0] * n, ("iotValue",), readings, scores)
+            ScoredBatch("RawStreamData", shard, positions, times, [0] * n, ("iotValue",), "rcf-1", readings, scores)
         )
 
 

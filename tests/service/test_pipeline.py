@@ -11,7 +11,7 @@ from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from service.checkpoints import Checkpoints
-from service.decoder import json_decoder
+from service.decoder import json_decoder, json_labels
 from service.documents import document_id
 from service.index import Refused
 from service.kinesis import Fetched, Room
@@ -90,6 +90,7 @@ def world(tmp_path):
             stream=stream,
             stream_name="stream",
             decode=json_decoder("iotName", {"iotValue": "iotValue"}, "iotTime", 0),
+            label=json_labels({"site": "plant.name"}),
             features=("iotValue",),
             detector="rcf-1",
             index_all=index_all,

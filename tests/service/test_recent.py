@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from detector.batch import Readings, Scores
 from detector.silence import Silence
-from service.documents import ScoredBatch
+from service.documents import ScoredBatch, milliseconds
 from service.recent import Filter, RecentScores
 from service.records import Position
 
 
-def batch(rows, shard="shardId-000000000000") -> ScoredBatch:
-    """Rows of (sensor, time, score, is_anomaly)."""
+def batch(rows, shard="shardId-000000000000", first=0) -> ScoredBatch:
+    """Rows of (sensor, time, score, is_anomaly), at positions from ``first`` on."""
     names = sorted({row[0] for row in rows})
     readings = Readings(
         sensors=tuple(names),
@@ -29,7 +29,8 @@ def batch(rows, shard="shardId-000000000000") -> ScoredBatch:
     scores.is_anomaly[:] = [row[3] for row in rows]
     scores.ready[:] = True
     n = len(rows)
-    return ScoredBatch("stream", shard, [Position(i) for i in range(n)], [0] * n, [0] * n, ("v",), readings, scores)
+    positions = [Position(first + i) for i in range(n)]
+    return ScoredBatch("stream", shard, positions, [0] * n, [0] * n, ("v",), "rcf-1", readings, scores)
 
 
 ROWS = st.lists(
@@ -58,25 +59,28 @@ def matches(row, wanted: Filter) -> bool:
 
 
 @given(st.lists(ROWS, max_size=5), FILTERS, st.integers(1, 10), st.integers(1, 60))
-def test_pages_put_together_are_a_plain_scan_of_the_newest_rows(batches, wanted, limit, capacity):
+def test_pages_put_together_are_a_plain_scan_of_what_is_kept(batches, wanted, limit, capacity):
     recent = RecentScores(capacity)
     for rows in batches:
-        recent.append(batch(rows))
+        recent.append(batch(rows, first=recent.rows))
     everything = [row for rows in batches for row in rows]
     kept = list(enumerate(everything))[-capacity:]
     expected = [number for number, row in reversed(kept) if matches(row, wanted)]
 
-    found, before = [], None
+    pages, before = [], None
     while page := recent.newest(wanted, limit, before):
-        found += [document["row"] for document in page]
-        before = found[-1]
-    assert found == expected
+        assert len(page) <= limit
+        pages += page
+        before = (milliseconds(page[-1]["@timestamp"]), page[-1]["event.id"])
+    assert sorted(document["row"] for document in pages) == sorted(expected)
+    order = [(document["@timestamp"], document["event.id"]) for document in pages]
+    assert order == sorted(order, reverse=True)
 
     followed, row = [], -1
     while row < recent.rows - 1:
         documents, row = recent.following(wanted, row, limit)
         followed += [document["row"] for document in documents]
-    assert followed == expected[::-1]
+    assert followed == expected[::-1], "in the order of scoring"
 
 
 def test_sensors_know_their_last_reading_and_anomalies():

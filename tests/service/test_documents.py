@@ -1,0 +1,51 @@
+"""What a reading's document says, field by field."""
+
+import json
+
+from detector.batch import LEVEL_SHIFT
+from service.decoder import json_labels
+from service.documents import describe, document_id, entries
+from service.index.fields import FIELDS, names
+from service.records import Position, Record
+from tests.service.test_recent import batch
+
+
+def scored(n=4):
+    """The second reading is an alert that begins an episode, the third belongs to it."""
+    made = batch([("boiler", 1000 * i, float(i), i in (1, 2)) for i in range(n)])
+    made.scores.alert[1] = True
+    made.scores.kind[1:3] = LEVEL_SHIFT
+    made.scores.episode_start[1:3] = 1000
+    made.scores.episode_peak[1:3] = 1.0, 2.0
+    made.scores.episode_readings[1:3] = 1, 2
+    return made
+
+
+def test_a_document_has_exactly_the_fields_of_the_table():
+    assert set(describe(scored(), 0)) == set(names(FIELDS, ("v",)))
+
+
+def test_readings_of_an_episode_bear_its_name_and_beginning():
+    before, alert, after, end = (describe(scored(), row) for row in range(4))
+    assert before["episode_id"] is before["approx_anomaly_start_time"] is end["episode_id"] is None
+    assert alert["episode_id"] == after["episode_id"] != None  # noqa: E711
+    assert alert["approx_anomaly_start_time"] == after["approx_anomaly_start_time"] == alert["@timestamp"]
+    assert (alert["anomaly_kind"], alert["event.kind"], after["event.kind"]) == ("level shift", "alert", "event")
+    assert (after["episode_peak_score"], after["episode_readings"]) == (2.0, 2)
+
+
+def test_the_id_is_that_of_the_place_in_the_stream_and_of_the_detector():
+    ids = [entry.id for entry in entries(scored(), range(4))]
+    assert len(set(ids)) == 4
+    assert [entry.document["event.id"] for entry in entries(scored(), range(4))] == ids
+    assert ids == [document_id("stream", "shardId-000000000000", Position(i), 0, "rcf-1") for i in range(4)]
+
+
+def test_labels_are_text_and_what_is_none_is_left_out():
+    label = json_labels({"site": "plant.name", "line": "line", "deep": "plant", "odd": "missing[0]", "on": "on"})
+    body = {"plant": {"name": '"<script>\n'}, "line": 7, "on": True}
+    assert label(Record(Position(1), "k", 0, json.dumps(body).encode())) == {
+        "site": '"<script>\n',
+        "line": "7",
+        "on": "true",
+    }
