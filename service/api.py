@@ -44,7 +44,6 @@ EXAMPLE_SCORE: Document = {
     "alert": True,
     "alert_score": 1.4,
     "anomaly_kind": "spike",
-    "silent_since": None,
     "episode_id": "5c1f0b9bd1c24a0e9a6f3c0c5d1e7a42",
     "approx_anomaly_start_time": "2026-11-24T04:28:44.120Z",
     "episode_peak_score": 3.1,

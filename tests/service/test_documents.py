@@ -1,10 +1,12 @@
 """What a reading's document says, field by field."""
 
+import dataclasses
 import json
 
 from detector.batch import LEVEL_SHIFT
+from detector.silence import Silence
 from service.decoder import json_labels
-from service.documents import describe, document_id, entries
+from service.documents import describe, document_id, entries, timestamp
 from service.index.fields import FIELDS, names
 from service.records import Position, Record
 from tests.service.test_recent import batch
@@ -22,7 +24,18 @@ def scored(n=4):
 
 
 def test_a_document_has_exactly_the_fields_of_the_table():
-    assert set(describe(scored(), 0)) == set(names(FIELDS, ("v",)))
+    assert set(describe(scored(), 0)) == set(names(FIELDS, ("v",))) - {"silent_since"}
+
+
+def test_a_silence_is_an_episode_of_its_own():
+    made = dataclasses.replace(scored(), silences=[Silence(row=3, sensor="mute", since=500, time=2500, patience=60.0)])
+    (entry,) = entries(made, [4])
+    document = entry.document
+    assert set(document) <= set(names(FIELDS, ("v",)))
+    assert (document["sensor"], document["anomaly_kind"], entry.time) == ("mute", "silent", 2500)
+    assert document["approx_anomaly_start_time"] == document["silent_since"] == timestamp(500)
+    assert document["episode_id"] not in {describe(made, row)["episode_id"] for row in range(4)}
+    assert entry.id == document["event.id"] not in {each.id for each in entries(made, range(4))}
 
 
 def test_readings_of_an_episode_bear_its_name_and_beginning():
