@@ -37,6 +37,8 @@ _PASSING_TYPES = {"cluster_block_exception", "validation_exception"}
 # Indexing pressure refuses a request that is larger than the whole budget even when the server is idle.
 _PRESSURE = re.compile(r"coordinating_operation_bytes=(\d+), max_coordinating(?:_and_primary)?_bytes=(\d+)")
 
+_NO_RIGHT = " (docs/index.md lists the privileges and what else stops writing)"
+
 Send = Callable[[bytes], Awaitable[Any]]
 
 
@@ -219,7 +221,7 @@ class BulkWriter:
                 self._done(item, Refused(item.id, kind, reason, item.attempts + 1))
             else:
                 left.append(item)
-                trouble = f"{status} {kind}: {reason}"
+                trouble = f"{status} {kind}: {reason}" + (_NO_RIGHT if status in (401, 403) else "")
         busy = len(left) < len(items) and all(status < 300 or status in (409, 429) for status, _ in outcomes)
         if any(status == 429 for status, _ in outcomes):
             self._shrink(sum(len(item.lines) for item in items), smaller=not busy)

@@ -190,8 +190,8 @@ class OpenSearchIndex:
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
-        if self._patience.trouble:
-            return f"{self._place}: {self._patience.trouble}"
+        if trouble := self._patience.trouble:
+            return f"{self._place}: {trouble}"
         try:
             if not self.serverless:
                 await self._client.info(params={"request_timeout": HEALTH_SECONDS})

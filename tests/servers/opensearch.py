@@ -50,6 +50,8 @@ class Spec:
         artifacts: Maven coordinates, ``group:artifact[:version]``; by default the server's version.
         root: class that answers ``GET /`` where the jars have none; such a server takes its plugins as modules.
         options: further options of the Java machine.
+        archives: Maven coordinates of plugins as they are distributed: their jars are added where none of that name is
+            there, and their ``config`` folder lies in ``config`` beside ``lib``.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Spec:
     artifacts: tuple[str, ...]
     root: str = ""
     options: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
 
     @property
     def distribution(self) -> str:
@@ -136,7 +139,10 @@ class Server:
         self.spec = spec
         self.settings = dict(settings or {})
         self.port = 0
-        self._runner: _Docker | _Java = _Docker(spec) if _docker_works() else _Java(spec)
+        self._runner: _Docker | _Java = self._make_runner()
+
+    def _make_runner(self) -> _Docker | _Java:
+        return _Docker(self.spec) if _docker_works() else _Java(self.spec)
 
     @property
     def url(self) -> str:
@@ -270,9 +276,12 @@ class _Java:
         self._spec = spec
         self._jdk = _jdk(spec.java)
         self._classes = _install(spec, self._jdk)
+        self.defaults = self._classes / "config"
         self._home = Path(tempfile.mkdtemp(prefix=f"cutwater-{spec.name}-"))
         if spec.root:
             (self._home / "modules").symlink_to(self._classes / "modules")
+        self.config = self._home / "config"
+        self.config.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, settings: Mapping[str, str], port: int) -> int:
@@ -440,6 +449,8 @@ def _install(spec: Spec, jdk: Path) -> Path:
             draft = Path(tempfile.mkdtemp(dir=cache, prefix=f"{spec.name}-"))
             try:
                 _fetch(spec, draft)
+                for archive in (draft / "lib").glob("*.zip"):
+                    _unpack(archive, draft)
                 _run(jdk / "bin" / "javac", "-nowarn", "-cp", f"{draft / 'lib'}/*", "-d", draft / "classes", *sources)
                 if spec.root:
                     _make_modules(spec, draft)
@@ -497,13 +508,30 @@ def _fetch(spec: Spec, folder: Path) -> None:
         unavailable(f"{spec.name}: Maven cannot fetch its jars: {error}")
 
 
+def _unpack(archive: Path, folder: Path) -> None:
+    """Add a plugin's jars and configuration to a server's."""
+    stem = re.compile(r"-\d[\w.]*(-\w+)?\.jar$")
+    present = {stem.sub("", jar.name) for jar in (folder / "lib").glob("*.jar")}
+    with zipfile.ZipFile(archive) as content:
+        for name in content.namelist():
+            if name.endswith(".jar") and stem.sub("", Path(name).name) not in present:
+                (folder / "lib" / Path(name).name).write_bytes(content.read(name))
+            elif name.startswith("config/") and not name.endswith("/"):
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read(name))
+    archive.unlink()
+
+
 def _pom(spec: Spec) -> str:
     dependencies = []
-    for artifact in spec.artifacts:
+    alone = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
+    for artifact in (*spec.artifacts, *spec.archives):
         group, name, *version = artifact.split(":")
         dependencies.append(
             f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
-            f"<version>{version[0] if version else spec.version}</version></dependency>"
+            f"<version>{version[0] if version else spec.version}</version>"
+            f"{'<type>zip</type>' + alone if artifact in spec.archives else ''}</dependency>"
         )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'

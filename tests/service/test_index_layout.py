@@ -164,19 +164,31 @@ def test_retention_policies_follow_the_documented_schema():
 # Who we are
 
 
-# AWS's published test suite of Signature Version 4: the same key, date, region and service in every vector.
+# AWS's own signing test suite (header-signed requests of tests/aws-signing-test-suite/v4 in its repository aws-c-auth),
+# as far as its requests have no headers of their own: we sign none. Method, path, token, signature by the suite's names.
+UNRESERVED = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+TOKEN = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267"
 VECTORS = {
-    "get-vanilla": ("GET", "/", {}, b"", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
-    "post-vanilla": ("POST", "/", {}, b"", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
-    "get-vanilla-query-order-key-case": (
-        "GET",
-        "/?Param2=value2&Param1=value1",
-        {},
-        b"",
-        "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+    "get-vanilla": ("GET", "/", None, "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+    "post-vanilla": ("POST", "/", None, "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+    "post-vanilla-query": (
+        "POST", "/?Param1=value1", None, "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11",
     ),
-}
-KEY = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    "get-vanilla-query-order-key-case": (
+        "GET", "/?Param2=value2&Param1=value1", None, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+    ),
+    "get-vanilla-query-unreserved": (
+        "GET", f"/?{UNRESERVED}={UNRESERVED}", None,
+        "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197",
+    ),
+    "get-vanilla-utf8-query": (
+        "GET", "/?%E1%88%B4=bar", None, "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04",
+    ),
+    "get-vanilla-with-session-token": (
+        "GET", "/", TOKEN, "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8",
+    ),
+}  # fmt: skip
+KEY = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
 
 @pytest.fixture
@@ -187,17 +199,24 @@ def in_2015(monkeypatch):
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_the_signature_is_that_of_the_published_vectors(name, in_2015):
-    method, path, headers, body, signature = VECTORS[name]
-    signer = Signer(KEY, "service", "us-east-1", hash_header=False)
-    signed = signer(method, f"https://example.amazonaws.com{path}", body, headers)
+    method, path, token, signature = VECTORS[name]
+    signer = Signer(Credentials(*KEY, token), "service", "us-east-1", hash_header=False)
+    signed = signer(method, f"https://example.amazonaws.com{path}", None, {"user-agent": "not signed"})
+    headers = "host;x-amz-date" + (";x-amz-security-token" if token else "")
     assert signed["Authorization"] == (
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
-        f"SignedHeaders=host;x-amz-date, Signature={signature}"
+        f"SignedHeaders={headers}, Signature={signature}"
     )
 
 
+def test_the_announced_hash_is_that_of_the_published_vector(in_2015):
+    """post-x-www-form-urlencoded of the same suite."""
+    signed = Signer(Credentials(*KEY), "service", "us-east-1")("POST", "https://host/", b"Param1=value1", {})
+    assert signed["X-Amz-Content-SHA256"] == "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e"
+
+
 def test_a_signed_body_is_announced_and_text_and_bytes_sign_alike(in_2015):
-    signer = Signer(KEY, "aoss", "eu-central-1")
+    signer = Signer(Credentials(*KEY), "aoss", "eu-central-1")
     url = "https://abc.eu-central-1.aoss.amazonaws.com/_bulk?filter_path=errors%2Citems"
     signed = signer("POST", url, b'{"create":{}}\n', {})
     assert signed == signer("POST", url, '{"create":{}}\n', {"user-agent": "does not matter"})
