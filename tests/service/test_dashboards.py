@@ -72,6 +72,7 @@ def shown(panel: Panel, aggregations, path=()):
     return numbers
 
 
+@pytest.mark.compatibility("Charts")
 async def test_every_panels_query_returns_the_true_numbers(remote, remote_index):
     entries = [
         entry(

@@ -17,7 +17,7 @@ import pytest
 from service.deadletter import describe_letter
 from service.documents import timestamp
 from service.index import Episode, IndexSetupError
-from service.index.fields import FIELDS
+from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
@@ -41,6 +41,7 @@ HOSTILE_NAMES = [
 # Every store
 
 
+@pytest.mark.compatibility("Write")
 async def test_what_is_written_is_there_under_its_id(store, index):
     entries = [entry(number) for number in range(20)]
     assert await index.write(entries) == []
@@ -57,6 +58,7 @@ async def test_nothing_to_write_is_fine(store, index):
     assert store.documents() == {}
 
 
+@pytest.mark.compatibility("Duplicate")
 async def test_writing_again_changes_nothing(store, index):
     await index.write([entry(1), entry(2)])
     before = store.documents()
@@ -77,6 +79,7 @@ async def test_a_document_that_cannot_be_stored_is_named_and_the_others_are_stor
     assert set(store.documents()) == {each.id for each in good}
 
 
+@pytest.mark.compatibility("Hostile names")
 async def test_a_hostile_sensor_name_is_only_a_name(store, index):
     written = {name: entry(number, sensor=name) for number, name in enumerate(HOSTILE_NAMES)}
     assert await index.write(list(written.values())) == []
@@ -106,6 +109,7 @@ FILTERS = [
 ]
 
 
+@pytest.mark.compatibility("History")
 async def test_history_is_a_plain_scan_newest_first_page_by_page(store, index):
     moments = [number // 3 for number in range(60)]  # three documents at each time
     entries = [dataclasses.replace(entry(number), time=NOON + 60_000 * moment) for number, moment in enumerate(moments)]
@@ -143,6 +147,7 @@ async def test_history_of_nothing_is_empty(store, index):
     assert await index.episodes(["episode-1"]) == {}
 
 
+@pytest.mark.compatibility("History")
 async def test_episodes_are_told_by_their_documents(store, index):
     await index.write([entry(number) for number in range(1998)])
     if isinstance(store, ServerStore):
@@ -256,6 +261,7 @@ async def test_each_document_lies_in_the_index_of_its_day(remote, remote_index):
     }
 
 
+@pytest.mark.compatibility("Conflict")
 async def test_a_document_that_contradicts_the_mapping_is_refused_alone(remote, remote_index):
     good = [entry(number) for number in range(10)]
     wrong = entry(100, anomaly_score="high")
@@ -270,9 +276,7 @@ async def test_only_fields_of_the_table_are_mapped_and_they_can_be_charted(remot
     await remote_index.write([entry(0, unheard_of={"a": 1})])
     index = f"{remote.prefix}-2023.11.15"
     properties = remote.server.request("GET", f"/{index}/_mapping")[index]["mappings"]["properties"]
-    expected = {name.partition(".")[0] for name in FIELDS if not name.endswith("_")}
-    expected |= {name + feature for name in FIELDS if name.endswith("_") for feature in FEATURES}
-    assert set(properties) == expected
+    assert set(properties) == {name.partition(".")[0] for name in names(FIELDS, FEATURES)}
     assert remote.documents()[entry(0).id]["unheard_of"] == {"a": 1}, "kept, but not indexed"
 
 
@@ -293,6 +297,7 @@ async def test_new_features_reach_the_indices_of_before(remote, remote_index):
     assert properties["feature_data_pressure"] == {"type": "double"}
 
 
+@pytest.mark.compatibility("What is not ours stays")
 async def test_an_index_of_somebody_else_under_our_name_is_left_alone(remote):
     index = f"{remote.prefix}-2023.11.15"
     mappings = {"properties": {"sensor": {"type": "integer"}}}
@@ -326,6 +331,7 @@ async def test_the_alias_is_all_documents_and_no_dead_letter(remote, remote_inde
     assert remote.server.count(remote.prefix) == 2
 
 
+@pytest.mark.compatibility("Write block")
 async def test_a_write_block_is_waited_for(remote, remote_index):
     await remote_index.write([entry(0)])
     index = f"{remote.prefix}-2023.11.15"
@@ -339,6 +345,7 @@ async def test_a_write_block_is_waited_for(remote, remote_index):
     assert await remote_index.healthy() is None
 
 
+@pytest.mark.compatibility("Killed in the middle")
 async def test_a_server_killed_and_restarted_in_the_middle_loses_and_doubles_nothing(remote, remote_index, caplog):
     remote_index._writer.bytes = 50_000
     entries = [entry(number) for number in range(6_000)]

@@ -165,7 +165,7 @@ def test_retention_policies_follow_the_documented_schema():
 
 
 # AWS's own signing test suite (header-signed requests of tests/aws-signing-test-suite/v4 in its repository aws-c-auth),
-# as far as its requests have no headers of their own: we sign none. Method, path, token, signature by the suite's names.
+# as far as its requests have no headers of their own: we sign none. By name: method, path, token, signature.
 UNRESERVED = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 TOKEN = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267"
 VECTORS = {
@@ -175,7 +175,8 @@ VECTORS = {
         "POST", "/?Param1=value1", None, "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11",
     ),
     "get-vanilla-query-order-key-case": (
-        "GET", "/?Param2=value2&Param1=value1", None, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+        "GET", "/?Param2=value2&Param1=value1", None,
+        "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
     ),
     "get-vanilla-query-unreserved": (
         "GET", f"/?{UNRESERVED}={UNRESERVED}", None,

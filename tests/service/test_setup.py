@@ -7,12 +7,13 @@ import orjson
 import pytest
 from aiohttp import web
 
+from service.deadletter import describe_letter
 from service.index import IndexSetupError
 from service.index.access import Access
 from service.index.opensearch import OpenSearchIndex
 from service.setup import set_up
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry
+from tests.service.stores import FEATURES, entry, letter
 
 BY_HAND = "  by hand      dashboards: give --dashboards-url, or import the file of `cutwater dashboards write FILE`"
 
@@ -36,6 +37,7 @@ async def run(remote, *, features=FEATURES, **options):
     return lines[1:]
 
 
+@pytest.mark.compatibility("Setup")
 async def test_the_plan_is_shown_carried_out_and_then_present(remote):
     letters = f"{remote.prefix}-deadletter"
     templates = [f"index template {name!r}" for name in (remote.prefix, letters)]
@@ -52,6 +54,7 @@ async def test_the_plan_is_shown_carried_out_and_then_present(remote):
     assert again == [*(f"  present      {each}" for each in templates), BY_HAND, "Nothing to do."]
 
 
+@pytest.mark.compatibility("Upgrade in place")
 async def test_a_new_value_updates_templates_and_indices_in_place(remote, remote_index):
     await remote_index.write([entry(0), entry(2000)])
     before = remote.documents()
@@ -84,6 +87,7 @@ async def test_a_server_without_retention_says_so_and_the_rest_is_done(remote):
     assert [line.split()[0] for line in lines[-2:]] == ["created", "created"]
 
 
+@pytest.mark.compatibility("What is not ours stays")
 async def test_a_shorter_prefix_leaves_a_longer_one_alone(remote):
     longer = OpenSearchIndex(remote.server.url, f"{remote.prefix}-b", FEATURES)
     shorter = OpenSearchIndex(remote.server.url, remote.prefix, ("other",))
@@ -112,6 +116,22 @@ async def test_a_server_that_asks_who_we_are_is_looked_at_and_not_changed_by_a_r
     await run(remote, dry_run=False)
     await index.open()
     await index.close()
+
+
+@pytest.mark.compatibility("Teardown")
+async def test_everything_of_ours_can_be_removed_as_the_documentation_says(remote, remote_index):
+    """docs/index.md, "Removing"."""
+    other = f"{remote.prefix}x-2023.11.15"
+    remote.server.request("PUT", f"/{other}", {})
+    await remote_index.write([entry(0), entry(2000)])
+    await remote_index.mention([describe_letter(letter(1))])
+    for name in everything(remote)[1]:
+        if name.startswith(f"{remote.prefix}-"):
+            assert remote.server.request("DELETE", f"/{name}")["acknowledged"]
+    for name in (remote.prefix, f"{remote.prefix}-deadletter"):
+        assert remote.server.request("DELETE", f"/_index_template/{name}")["acknowledged"]
+    assert everything(remote) == ([], [other])
+    remote.server.request("DELETE", f"/{other}")
 
 
 # Dashboards: the two calls as their documentation has them; neither Dashboards nor Kibana can be had here.
