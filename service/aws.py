@@ -1,0 +1,87 @@
+"""AWS's DynamoDB and S3, called until they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
+
+from service.index.patience import Patience
+from service.leases import StateError
+
+_CREDENTIALS = "check the AWS credentials"
+_HOPELESS = {
+    "UnrecognizedClientException": _CREDENTIALS,
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": f"{_CREDENTIALS} and this machine's clock",
+    "InvalidSignatureException": f"{_CREDENTIALS} and this machine's clock",
+    "ExpiredTokenException": "renew the AWS credentials",
+    "ExpiredToken": "renew the AWS credentials",
+    "ValidationException": "this is an error in the request; please report it",
+    "PermanentRedirect": "set region to the bucket's",
+    "IllegalLocationConstraintException": "set region to the bucket's",
+}
+_LAST_PAUSE = 4  # doublings, so that a store that is back is noticed before leases expire
+
+
+def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncContextManager[Any]:
+    """A client that leaves retries to ``Caller``. AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_S3 lead elsewhere."""
+    config = AioConfig(
+        retries={"total_max_attempts": 1},
+        connect_timeout=3,
+        read_timeout=60 if service == "s3" else 3,
+        max_pool_connections=64,
+    )
+    return get_session().create_client(service, region_name=region, config=config)  # type: ignore[no-any-return]
+
+
+class Caller:
+    """Calls one store.
+
+    Guarantee: a call is tried again, with growing pauses, until it is answered. StateError says what waiting cannot
+    mend.
+    """
+
+    def __init__(self, store: str, remedies: Mapping[str, str]) -> None:
+        """``remedies``: what to do about errors that waiting cannot mend, by their codes."""
+        self._store = store
+        self._remedies = _HOPELESS | dict(remedies)
+        self._patience = Patience(store)
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the store from answering at the moment."""
+        return self._patience.trouble
+
+    async def __call__(self, call: Any, *, expected: Collection[str] = (), **request: Any) -> dict[str, Any]:
+        """The answer. ClientError is raised for the ``expected`` codes."""
+        attempt = 0
+        while True:
+            try:
+                answer: dict[str, Any] = await call(**request)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code in expected:
+                    self._patience.over()
+                    raise
+                self._raise_if_hopeless(code, error)
+                trouble = code
+            except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
+                raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
+            except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+                trouble = str(error) or type(error).__name__
+            else:
+                self._patience.over()
+                return answer
+            await self._patience.wait(trouble, min(attempt, _LAST_PAUSE))
+            attempt += 1
+
+    def _raise_if_hopeless(self, code: str, error: ClientError) -> None:
+        if remedy := self._remedies.get(code):
+            message = error.response["Error"].get("Message") or code
+            raise StateError(f"{self._store}: {message}; {remedy}") from None

@@ -1,0 +1,81 @@
+"""Snapshots in an S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from service.aws import Caller, client
+
+_REMEDIES = {
+    "NoSuchBucket": "make the bucket, or set snapshot_url to another one",
+    "AccessDenied": "allow what deploy/iam-policy.json lists for snapshot_url",
+}
+_DELETED_AT_ONCE = 1000
+
+
+class S3Blobs:
+    """Pieces as objects below s3://BUCKET/PREFIX; see ``Blobs``. S3 keeps each in several places before it answers."""
+
+    def __init__(self, url: str, region: str) -> None:
+        parts = urlsplit(url)
+        self._bucket = parts.netloc
+        self._prefix = f"{parts.path.strip('/')}/".lstrip("/")
+        self._region = region
+        self._call = Caller(f"snapshot_url {url}", _REMEDIES)
+        self._stack = AsyncExitStack()
+        self._client: Any = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What S3 complains of at the moment."""
+        return self._call.trouble
+
+    async def open(self) -> None:
+        """Connect and look whether the bucket may be used. Raises StateError."""
+        self._client = await self._stack.enter_async_context(client("s3", self._region))
+        await self._call(self._client.list_objects_v2, Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store an object."""
+        await self._call(self._client.put_object, Bucket=self._bucket, Key=self._prefix + name, Body=data)
+
+    async def get(self, name: str) -> bytes | None:
+        """An object, or None."""
+
+        async def whole(**request: Any) -> dict[str, bytes]:
+            answer = await self._client.get_object(**request)
+            async with answer["Body"] as body:
+                return {"data": await body.read()}
+
+        try:
+            answer = await self._call(whole, expected=("NoSuchKey",), Bucket=self._bucket, Key=self._prefix + name)
+        except ClientError:
+            return None
+        return bytes(answer["data"])
+
+    async def names(self, prefix: str) -> list[str]:
+        """Names that begin so."""
+        found: list[str] = []
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while request:
+            answer = await self._call(self._client.list_objects_v2, **request)
+            found += [item["Key"].removeprefix(self._prefix) for item in answer.get("Contents", ())]
+            token = answer.get("NextContinuationToken")
+            request = request | {"ContinuationToken": token} if token else {}
+        return found
+
+    async def delete(self, names: Collection[str]) -> None:
+        """Delete objects."""
+        keys = [{"Key": self._prefix + name} for name in names]
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            some = {"Objects": keys[start : start + _DELETED_AT_ONCE], "Quiet": True}
+            await self._call(self._client.delete_objects, Bucket=self._bucket, Delete=some)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._stack.aclose()
