@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -61,12 +61,11 @@ class Fleet:
         detector = self._detectors.get(sensor)
         return detector.score(times, values) if detector else None
 
-    def snapshot(self) -> dict[str, bytes]:
-        """The detectors that changed since the last snapshot, by sensor."""
+    def snapshot(self, also: Set[str] = frozenset()) -> dict[str, bytes]:
+        """The detectors that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
         heard = self._watch.heard
-        changed = {
-            sensor: heard[sensor].pack() + self._detectors[sensor].snapshot() for sensor in sorted(self._changed)
-        }
+        wanted = self._changed | (also & self._detectors.keys())
+        changed = {sensor: heard[sensor].pack() + self._detectors[sensor].snapshot() for sensor in sorted(wanted)}
         self._changed.clear()
         return changed
 

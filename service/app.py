@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,21 +20,23 @@ from detector.batch import Floats, Scores
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from service import __version__
-from service.checkpoints import Checkpoints
+from service.checkpoints import Checkpoints, Hold
+from service.consumer import Consumer
 from service.deadletter import DeadLetters
 from service.decoder import Decoder, json_decoder, json_labels
 from service.documents import Document
 from service.index import Index
 from service.kinesis import Room, Stream, connect
+from service.leases import Lease, Leases
 from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
-from service.settings import Settings
-from service.stores import StartError, data_file, stores
+from service.settings import Settings, start_time
+from service.snapshots import Making
+from service.stores import StartError, state, stores
 
 log = logging.getLogger("cutwater")
 
-DISCOVERY_SECONDS = 10.0  # between two looks for new shards
 RATE_WINDOW = 5.0  # s, over which throughput is averaged
 
 
@@ -54,56 +58,65 @@ class Service:
         self.configuration = _configuration(settings)
         self.detector_id = _detector_id(settings)
         self.room = Room(settings.max_in_flight_bytes)
-        self.shards: dict[str, ShardPipeline] = {}
-        self.discovered = False
         self._checkpoints = checkpoints
-        self._stopping = asyncio.Event()
-        self._look = asyncio.Event()
+        self._executor = ThreadPoolExecutor(thread_name_prefix="score")
+        self._setup = self._set_up()
+        began = start_time(settings.start, time.time())
+        self.consumer: Consumer[ShardPipeline] = Consumer(
+            stream=self.stream,
+            checkpoints=checkpoints,
+            pipeline=self._pipeline,
+            since=None if began is None else round(began * 1000),
+            failover_seconds=settings.failover_seconds,
+            stop_seconds=settings.stop_seconds,
+            metrics=self.metrics,
+        )
         self._started = time.monotonic()
         self._rate = 0.0
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Service]:
-        """A service with its stores open. Raises StartError or IndexSetupError."""
+        """A service with its stores open. Raises StartError, IndexSetupError or StateError."""
         async with AsyncExitStack() as stack:
             index, letters = await stack.enter_async_context(stores(settings))
-            path = data_file(settings.data_dir)
-            checkpoints = Checkpoints(path, settings.stream, _detector_id(settings, rules=False))
-            stack.callback(checkpoints.close)
+            worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
+            table, blobs = await stack.enter_async_context(state(settings, worker))
+            checkpoints = Checkpoints(
+                Leases(table, worker), blobs, settings.stream, _making(settings), settings.on_bad_snapshot
+            )
             client = await stack.enter_async_context(connect(settings))
             yield cls(settings, index, letters, checkpoints, client)
 
-    async def run(self) -> None:
-        """Read all shards until ``stop``; then finish what was fetched and commit it. Raises StreamError."""
+    async def run(self) -> bool:
+        """Read our share of the shards until ``stop``; whether all that was fetched is committed then.
+
+        Raises StreamError or StateError.
+        """
         meter = asyncio.create_task(self._measure())
-        with ThreadPoolExecutor(thread_name_prefix="score") as executor:
-            setup = self._setup(executor)
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    supervisor = tasks.create_task(self._supervise(tasks, setup))
-                    await self._stopping.wait()
-                    supervisor.cancel()
-            except* Exception as errors:
-                raise _first(errors) from None
-            finally:
-                meter.cancel()
+        try:
+            return await self.consumer.run()
+        except* Exception as errors:
+            raise _first(errors) from None
+        finally:
+            meter.cancel()
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Fetch no more, finish and commit what is fetched, then let ``run`` return."""
-        self._stopping.set()
-        for pipeline in self.shards.values():
-            pipeline.stop()
+        """Fetch no more, finish and commit what is fetched, let other workers go on, then let ``run`` return."""
+        self.consumer.stop()
 
     async def score(self, sensor: str, moment: int, values: Floats) -> Scores | None:
         """What a reading would score now; None for a sensor that was never seen."""
         known = self.recent.sensors.get(sensor)
-        pipeline = self.shards.get(known.shard) if known else None
+        pipeline = self.consumer.pipelines.get(known.shard) if known else None
         return await pipeline.score(sensor, moment, values) if pipeline else None
 
     async def unready(self) -> list[str]:
         """Why the service is not doing its work; empty when it is."""
-        reasons = [] if self.discovered else [f"stream {self.settings.stream!r} has not been read yet"]
+        reasons = [] if self.consumer.discovered else [f"stream {self.settings.stream!r} has not been read yet"]
+        if trouble := self._checkpoints.trouble:
+            reasons.append(f"checkpoints: {trouble}")
         if trouble := await self.index.healthy():
             reasons.append(f"index: {trouble}")
         return reasons
@@ -127,16 +140,8 @@ class Service:
                 "anomalies": int(value(metrics.anomalies)),
             },
             "readings_per_second": round(self._rate, 1),
-            "shards": [
-                {
-                    "shard": pipeline.shard,
-                    "state": pipeline.state,
-                    "millis_behind_latest": pipeline.behind,
-                    "checkpoint": str(pipeline.committed.sequence) if pipeline.committed else None,
-                    "in_flight_bytes": pipeline.in_flight,
-                }
-                for pipeline in self.shards.values()
-            ],
+            "worker": self.consumer.worker,
+            "shards": [self._describe(lease) for lease in self.consumer.leases],
             "index": {
                 "kind": "opensearch" if self.settings.opensearch_url else "sqlite",
                 "healthy": trouble is None,
@@ -144,30 +149,23 @@ class Service:
             },
         }
 
-    async def _supervise(self, tasks: asyncio.TaskGroup, setup: Setup) -> None:
-        """Start a pipeline for every shard whose parents are finished."""
-        while True:
-            self._look.clear()
-            shards = await self.stream.shards()
-            self.discovered = True
-            known = {shard.id for shard in shards}
-            for shard in shards:
-                if shard.id in self.shards or any(parent in known for parent in shard.parents if self._open(parent)):
-                    continue
-                self.shards[shard.id] = pipeline = ShardPipeline(shard.id, setup, Fleet(self.configuration))
-                tasks.create_task(self._read(pipeline))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), DISCOVERY_SECONDS)
+    def _describe(self, lease: Lease) -> Document:
+        """One shard, whoever reads it."""
+        pipeline = self.consumer.pipelines.get(lease.shard)
+        state = "closed" if lease.ended else "elsewhere" if lease.owner else "waiting"
+        return {
+            "shard": lease.shard,
+            "state": pipeline.state if pipeline else state,
+            "owner": self.consumer.worker if pipeline else lease.owner,
+            "millis_behind_latest": pipeline.behind if pipeline else None,
+            "checkpoint": str(pipeline.committed.sequence) if pipeline and pipeline.committed else lease.checkpoint,
+            "in_flight_bytes": pipeline.in_flight if pipeline else 0,
+        }
 
-    def _open(self, shard: str) -> bool:
-        """Whether a shard still has records that its children must wait for."""
-        return shard not in self.shards or self.shards[shard].state != "closed"
+    def _pipeline(self, hold: Hold) -> ShardPipeline:
+        return ShardPipeline(hold, self._setup, Fleet(self.configuration))
 
-    async def _read(self, pipeline: ShardPipeline) -> None:
-        if await pipeline.run():
-            self._look.set()
-
-    def _setup(self, executor: ThreadPoolExecutor) -> Setup:
+    def _set_up(self) -> Setup:
         settings = self.settings
         return Setup(
             stream=self.stream,
@@ -179,10 +177,9 @@ class Service:
             index_all=settings.index == "all",
             checkpoint_seconds=settings.checkpoint_seconds,
             room=self.room,
-            executor=executor,
+            executor=self._executor,
             index=self.index,
             letters=self.letters,
-            checkpoints=self._checkpoints,
             recent=self.recent,
             metrics=self.metrics,
         )
@@ -248,6 +245,13 @@ def _configuration(settings: Settings) -> Configuration:
         rules=settings.rules_for_all(),
         rules_of=settings.rules_for_sensors(),
     )
+
+
+def _making(settings: Settings) -> Making:
+    """What makes models: another one cannot go on with them."""
+    names = {"value_fields", "sensor_field", "time_field", "engine", "profile", "trees", "samples", "shingle"}
+    names |= {"time_decay", "seed"}
+    return Making(_detector_id(settings, rules=False), settings.model_dump(include=names))
 
 
 def _detector_id(settings: Settings, rules: bool = True) -> str:

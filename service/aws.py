@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
 import aiohttp
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from service.index.patience import Patience
@@ -37,7 +38,13 @@ def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncCont
         read_timeout=60 if service == "s3" else 3,
         max_pool_connections=64,
     )
-    return get_session().create_client(service, region_name=region, config=config)  # type: ignore[no-any-return]
+    return _session().create_client(service, region_name=region, config=config)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _session() -> AioSession:
+    """One for all, because reading the description of the API takes long."""
+    return get_session()
 
 
 class Caller:

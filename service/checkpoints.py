@@ -1,93 +1,183 @@
 """Where each shard stands: its position and the models as of there, committed together.
 
-Guarantee: after ``commit`` returns, both survive a crash; a reader never sees one without the other.
+Guarantee: a commit first writes the snapshot and then, conditionally on owner and counter, the lease that names both
+position and snapshot. So it happens wholly or not at all, and only if the lease is still ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Mapping
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Literal
 
+from service.leases import Lease, LeaseLostError, Leases, StateError
 from service.records import Position
+from service.snapshots import (
+    Blobs,
+    Making,
+    Model,
+    OtherConfigurationError,
+    ShardSnapshots,
+    SnapshotError,
+    Written,
+    merged,
+    of_keys,
+)
 
-SHARD_END = "SHARD_END"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS checkpoint (
-    stream TEXT NOT NULL, shard TEXT NOT NULL,
-    checkpoint TEXT NOT NULL, checkpointSubSequenceNumber INTEGER NOT NULL,
-    PRIMARY KEY (stream, shard)
-);
-CREATE TABLE IF NOT EXISTS model (
-    stream TEXT NOT NULL, shard TEXT NOT NULL, detector TEXT NOT NULL, sensor TEXT NOT NULL, snapshot BLOB NOT NULL,
-    PRIMARY KEY (stream, shard, detector, sensor)
-);
-"""
+log = logging.getLogger("cutwater.checkpoints")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All records up to ``position`` are done, and the whole shard if ``ended``."""
+    """All records up to ``position`` are done, and the whole shard if ``ended``.
+
+    ``models`` are all of them when it is read, and those that changed since the last checkpoint when it is written.
+    """
 
     position: Position | None = None
     ended: bool = False
-    models: Mapping[str, bytes] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
 
 
 class Checkpoints:
-    """The checkpoints of one stream and detector, in a SQLite file."""
+    """The checkpoints of one stream's shards.
 
-    def __init__(self, path: Path, stream: str, detector: str) -> None:
-        self._stream, self._detector = stream, detector
-        self._lock = asyncio.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, timeout=30, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
+    Args:
+        leases: this worker's.
+        blobs: where snapshots lie.
+        stream: name of the stream.
+        making: what makes the models.
+        on_bad_snapshot: what to do about a snapshot that cannot be read: "refuse" to start, or "learn" anew.
+    """
 
-    async def read(self, shard: str) -> Checkpoint:
-        """The shard's last checkpoint with its models; an empty one if it never had any."""
-        async with self._lock:
-            return await asyncio.to_thread(self._read, shard)
+    def __init__(
+        self, leases: Leases, blobs: Blobs, stream: str, making: Making, on_bad_snapshot: Literal["refuse", "learn"]
+    ) -> None:
+        self.leases = leases
+        self._blobs = blobs
+        self._stream = stream
+        self._making = making
+        self._on_bad_snapshot = on_bad_snapshot
 
-    async def commit(self, shard: str, checkpoint: Checkpoint) -> None:
-        """Move the shard to ``checkpoint``, whose models replace those of the same sensors."""
-        async with self._lock:
-            await asyncio.to_thread(self._commit, shard, checkpoint)
+    @property
+    def trouble(self) -> str | None:
+        """Why no checkpoint can be committed at the moment, in one line; None if it can."""
+        return self.leases.trouble or self._blobs.trouble
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+    async def take(self, lease: Lease, parents: Sequence[Lease]) -> Hold:
+        """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
+        return Hold(self, await self.leases.take(lease), parents)
 
-    def _read(self, shard: str) -> Checkpoint:
-        row = self._db.execute(
-            "SELECT checkpoint, checkpointSubSequenceNumber FROM checkpoint WHERE stream = ? AND shard = ?",
-            (self._stream, shard),
-        ).fetchone()
-        if row is None:
-            return Checkpoint()
-        if row[0] == SHARD_END:
-            return Checkpoint(ended=True)
-        models = self._db.execute(
-            "SELECT sensor, snapshot FROM model WHERE stream = ? AND shard = ? AND detector = ?",
-            (self._stream, shard, self._detector),
-        )
-        return Checkpoint(Position(int(row[0]), row[1]), models=dict(models))
+    async def forget(self, lease: Lease) -> None:
+        """Delete a finished shard's models and row. Raises LeaseLostError."""
+        await self.snapshots(lease).forget()
+        await self.leases.remove(lease)
 
-    def _commit(self, shard: str, checkpoint: Checkpoint) -> None:
-        position = checkpoint.position
-        sequence = SHARD_END if checkpoint.ended else str(position.sequence) if position else None
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?)",
-                [(self._stream, shard, self._detector, *model) for model in checkpoint.models.items()],
+    def snapshots(self, lease: Lease) -> ShardSnapshots:
+        """The snapshots of a shard whose lease was just taken."""
+        return ShardSnapshots(self._blobs, f"{self._stream}/{lease.shard}", lease.counter, self._making)
+
+    def refuse(self, shard: str, reason: str) -> None:
+        """A snapshot cannot be used: go on without it, if that is what the settings say. Raises StateError."""
+        if self._on_bad_snapshot == "refuse":
+            raise StateError(
+                f"{shard}: {reason}; restore it from a copy, or set on_bad_snapshot = learn to go on from the same "
+                "position and learn all its sensors anew"
             )
-            if sequence is not None:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
-                    (self._stream, shard, sequence, position.subsequence if position else 0),
-                )
+        log.error("%s: %s; all its sensors are learnt anew (on_bad_snapshot = learn)", shard, reason)
+
+
+class Hold:
+    """A shard in this worker's hands, from the moment its lease is taken until it is lost or released."""
+
+    def __init__(self, checkpoints: Checkpoints, lease: Lease, parents: Sequence[Lease]) -> None:
+        self.lease = lease
+        self.lost = asyncio.Event()
+        self._checkpoints = checkpoints
+        self._parents = parents
+        self._snapshots = checkpoints.snapshots(lease)
+        self._inherited: dict[str, Model] = {}
+        self._turn = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
+
+    @property
+    def shard(self) -> str:
+        """The shard's id."""
+        return self.lease.shard
+
+    async def restore(self) -> Checkpoint:
+        """Where to go on, with the models as of there: its own, else its parents' for the keys in its hash range.
+
+        Raises StateError if a snapshot cannot be used and the settings say that this must not pass.
+        """
+        lease = self.lease
+        models: dict[str, Model] = {}
+        if lease.snapshot:
+            models = await self._read(self._snapshots, lease.snapshot)
+            if models:  # else nothing says what is still needed
+                await self._snapshots.sweep()
+        elif lease.position is None:
+            parents = [
+                await self._read(self._checkpoints.snapshots(parent), parent.snapshot)
+                for parent in self._parents
+                if parent.snapshot
+            ]
+            models = self._inherited = of_keys(merged(parents), lease.hash_keys)
+        else:
+            log.warning(
+                "%s: the lease at %s names no snapshot; its sensors are learnt anew", self.shard, lease.position
+            )
+        return Checkpoint(lease.position, lease.ended, models)
+
+    def refuse(self, reason: str) -> None:
+        """The restored models turn out to be unusable. Raises StateError unless the settings say to learn anew."""
+        self._checkpoints.refuse(self.shard, reason)
+        self._inherited = {}
+
+    def outdated(self) -> set[str]:
+        """Sensors whose models the next checkpoint must hold even if they have not changed."""
+        return self._snapshots.outdated()
+
+    async def renew(self) -> None:
+        """Tell the other workers that we live. Raises LeaseLostError."""
+        async with self._unless_lost():
+            self.lease = await self._checkpoints.leases.renew(self.lease)
+
+    async def commit(self, checkpoint: Checkpoint) -> Written:
+        """Move the shard to ``checkpoint``. All up to there must be acknowledged. Raises LeaseLostError."""
+        written = await self._snapshots.write(checkpoint.position, self._inherited | dict(checkpoint.models))
+        async with self._unless_lost():
+            self.lease = await self._checkpoints.leases.checkpoint(
+                self.lease, checkpoint.position, written.name, checkpoint.ended
+            )
+        self._inherited = {}
+        await self._snapshots.collect(written.name)
+        return written
+
+    async def release(self) -> None:
+        """Let another worker have the shard at once."""
+        with contextlib.suppress(LeaseLostError):
+            async with self._unless_lost():
+                self.lease = await self._checkpoints.leases.release(self.lease)
+
+    @contextlib.asynccontextmanager
+    async def _unless_lost(self) -> AsyncIterator[None]:
+        async with self._turn:
+            if self.lost.is_set():
+                raise LeaseLostError(self.shard)
+            try:
+                yield
+            except LeaseLostError:
+                self.lost.set()
+                raise
+
+    async def _read(self, snapshots: ShardSnapshots, name: str) -> dict[str, Model]:
+        try:
+            return await snapshots.read(name)
+        except OtherConfigurationError as error:
+            log.warning("%s: %s; its sensors are learnt anew from the same position on", self.shard, error)
+        except SnapshotError as error:
+            self._checkpoints.refuse(self.shard, str(error))
+        return {}

@@ -27,6 +27,7 @@ from service.index.access import Access
 from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
 from service.kinesis import StreamError, connect
+from service.leases import StateError
 from service.recent import Filter
 from service.replay import Replay
 from service.settings import SECRETS, Settings, SettingsError, allowed, default, load
@@ -44,7 +45,7 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 STREAM_PORT = 4567
 DEMO_RATE = 200.0
 
-_REFUSALS = (StartError, StreamError, IndexSetupError, RecordingError, WriteError, EvaluationError)
+_REFUSALS = (StartError, StreamError, StateError, IndexSetupError, RecordingError, WriteError, EvaluationError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +80,9 @@ async def _run(options: argparse.Namespace) -> int:
     stop = _on_signals()
     async with _serving(settings, stop) as (service, address):
         log.info("reading stream %s; page and API at %s", settings.stream, address)
-        await service.run()
-    log.info("stopped: all that was fetched is indexed and committed")
+        finished = await service.run()
+    if finished:
+        log.info("stopped: all that was fetched is indexed and committed")
     return EXIT_OK
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from service.answers import ParserFactory
 from service.kpl import user_records
 from service.metrics import Metrics
 from service.records import ALL_HASH_KEYS, Gap, HashKeys, Position, Record
-from service.settings import Settings, start_time
+from service.settings import Settings
 
 log = logging.getLogger("cutwater.kinesis")
 T = TypeVar("T")
@@ -108,16 +107,14 @@ class Stream:
 
     Args:
         client: as ``connect`` makes it.
-        settings: which stream, and where to begin in a shard without a checkpoint.
+        settings: which stream.
         metrics: where throttled calls, expired iterators, gaps and such are counted.
-        began: seconds since 1970 of the very first start, where ``start = LATEST`` begins; by default now.
     """
 
-    def __init__(self, client: Any, settings: Settings, metrics: Metrics, began: float | None = None) -> None:
+    def __init__(self, client: Any, settings: Settings, metrics: Metrics) -> None:
         self._client = client
         self._settings = settings
         self._metrics = metrics
-        self._start = start_time(settings.start, time.time() if began is None else began)
         self._hash_keys: dict[str, HashKeys] = {}
         self._holes: list[HashKeys] = []
 
@@ -146,9 +143,12 @@ class Stream:
             log.warning("stream %s: its list of shards leaves out the hash keys %s", self._settings.stream, found)
         self._holes = found
 
-    async def read(self, shard: str, after: Position | None, room: Room) -> AsyncIterator[Fetched]:
-        """The shard's records after a position, or from the configured start. Takes room for what it fetches.
+    async def read(
+        self, shard: str, after: Position | None, room: Room, since: int | None = None
+    ) -> AsyncIterator[Fetched]:
+        """The shard's records after a position. Takes room for what it fetches.
 
+        Without a position it begins with what came ``since`` (milliseconds since 1970), or with the oldest record.
         Raises StreamError if waiting will not help.
         """
         clock = asyncio.get_running_loop().time
@@ -159,7 +159,7 @@ class Stream:
             earliest = clock() + READ_INTERVAL
             try:
                 if iterator is None:
-                    iterator = await self._iterator(shard, reader.after)
+                    iterator = await self._iterator(shard, reader.after, since)
                     reader.resumed = reader.after
                 fetched, iterator = await self._patiently("GetRecords", lambda: reader.fetch(iterator))  # noqa: B023
             except ClientError as error:
@@ -188,15 +188,15 @@ class Stream:
             shard, self._settings.stream, gap.after.sequence, gap.until.sequence if gap.until else "the shard's end",
         )  # fmt: skip
 
-    async def _iterator(self, shard: str, after: Position | None) -> str:
+    async def _iterator(self, shard: str, after: Position | None, since: int | None) -> str:
         place: dict[str, Any]
         if after is not None:
             # At the position, not after it: it may lie within an aggregate, and its record's absence tells of a gap.
             place = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": str(after.sequence)}
-        elif self._start is None:
+        elif since is None:
             place = {"ShardIteratorType": "TRIM_HORIZON"}
         else:
-            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._start}
+            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since / 1000}
         answer = await self._patiently(
             "GetShardIterator",
             lambda: self._client.get_shard_iterator(StreamName=self._settings.stream, ShardId=shard, **place),
@@ -235,7 +235,6 @@ class Stream:
         """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""
         return (
             name == "GetShardIterator"
-            and self._start is not None
             and error.response["Error"]["Code"] == "InvalidArgumentException"
             and "timestamp" in error.response["Error"].get("Message", "").lower()
         )

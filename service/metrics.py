@@ -25,6 +25,20 @@ class Metrics:
         self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
         self.dead = counter("dead_letters", "Records and documents sent to the dead letter, by reason", "code")
         self.checkpoints = counter("checkpoints", "Checkpoints committed")
+        self.leases_held = gauge("leases_held", "Shards that this worker reads")
+        self.leases_lost = counter("leases_lost", "Leases that another worker took while this one held them")
+        self.snapshot_seconds = Histogram(
+            "cutwater_snapshot_seconds",
+            "Time to write a snapshot and commit it",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+            registry=self.registry,
+        )
+        self.snapshot_bytes = Histogram(
+            "cutwater_snapshot_bytes",
+            "Size of the snapshots written",
+            buckets=[10.0**exponent for exponent in range(3, 10)],
+            registry=self.registry,
+        )
         self.behind = gauge("millis_behind_latest", "How far a shard's last read was behind its newest record", "shard")
         self.in_flight = gauge("in_flight_bytes", "Bytes fetched and not yet acknowledged")
         self.throttled = counter("throttled_calls", "Calls that Kinesis throttled", "operation")

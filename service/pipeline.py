@@ -5,6 +5,8 @@ Three tasks work on consecutive batches at once; each stage keeps the shard's or
 Guarantee: a checkpoint is committed only when every document and dead letter of the records up to its position is
 acknowledged, and it holds the models as of that position. A crash repeats what came after the checkpoint, with the same
 document ids. When the index stalls, batches wait, the room for records fills up and fetching stops; nothing is dropped.
+When the lease is lost, what is not committed is dropped, for the shard's new holder reads it again. In memory are at
+most the models, a copy of those that wait to be committed, and the room for records.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,21 +23,25 @@ import numpy as np
 
 from detector.batch import Floats, Readings, Scores
 from detector.fleet import Fleet
-from service.checkpoints import Checkpoint, Checkpoints
+from service.checkpoints import Checkpoint, Hold
 from service.deadletter import DeadLetters, describe_letter, refusal_letter
 from service.decoder import DecodeError, Decoder, Labeller, Reading
 from service.documents import Entry, ScoredBatch, entries
 from service.index import Index, Refused
 from service.kinesis import Fetched, Room, Stream
+from service.kpl import hash_key
+from service.leases import LeaseLostError
 from service.metrics import Metrics
 from service.recent import RecentScores
-from service.records import DeadLetter, Position, Record
+from service.records import DeadLetter, Gap, HashKeys, Position, Record
+from service.snapshots import Model
 
 log = logging.getLogger("cutwater.pipeline")
 T = TypeVar("T")
 
 _NOTHING = Fetched([], 0, 0, ended=False)
 BATCHES_AHEAD = 4  # between two stages; the real bound is the room for bytes
+_AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,6 @@ class Setup:
     executor: Executor
     index: Index
     letters: DeadLetters
-    checkpoints: Checkpoints
     recent: RecentScores
     metrics: Metrics
 
@@ -72,34 +77,42 @@ class Work:
 
 
 class ShardPipeline:
-    """One shard from its last checkpoint to its end, or until ``stop``."""
+    """One shard from its last checkpoint to its end, until ``stop``, or until its lease is lost."""
 
-    def __init__(self, shard: str, setup: Setup, fleet: Fleet) -> None:
-        self.shard = shard
+    def __init__(self, hold: Hold, setup: Setup, fleet: Fleet) -> None:
+        self.shard = hold.shard
         self.state = "reading"
         self.behind: int | None = None
         self.in_flight = 0
         self.committed: Position | None = None
+        self.committed_at: float | None = None
+        self._hold = hold
         self._setup = setup
         self._fleet = fleet
+        self._keys = HashKeysOf(hold.lease.hash_keys)
         self._scoring = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._fetched: asyncio.Queue[Fetched | None] = asyncio.Queue(BATCHES_AHEAD)
         self._worked: asyncio.Queue[Work | None] = asyncio.Queue(BATCHES_AHEAD)
+        self._committing = 0  # checkpoints on their way
 
     async def run(self) -> bool:
-        """Work until the shard's end (True) or until stopped and everything fetched is committed (False)."""
-        start = await self._setup.checkpoints.read(self.shard)
-        self.committed = start.position
-        if start.ended:
-            self.state = "closed"
-            return True
-        await self._in_thread(self._fleet.restore, start.models)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fetch(start.position))
-            tasks.create_task(self._work(start.position))
-            delivered = tasks.create_task(self._deliver())
-        return delivered.result()
+        """Work until the shard's end (True) or until stopped and everything fetched is committed (False).
+
+        Raises LeaseLostError (in an ExceptionGroup), StreamError or StateError.
+        """
+        start = await self._restore()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch())
+                tasks.create_task(self._fetch(start.position))
+                tasks.create_task(self._work(start.position))
+                ended = await self._deliver()
+                watching.cancel()
+        finally:
+            await self._setup.room.release(self.in_flight)
+            self.in_flight = 0
+        return ended
 
     def stop(self) -> None:
         """Fetch no more; what is fetched will be finished."""
@@ -110,23 +123,49 @@ class ShardPipeline:
         async with self._scoring:
             return await self._in_thread(self._fleet.score, sensor, np.array([time], dtype=np.int64), values[None, :])
 
+    async def _restore(self) -> Checkpoint:
+        start = await self._hold.restore()
+        self.committed = start.position
+        try:
+            await self._in_thread(self._fleet.restore, {sensor: model.state for sensor, model in start.models.items()})
+            self._keys.restore(start.models)
+        except ValueError as error:
+            self._hold.refuse(str(error))
+            self._fleet = Fleet(self._fleet.configuration)
+        return start
+
+    async def _watch(self) -> None:
+        """End everything when the lease is lost."""
+        await self._hold.lost.wait()
+        raise LeaseLostError(self.shard)
+
     # Fetch
 
     async def _fetch(self, after: Position | None) -> None:
-        reader = aiter(self._setup.stream.read(self.shard, after, self._setup.room))
+        reader = self._setup.stream.read(self.shard, after, self._setup.room, self._hold.lease.since)
         stopping = asyncio.create_task(self._stopping.wait())
-        while not self._stopping.is_set():
-            read = asyncio.ensure_future(anext(reader, None))
+        try:
+            while fetched := await self._next(reader, stopping):
+                await self._fetched.put(fetched)
+        finally:
+            stopping.cancel()
+        await self._fetched.put(None)
+
+    async def _next(self, reader: AsyncIterator[Fetched], stopping: asyncio.Task[Any]) -> Fetched | None:
+        """The next batch; None at the end or when stopped. Whatever was fetched is counted as in flight."""
+        if stopping.done():
+            return None
+        read = asyncio.ensure_future(anext(reader, None))
+        try:
             await asyncio.wait((read, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
             if not read.done():
                 read.cancel()
                 await asyncio.wait((read,))
-            if read.cancelled() or (fetched := read.result()) is None:
-                break
-            self._note_fetched(fetched)
-            await self._fetched.put(fetched)
-        stopping.cancel()
-        await self._fetched.put(None)
+            fetched = None if read.cancelled() or read.exception() else read.result()
+            if fetched is not None:
+                self._note_fetched(fetched)
+        return None if read.cancelled() else read.result()
 
     def _note_fetched(self, fetched: Fetched) -> None:
         metrics = self._setup.metrics
@@ -156,10 +195,16 @@ class ShardPipeline:
                     work = await self._in_thread(self._score, fetched)
                 position = fetched.records[-1].position
                 self._note_scored(work)
+            if fetched is not None and fetched.gap:
+                work.letters.insert(0, self._gap(fetched.gap))
             if ended or (position != snapshotted and (clock() >= due or not running)):
-                work.checkpoint = Checkpoint(position, ended, await self._in_thread(self._fleet.snapshot))
-                snapshotted, due = position, clock() + self._setup.checkpoint_seconds
-            if work.records or work.checkpoint:
+                if running and self._committing:  # the index or the store is slow; one copy of the models is enough
+                    due = clock() + min(_AGAIN_SECONDS, self._setup.checkpoint_seconds)
+                else:
+                    work.checkpoint = Checkpoint(position, ended, await self._in_thread(self._snapshot))
+                    snapshotted, due = position, clock() + self._setup.checkpoint_seconds
+                    self._committing += 1
+            if work.records or work.letters or work.checkpoint:
                 await self._worked.put(work)
         await self._worked.put(None)
 
@@ -184,6 +229,7 @@ class ShardPipeline:
                     decoded.extend((record, ordinal, reading) for ordinal, reading in enumerate(setup.decode(record)))
                 except DecodeError as error:
                     work.letters.append(DeadLetter(setup.stream_name, self.shard, record, error.code, str(error)))
+            self._keys.note(decoded)
             if decoded:
                 readings = _columns([reading for _, _, reading in decoded])
                 scores = self._fleet.process(readings)
@@ -205,20 +251,47 @@ class ShardPipeline:
                 work.entries = entries(work.scored, [*np.flatnonzero(wanted).tolist(), *silences])
             return work
 
+    def _snapshot(self) -> Mapping[str, Model]:
+        """In a worker thread: the models that the next checkpoint must hold."""
+        changed = self._fleet.snapshot(self._hold.outdated())
+        return {sensor: Model(state, *self._keys.of(sensor)) for sensor, state in changed.items()}
+
+    def _gap(self, gap: Gap) -> DeadLetter:
+        """What may have been lost, as a dead letter at the place just behind the checkpoint."""
+        place = Position(gap.after.sequence, gap.after.subsequence + 1)
+        until = f"sequence number {gap.until.sequence}" if gap.until else "the shard's end"
+        return DeadLetter(
+            self._setup.stream_name, self.shard, Record(place, "", gap.resumed or 0, b""), "gap",
+            f"records after sequence number {gap.after.sequence} and before {until} may have left the stream before "
+            "they were read: the service stood still for longer than the stream keeps records",
+        )  # fmt: skip
+
     # Deliver and checkpoint
 
     async def _deliver(self) -> bool:
-        """Hand over whatever waits in one go, then commit the checkpoints in it. True at the shard's end."""
-        ended = finished = False
-        while not finished:
-            waiting, finished = await _everything(self._worked)
-            await self._acknowledge(waiting)
-            for checkpoint in (work.checkpoint for work in waiting if work.checkpoint):
-                await self._setup.checkpoints.commit(self.shard, checkpoint)
-                self._setup.metrics.checkpoints.inc()
-                self.committed, ended = checkpoint.position, checkpoint.ended
-        self.state = "closed" if ended else "stopped"
-        return ended
+        """Hand over whatever waits in one go, then commit the checkpoints in it meanwhile. True at the shard's end."""
+        finished = False
+        async with asyncio.TaskGroup() as tasks:
+            committing: asyncio.Task[None] | None = None
+            while not finished:
+                waiting, finished = await _everything(self._worked)
+                await self._acknowledge(waiting)
+                for checkpoint in (work.checkpoint for work in waiting if work.checkpoint):
+                    if committing:
+                        await committing
+                    committing = tasks.create_task(self._commit(checkpoint))
+        self.state = "closed" if self._hold.lease.ended else "stopped"
+        return self._hold.lease.ended
+
+    async def _commit(self, checkpoint: Checkpoint) -> None:
+        metrics, clock = self._setup.metrics, asyncio.get_running_loop().time
+        began = clock()
+        written = await self._hold.commit(checkpoint)
+        metrics.snapshot_seconds.observe(clock() - began)
+        metrics.snapshot_bytes.observe(written.size)
+        metrics.checkpoints.inc()
+        self._committing -= 1
+        self.committed, self.committed_at = checkpoint.position, clock()
 
     async def _acknowledge(self, waiting: Sequence[Work]) -> None:
         """Return when the index has everything; give the room back."""
@@ -251,6 +324,41 @@ class ShardPipeline:
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._setup.executor, function, *args)
+
+
+class HashKeysOf:
+    """The hash keys that each sensor's readings come with, which say whose they are after a split or merge.
+
+    Kept are the first and the last of a sensor: a sensor has one partition key, if all is well. A record whose
+    partition key does not hash into the shard was put with an explicit hash key, which is not delivered with it; its
+    sensor may then belong anywhere in the shard.
+    """
+
+    def __init__(self, shard: HashKeys) -> None:
+        self._shard = shard
+        self._ranges: dict[str, HashKeys] = {}
+        self._latest: dict[str, str] = {}  # partition key
+
+    def restore(self, models: Mapping[str, Model]) -> None:
+        """Go on from a checkpoint."""
+        self._ranges = {sensor: (model.first_key, model.last_key) for sensor, model in models.items()}
+
+    def note(self, decoded: Iterable[tuple[Record, int, Reading]]) -> None:
+        """Readings with their records."""
+        latest = self._latest
+        for record, _, reading in decoded:
+            if latest.get(reading.sensor) != record.partition_key:
+                latest[reading.sensor] = record.partition_key
+                self._widen(reading.sensor, hash_key(record.partition_key))
+
+    def of(self, sensor: str) -> HashKeys:
+        """The first and the last."""
+        return self._ranges.get(sensor, self._shard)
+
+    def _widen(self, sensor: str, key: int) -> None:
+        first, last = (key, key) if self._shard[0] <= key <= self._shard[1] else self._shard
+        known = self._ranges.get(sensor, (first, last))
+        self._ranges[sensor] = min(known[0], first), max(known[1], last)
 
 
 async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:

@@ -147,9 +147,23 @@ class Settings(BaseModel):
 
     # Process
     data_dir: Path = Path("data")
-    """Folder of cutwater.db: checkpoints, models and, without opensearch_url, the index."""
+    """Folder of cutwater.db, which holds what goes nowhere else: leases without lease_table, models without
+    snapshot_url, documents without opensearch_url. Several workers on one machine may share it."""
+    lease_table: str = Field("", max_length=255, pattern=r"^([a-zA-Z0-9_.-]{3,})?$")
+    """DynamoDB table of who reads which shard and how far, for workers on several machines; it is made if it is not
+    there. Each stream needs a table of its own."""
+    snapshot_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
+    """Where models are kept instead of data_dir, such as s3://bucket/prefix; lease_table needs it."""
+    on_bad_snapshot: Literal["refuse", "learn"] = "refuse"
+    """If a shard's models are damaged or of an unknown format: refuse to go on, or learn its sensors anew. After a
+    change of the configuration they are always learnt anew."""
+    failover_seconds: float = Field(10.0, ge=1, le=300)
+    """A worker that has not renewed its leases for so long is taken for dead, and its shards are read by others."""
     checkpoint_seconds: float = Field(10.0, ge=0.1, le=3600)
     """Longest time between two checkpoints of a shard; after a crash this much is read and scored again."""
+    stop_seconds: float = Field(25.0, ge=0, le=3600)
+    """Longest time to finish what is fetched when told to stop; what is not finished is read again later. Keep it below
+    the time after which the process is killed (stopTimeout on ECS)."""
     max_in_flight_bytes: int = Field(64 * 1024 * 1024, ge=11 * 1024 * 1024)
     """Record bytes fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
     recent_scores: int = Field(100_000, ge=100, le=10_000_000)
@@ -224,6 +238,14 @@ class Settings(BaseModel):
         """(pattern, rules) of each table; what a table leaves out is as for all."""
         usual = asdict(self.rules_for_all())
         return tuple((pattern, _rules(pattern, usual, table)) for pattern, table in self.rules.items())
+
+    @model_validator(mode="after")
+    def _shared_state(self) -> Self:
+        if self.lease_table and not self.snapshot_url:
+            raise ValueError(
+                f"lease_table = {self.lease_table!r} needs snapshot_url: where other machines find the models"
+            )
+        return self
 
     @field_validator("sensor_field", "time_field")
     @classmethod

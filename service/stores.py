@@ -10,7 +10,13 @@ from service.deadletter import DeadLetters, SQLiteDeadLetters
 from service.index import Index
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
+from service.leases import Table
+from service.leases.dynamodb import DynamoDBTable
+from service.leases.sqlite import SQLiteTable
 from service.settings import Settings
+from service.snapshots import Blobs
+from service.snapshots.s3 import S3Blobs
+from service.snapshots.sqlite import SQLiteBlobs
 
 
 class StartError(Exception):
@@ -30,6 +36,20 @@ async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]
             stack.push_async_callback(store.close)
             await store.open()
         yield index, letters
+
+
+@asynccontextmanager
+async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, Blobs]]:
+    """A worker's leases and snapshots, open. Raises StartError or StateError."""
+    path = data_file(settings.data_dir)
+    region, name, url = settings.region, settings.lease_table, settings.snapshot_url
+    table: Table = DynamoDBTable(name, settings.stream, region) if name else SQLiteTable(path, settings.stream, worker)
+    blobs: Blobs = S3Blobs(url, region) if url else SQLiteBlobs(path)
+    async with AsyncExitStack() as stack:
+        for store in (table, blobs):
+            stack.push_async_callback(store.close)
+            await store.open()
+        yield table, blobs
 
 
 def data_file(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from service.records import Position
+from service.records import ALL_HASH_KEYS, HashKeys, Position
 
 TRIM_HORIZON, AT_TIMESTAMP, SHARD_END = "TRIM_HORIZON", "AT_TIMESTAMP", "SHARD_END"  # checkpoints without a number
 
@@ -54,7 +54,7 @@ class Lease:
     switches: int = 0
     parents: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
-    hash_keys: tuple[int, int] = (0, 2**128 - 1)
+    hash_keys: HashKeys = ALL_HASH_KEYS
 
     @property
     def position(self) -> Position | None:
@@ -70,8 +70,10 @@ class Lease:
 class Table(Protocol):
     """Rows behind ``Leases``. While the store is away each call waits; StateError says what waiting cannot mend."""
 
-    trouble: str | None
-    """Why the store cannot be used at the moment, in one line."""
+    @property
+    def trouble(self) -> str | None:
+        """Why the store cannot be used at the moment, in one line; None if it can."""
+        ...
 
     async def open(self) -> None:
         """Connect, and make the table unless it is there. Raises StateError."""

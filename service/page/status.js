@@ -54,7 +54,7 @@ function spark(name, values, value) {
 }
 
 function showShards(shards) {
-  const order = { reading: 0, waiting: 1, closed: 2 };
+  const order = { reading: 0, waiting: 1, elsewhere: 2, closed: 3 };
   const sorted = [...shards].sort(
     (a, b) =>
       (order[a.state] ?? 1) - (order[b.state] ?? 1) ||
@@ -68,6 +68,7 @@ function showShards(shards) {
     const [name, state, behind, flight] = row.cells;
     setText(name, shard.shard.replace(/^shardId-0*(?=\d)/, "shard "));
     name.title = `${shard.shard}, committed up to ${shard.checkpoint ?? "nothing yet"}`;
+    state.title = shard.owner ? `read by ${shard.owner}` : "";
     setText(state, shard.state);
     row.dataset.state = shard.millis_behind_latest > LATE ? "late" : shard.state;
     const late = shard.millis_behind_latest;

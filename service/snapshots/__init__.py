@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import zstandard
 
-from service.records import Position
+from service.records import ALL_HASH_KEYS, HashKeys, Position
 
 log = logging.getLogger("cutwater.snapshots")
 
@@ -48,8 +48,8 @@ class Model(NamedTuple):
     """A sensor's detector, and the first and last hash key of the records that its readings came in."""
 
     state: bytes
-    first_key: int = 0
-    last_key: int = 2**128 - 1
+    first_key: int = ALL_HASH_KEYS[0]
+    last_key: int = ALL_HASH_KEYS[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,10 @@ class Written:
 class Blobs(Protocol):
     """Where the pieces lie. While the store is away each call waits; StateError says what waiting cannot mend."""
 
-    trouble: str | None
-    """Why the store cannot be used at the moment, in one line."""
+    @property
+    def trouble(self) -> str | None:
+        """Why the store cannot be used at the moment, in one line; None if it can."""
+        ...
 
     async def open(self) -> None:
         """Connect. Raises StateError."""
@@ -279,7 +281,7 @@ def _unseal(data: bytes, name: str) -> bytes:
     return zstandard.decompress(rest)
 
 
-def of_keys(models: Mapping[str, Model], keys: tuple[int, int]) -> dict[str, Model]:
+def of_keys(models: Mapping[str, Model], keys: HashKeys) -> dict[str, Model]:
     """The models whose readings may come with one of these hash keys (first and last)."""
     return {
         sensor: model for sensor, model in models.items() if model.first_key <= keys[1] and model.last_key >= keys[0]

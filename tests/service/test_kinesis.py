@@ -11,7 +11,7 @@ import pytest
 from service.kinesis import READ_BYTES, MissingError, Room, Shard, Stream, StreamError, connect, holes
 from service.metrics import Metrics
 from service.records import Gap, Position
-from service.settings import Settings
+from service.settings import Settings, start_time
 from simulator.stream import LocalStream
 from simulator.stream.faults import Fault
 from tests.service.test_kpl import aggregate
@@ -39,6 +39,7 @@ class World:
         self.metrics = Metrics()
         self.room = Room(64 * 1024 * 1024)
         self.positions: list[Position] = []
+        self.since: int | None = None
 
     def call(self, operation: str, **request):
         return self.local.kinesis.call(operation, {"StreamName": NAME, **request})
@@ -52,13 +53,15 @@ class World:
     async def stream(self, **settings):
         chosen = Settings(stream=NAME, endpoint_url=self.local.endpoint_url, poll_seconds=0.2, **settings)
         async with connect(chosen) as client:
-            yield Stream(client, chosen, self.metrics, began=self.clock.now)
+            began = start_time(chosen.start, self.clock.now)
+            self.since = None if began is None else round(began * 1000)
+            yield Stream(client, chosen, self.metrics)
 
     async def read(self, stream, count=None, *, shard=FIRST, after=None):
         """What a reader fetches until it has ``count`` records, or has come to the shard's end."""
         fetched = []
         async with asyncio.timeout(30):
-            async for one in stream.read(shard, after, self.room):
+            async for one in stream.read(shard, after, self.room, self.since):
                 fetched.append(one)
                 await self.room.release(one.size)
                 if count is not None and sum(len(one.records) for one in fetched) >= count:

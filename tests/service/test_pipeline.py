@@ -10,17 +10,23 @@ import pytest
 from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
-from service.checkpoints import Checkpoints
-from service.decoder import json_decoder, json_labels
+from service.checkpoints import Checkpoint, Checkpoints
+from service.decoder import Reading, json_decoder, json_labels
 from service.documents import document_id
 from service.index import Refused
 from service.kinesis import Fetched, Room
+from service.kpl import hash_key
+from service.leases import Lease, LeaseLostError, Leases, StateError
+from service.leases.sqlite import SQLiteTable
 from service.metrics import Metrics
-from service.pipeline import Setup, ShardPipeline
+from service.pipeline import HashKeysOf, Setup, ShardPipeline
 from service.recent import Filter, RecentScores
-from service.records import Position, Record
+from service.records import ALL_HASH_KEYS, Gap, Position, Record
+from service.snapshots import Making, Model, ShardSnapshots
+from service.snapshots.sqlite import SQLiteBlobs
 
 SHARD = "shardId-000000000000"
+MAKING = Making("rcf-1", {})
 CONFIGURATION = Configuration(engine="rrcf", trees=5, samples=16, seed=7)
 
 
@@ -36,18 +42,19 @@ def records(n: int) -> list[Record]:
 class ScriptedStream:
     """Hands out the records in batches of a given size; after the last it ends or stays silent."""
 
-    def __init__(self, script, batch=7, ends=False):
-        self.script, self.batch, self.ends = script, batch, ends
+    def __init__(self, script, batch=7, ends=False, gap=None):
+        self.script, self.batch, self.ends, self.gap = script, batch, ends, gap
         self.handed_out = 0
 
-    async def read(self, shard, after, room):
+    async def read(self, shard, after, room, since=None):
         left = [record for record in self.script if after is None or record.position > after]
         while left:
             chunk, left = left[: self.batch], left[self.batch :]
             size = sum(len(record.data) for record in chunk)
             await room.reserve(size)
             self.handed_out += len(chunk)
-            yield Fetched(chunk, size, 0, ended=self.ends and not left)
+            yield Fetched(chunk, size, 0, ended=self.ends and not left, gap=self.gap)
+            self.gap = None
         if not self.ends:
             await asyncio.Event().wait()
 
@@ -79,13 +86,26 @@ class RememberingIndex:
         assert {letter["id"] for letter in letters} <= self.letters.keys()
 
 
-@pytest.fixture
-def world(tmp_path):
-    """Makes pipelines that share a checkpoint file and an index."""
-    executor = ThreadPoolExecutor(1)
-    index, checkpoints = RememberingIndex(), Checkpoints(tmp_path / "cutwater.db", "stream", "rcf-1")
+class World:
+    """Pipelines of one shard after each other, as workers take it; they share the stores and an index."""
 
-    def pipeline(stream, *, checkpoint_seconds=3600.0, room=10**9, index_all=True):
+    def __init__(self, table, blobs, executor):
+        self.table, self.blobs, self.executor = table, blobs, executor
+        self.index = RememberingIndex()
+
+    async def lease(self) -> Lease:
+        (lease,) = await self.table.rows()
+        return lease
+
+    async def hold(self, worker="worker", on_bad_snapshot="refuse"):
+        checkpoints = Checkpoints(Leases(self.table, worker), self.blobs, "stream", MAKING, on_bad_snapshot)
+        return await checkpoints.take(await self.lease(), [])
+
+    async def models(self):
+        lease = await self.lease()
+        return await ShardSnapshots(self.blobs, f"stream/{SHARD}", 10**6, MAKING).read(lease.snapshot)
+
+    async def pipeline(self, stream, *, hold=None, checkpoint_seconds=3600.0, room=10**9, index_all=True):
         setup = Setup(
             stream=stream,
             stream_name="stream",
@@ -96,18 +116,25 @@ def world(tmp_path):
             index_all=index_all,
             checkpoint_seconds=checkpoint_seconds,
             room=Room(room),
-            executor=executor,
-            index=index,
-            letters=index,
-            checkpoints=checkpoints,
+            executor=self.executor,
+            index=self.index,
+            letters=self.index,
             recent=RecentScores(10_000),
             metrics=Metrics(),
         )
-        made = ShardPipeline(SHARD, setup, Fleet(CONFIGURATION))
-        return made, setup
+        return ShardPipeline(hold or await self.hold(), setup, Fleet(CONFIGURATION)), setup
 
-    yield pipeline, index, checkpoints
-    executor.shutdown()
+
+@pytest.fixture
+async def world(tmp_path):
+    with ThreadPoolExecutor(1) as executor:
+        table, blobs = SQLiteTable(tmp_path / "db", "stream", "worker"), SQLiteBlobs(tmp_path / "db")
+        for store in (table, blobs):
+            await store.open()
+        await table.insert(Lease(SHARD))
+        yield World(table, blobs, executor)
+        for store in (table, blobs):
+            await store.close()
 
 
 async def eventually(condition):
@@ -117,91 +144,143 @@ async def eventually(condition):
 
 
 async def test_a_closed_shard_is_scored_to_its_end(world):
-    pipeline, index, checkpoints = world
-    one, setup = pipeline(ScriptedStream(records(100), ends=True))
+    one, setup = await world.pipeline(ScriptedStream(records(100), ends=True))
     assert await one.run() is True
-    assert len(index.documents) == 100 - 16
-    assert (await checkpoints.read(SHARD)).ended
+    assert len(world.index.documents) == 100 - 16
+    assert (await world.lease()).ended
     assert setup.room.taken == 0
-    assert await pipeline(ScriptedStream(records(100)))[0].run() is True  # nothing is read twice
 
 
-async def test_stopping_finishes_what_was_fetched_and_going_on_scores_as_if_never_stopped(world, tmp_path):
-    pipeline, index, checkpoints = world
-    whole = Fleet(CONFIGURATION)
+async def test_stopping_finishes_what_was_fetched_and_going_on_scores_as_if_never_stopped(world):
     script = records(200)
-    first, _ = pipeline(ScriptedStream(script[:90]))
+    first, _ = await world.pipeline(ScriptedStream(script[:90]))
     running = asyncio.create_task(first.run())
-    await eventually(lambda: len(index.documents) == 90 - 16)
+    await eventually(lambda: len(world.index.documents) == 90 - 16)
     first.stop()
     assert await running is False
-    assert (await checkpoints.read(SHARD)).position == Position(90)
+    assert (await world.lease()).position == Position(90)
 
-    second, _ = pipeline(ScriptedStream(script, batch=11, ends=True))
+    second, _ = await world.pipeline(ScriptedStream(script, batch=11, ends=True))
     assert await second.run() is True
-    assert len(index.documents) == 200 - 16
+    assert scores(world.index) == expected_scores(script)
+
+
+def scores(index) -> list[float]:
+    found = {int(document["sequence_number"]) - 1: document["anomaly_score"] for document in index.documents.values()}
+    return [found.get(i, 0.0) for i in range(max(found) + 1)]
+
+
+def expected_scores(script) -> list[float]:
     values = np.array([[json.loads(record.data)["iotValue"]] for record in script], dtype=float)
-    expected = whole.process(Readings(("a",), np.zeros(200, np.int64), np.arange(200) * 1000, values)).score
-    scores = {int(d["sequence_number"]) - 1: d["anomaly_score"] for d in index.documents.values()}
-    assert [scores[i] for i in range(16, 200)] == expected[16:].tolist()
+    times = np.arange(len(script)) * 1000
+    found = Fleet(CONFIGURATION).process(Readings(("a",), np.zeros(len(script), np.int64), times, values)).score
+    return [0.0] * 16 + found[16:].tolist()
 
 
 async def test_no_checkpoint_passes_a_document_that_is_not_acknowledged(world):
-    pipeline, index, checkpoints = world
-    index.open.clear()
-    one, _ = pipeline(ScriptedStream(records(100), ends=True), checkpoint_seconds=0.01)
+    world.index.open.clear()
+    one, _ = await world.pipeline(ScriptedStream(records(100), ends=True), checkpoint_seconds=0.01)
     running = asyncio.create_task(one.run())
     await asyncio.sleep(0.2)
-    stuck = (await checkpoints.read(SHARD)).position
+    stuck = (await world.lease()).position
     assert stuck is None or stuck <= Position(16 + 7)  # learning readings make no documents
-    index.open.set()
+    world.index.open.set()
     assert await running is True
 
 
 async def test_a_stalled_index_stops_the_fetching_and_loses_nothing(world):
-    pipeline, index, _ = world
-    index.open.clear()
+    world.index.open.clear()
     stream = ScriptedStream(records(2000), ends=True)
-    one, setup = pipeline(stream, room=1500)
+    one, setup = await world.pipeline(stream, room=1500)
     running = asyncio.create_task(one.run())
     await asyncio.sleep(0.3)
     assert stream.handed_out < 100
     assert setup.room.taken <= 1500
-    index.open.set()
+    world.index.open.set()
     assert await running is True
-    assert len(index.documents) == 2000 - 16
+    assert len(world.index.documents) == 2000 - 16
+
+
+async def test_while_the_index_is_away_one_copy_of_the_models_waits(world):
+    """However often checkpoints are due."""
+    world.index.open.clear()
+    one, _ = await world.pipeline(ScriptedStream(records(400), batch=1), checkpoint_seconds=0.001)
+    running = asyncio.create_task(one.run())
+    await eventually(lambda: one._worked.full())
+    assert one._committing <= 1
+    world.index.open.set()
+    await eventually(lambda: len(world.index.documents) == 400 - 16)
+    one.stop()
+    assert await running is False
+    assert (await world.lease()).position == Position(400)
+
+
+async def test_when_the_lease_is_lost_the_work_is_dropped_and_the_new_holder_does_it_again(world):
+    world.index.open.clear()
+    script = records(100)
+    zombie, setup = await world.pipeline(ScriptedStream(script), checkpoint_seconds=0.01)
+    running = asyncio.create_task(zombie.run())
+    await eventually(lambda: zombie.in_flight)
+    heir, _ = await world.pipeline(ScriptedStream(script, batch=13, ends=True), hold=await world.hold("heir"))
+    world.index.open.set()
+    with pytest.raises(ExceptionGroup) as lost:
+        await running
+    assert lost.group_contains(LeaseLostError)
+    assert setup.room.taken == zombie.in_flight == 0
+    assert await heir.run() is True
+    assert scores(world.index) == expected_scores(script)
+
+
+async def test_a_pipeline_ends_as_soon_as_its_lease_is_known_to_be_lost(world):
+    one, _ = await world.pipeline(ScriptedStream(records(50)))
+    running = asyncio.create_task(one.run())
+    await eventually(lambda: len(world.index.documents) == 50 - 16)
+    await world.hold("another")
+    with pytest.raises(LeaseLostError):
+        await one._hold.renew()
+    with pytest.raises(ExceptionGroup):
+        await running
 
 
 async def test_bad_records_and_refused_documents_become_dead_letters_with_their_reasons(world):
-    pipeline, index, _ = world
     script = records(60)
     script[30] = Record(Position(31), "a", 0, b"junk")
-    index.refuse = lambda entry: entry.position == Position(50)
-    one, setup = pipeline(ScriptedStream(script, ends=True))
+    world.index.refuse = lambda entry: entry.position == Position(50)
+    one, setup = await world.pipeline(ScriptedStream(script, ends=True))
     assert await one.run() is True
-    assert {letter.record.position.sequence: letter.code for letter in index.letters.values()} == {
+    assert {letter.record.position.sequence: letter.code for letter in world.index.letters.values()} == {
         31: "not_json",
         50: "mapping",
     }
-    assert len(index.documents) == 60 - 16 - 2
+    assert len(world.index.documents) == 60 - 16 - 2
     assert Metrics.value(setup.metrics.dead) == 2
 
 
+async def test_a_gap_in_the_stream_becomes_a_dead_letter(world):
+    gap = Gap(Position(5), Position(9), resumed=1234)
+    one, _ = await world.pipeline(ScriptedStream(records(20), ends=True, gap=gap))
+    assert await one.run() is True
+    (letter,) = world.index.letters.values()
+    assert (letter.code, letter.record.arrival) == ("gap", 1234)
+    assert "after sequence number 5 and before sequence number 9" in letter.reason
+
+
 async def test_checkpoints_come_while_the_stream_is_silent(world):
-    pipeline, _, checkpoints = world
-    one, _ = pipeline(ScriptedStream(records(50)), checkpoint_seconds=0.1)
+    one, _ = await world.pipeline(ScriptedStream(records(50)), checkpoint_seconds=0.1)
     running = asyncio.create_task(one.run())
     await eventually(lambda: one.committed == Position(50))
-    assert (await checkpoints.read(SHARD)).models.keys() == {"a"}
+    models = await world.models()
+    assert {sensor: (model.first_key, model.last_key) for sensor, model in models.items()} == {
+        "a": (hash_key("a"), hash_key("a"))
+    }
     one.stop()
     await running
 
 
 async def test_a_reading_can_be_scored_without_being_learnt(world):
-    pipeline, index, _ = world
-    one, _ = pipeline(ScriptedStream(records(100)))
+    one, _ = await world.pipeline(ScriptedStream(records(100)))
     running = asyncio.create_task(one.run())
-    await eventually(lambda: len(index.documents) == 84)
+    await eventually(lambda: len(world.index.documents) == 84)
     once, twice = [await one.score("a", 0, np.array([500.0])) for _ in range(2)]
     assert once.score[0] == twice.score[0] > 10
     assert await one.score("b", 0, np.array([500.0])) is None
@@ -211,15 +290,16 @@ async def test_a_reading_can_be_scored_without_being_learnt(world):
 
 @pytest.mark.parametrize("batch", [13, 500])
 async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
-    pipeline, index, _ = world
     minutes = [(minute, sensor) for minute in range(400) for sensor in "ab" if sensor == "a" or minute < 200]
     script = [
         Record(Position(i + 1), sensor, 60_000 * minute, json.dumps({"iotName": sensor, "iotValue": i % 7}).encode())
         for i, (minute, sensor) in enumerate(minutes)
     ]
-    one, setup = pipeline(ScriptedStream(script, batch=batch, ends=True), index_all=False)
+    one, setup = await world.pipeline(ScriptedStream(script, batch=batch, ends=True), index_all=False)
     assert await one.run() is True
-    silences = {key: document for key, document in index.documents.items() if document["anomaly_kind"] == "silent"}
+    silences = {
+        key: document for key, document in world.index.documents.items() if document["anomaly_kind"] == "silent"
+    }
     (document,) = silences.values()
     assert document["sensor"] == "b"
     assert document["silent_since"] == "1970-01-01T03:19:00.000Z"
@@ -227,3 +307,40 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
     assert document["event.kind"] == "alert"
     assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1")]
     assert setup.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
+
+
+async def test_models_that_this_version_cannot_read_are_refused_or_learnt_anew(world):
+    one, _ = await world.pipeline(ScriptedStream(records(50)))
+    hold = one._hold
+    await hold.commit(Checkpoint(Position(30), models={"a": Model(b"of a later version")}))
+    refusing, _ = await world.pipeline(ScriptedStream(records(50)), hold=await world.hold("two"))
+    with pytest.raises(StateError, match=r"sensor 'a'.*on_bad_snapshot = learn"):
+        await refusing.run()
+    learning, _ = await world.pipeline(
+        ScriptedStream(records(50), ends=True), hold=await world.hold("three", on_bad_snapshot="learn")
+    )
+    assert await learning.run() is True
+    assert len(world.index.documents) == 20 - 16  # from the same position on
+
+
+KEY_A, KEY_B = hash_key("a"), hash_key("b")
+
+
+def reading(sensor: str) -> Reading:
+    return Reading(sensor, 0, (1.0,))
+
+
+def test_a_sensor_belongs_to_the_hash_keys_that_its_readings_came_with():
+    keys = HashKeysOf(ALL_HASH_KEYS)
+    keys.note([(Record(Position(i), key, 0, b""), 0, reading(sensor)) for i, (key, sensor) in enumerate(
+        [("a", "one"), ("a", "one"), ("b", "both"), ("a", "both")]
+    )])  # fmt: skip
+    assert keys.of("one") == (KEY_A, KEY_A)
+    assert keys.of("both") == (min(KEY_A, KEY_B), max(KEY_A, KEY_B))
+
+
+def test_a_sensor_put_with_an_explicit_hash_key_may_belong_anywhere_in_the_shard():
+    elsewhere = (KEY_A + 1, KEY_A + 100)
+    keys = HashKeysOf(elsewhere)
+    keys.note([(Record(Position(1), "a", 0, b""), 0, reading("one"))])
+    assert keys.of("one") == elsewhere
