@@ -195,6 +195,10 @@ class Service:
             self._rate = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]) if len(seen) > 1 else 0.0
             self.metrics.in_flight.set(self.room.taken)
             self.metrics.sensors.set(len(self.recent.sensors))
+            now = asyncio.get_running_loop().time()
+            for shard, pipeline in self.consumer.pipelines.items():
+                since = pipeline.uncommitted_since
+                self.metrics.checkpoint_age.labels(shard).set(0.0 if since is None else now - since)
 
 
 class Server(uvicorn.Server):
@@ -209,7 +213,10 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
     """Serve an ASGI application; yields its address. Raises StartError if the port is taken."""
-    server = Server(uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.01)

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import __version__, export
+from service import __version__, export, logs
 from service.app import Service, decoder, serve
 from service.dashboards import lint, ndjson, saved_objects
 from service.evaluate import EvaluationError, evaluate
@@ -76,7 +76,7 @@ def _complain(error: Exception, code: int) -> int:
 async def _run(options: argparse.Namespace) -> int:
     """``cutwater run``."""
     settings = _settings(options)
-    _log_to_stderr(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     stop = _on_signals()
     async with _serving(settings, stop) as (service, address):
         log.info("reading stream %s; page and API at %s", settings.stream, address)
@@ -91,7 +91,7 @@ async def _set_up(options: argparse.Namespace) -> int:
     settings = _settings(options)
     if not settings.opensearch_url:
         raise SettingsError("opensearch_url is not set; the SQLite file that is used without it needs no setup")
-    _log_to_stderr("warning")
+    logs.configure("warning")
     index = OpenSearchIndex.of(settings)
     try:
         await set_up(
@@ -129,7 +129,7 @@ async def _write_dashboards(options: argparse.Namespace) -> int:
 async def _replay(options: argparse.Namespace) -> int:
     """``cutwater replay``."""
     settings = _settings(options)
-    _log_to_stderr("warning")
+    logs.configure("warning")
     async with stores(settings) as (index, letters), connect(settings) as client:
         replay = Replay(letters, index, client, settings.stream, decoder(settings))
         with _progress("replaying", await letters.count()) as done:
@@ -148,7 +148,7 @@ async def _replay(options: argparse.Namespace) -> int:
 async def _export(options: argparse.Namespace) -> int:
     """``cutwater export``."""
     settings = _settings(options)
-    _log_to_stderr("warning")
+    logs.configure("warning")
     since, until = (
         None if moment is None else round(moment.timestamp() * 1000) for moment in (options.since, options.until)
     )
@@ -240,7 +240,7 @@ async def _demo(options: argparse.Namespace) -> int:
         more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
         async with LocalStream(streams={"demo": options.shards}) as local:
             settings = _settings(options, stream="demo", endpoint_url=local.endpoint_url, **more)
-            _log_to_stderr("warning")
+            logs.configure("warning")
             console.print(f"[bold]Local Kinesis stream[/] at {local.endpoint_url}, {options.shards} shard(s)")
             async with _serving(settings, stop) as (service, address):
                 console.print(f"[bold]Page[/] at {address}   [bold]API[/] at {address}/docs   (Ctrl-C stops)")
@@ -372,12 +372,6 @@ def _on_signals() -> _Stop:
     stop = _Stop()
     stop.listen()
     return stop
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
-    for noisy in ("botocore", "aiobotocore", "opensearch", "numba", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:

@@ -85,7 +85,7 @@ class ShardPipeline:
         self.behind: int | None = None
         self.in_flight = 0
         self.committed: Position | None = None
-        self.committed_at: float | None = None
+        self.uncommitted_since: float | None = None  # of the loop's clock; None if all that was fetched is committed
         self._hold = hold
         self._setup = setup
         self._fleet = fleet
@@ -95,6 +95,7 @@ class ShardPipeline:
         self._fetched: asyncio.Queue[Fetched | None] = asyncio.Queue(BATCHES_AHEAD)
         self._worked: asyncio.Queue[Work | None] = asyncio.Queue(BATCHES_AHEAD)
         self._committing = 0  # checkpoints on their way
+        self._fetched_to: Position | None = None
 
     async def run(self) -> bool:
         """Work until the shard's end (True) or until stopped and everything fetched is committed (False).
@@ -112,6 +113,7 @@ class ShardPipeline:
         finally:
             await self._setup.room.release(self.in_flight)
             self.in_flight = 0
+            self._setup.metrics.forget(self.shard)
         return ended
 
     def stop(self) -> None:
@@ -171,6 +173,10 @@ class ShardPipeline:
         metrics = self._setup.metrics
         self.behind = fetched.behind
         self.in_flight += fetched.size
+        if fetched.records:
+            self._fetched_to = fetched.records[-1].position
+            if self.uncommitted_since is None:
+                self.uncommitted_since = asyncio.get_running_loop().time()
         metrics.behind.labels(self.shard).set(fetched.behind)
         metrics.records.inc(len(fetched.records))
         metrics.bytes.inc(fetched.size)
@@ -291,7 +297,8 @@ class ShardPipeline:
         metrics.snapshot_bytes.observe(written.size)
         metrics.checkpoints.inc()
         self._committing -= 1
-        self.committed, self.committed_at = checkpoint.position, clock()
+        self.committed = checkpoint.position
+        self.uncommitted_since = None if self.committed == self._fetched_to else began
 
     async def _acknowledge(self, waiting: Sequence[Work]) -> None:
         """Return when the index has everything; give the room back."""

@@ -174,6 +174,8 @@ class Settings(BaseModel):
     """Port that the API and the page listen on; 0 takes a free one."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages to log."""
+    log_format: Literal["text", "json"] = "text"
+    """Lines of the log: text for people, or a JSON object each (timestamp, level, logger, message, exception)."""
 
     @field_validator("start")
     @classmethod
