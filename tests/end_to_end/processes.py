@@ -21,11 +21,17 @@ PATIENCE = 120.0
 class Cutwater:
     """One running command; its output is kept. Leaving the context kills it."""
 
-    def __init__(self, *arguments: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environment: dict[str, str] | None = None,
+        module: Sequence[str] = ("service.cli",),
+    ) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("CUTWATER_", "AWS_"))}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", *arguments],
+            [sys.executable, "-m", *module, *arguments],
             cwd=folder,
             env=clean | {"PYTHONPATH": str(Path(__file__).parents[2])} | (environment or {}),
             stdout=subprocess.PIPE,

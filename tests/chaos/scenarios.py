@@ -1,0 +1,178 @@
+"""What is done to the workers, the stream and the index while readings come."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.compare import Difference
+from tests.chaos.worker import MOMENTS
+from tests.chaos.world import Worker, World, wait
+from tests.servers import opensearch
+
+Report = Callable[[str], None]
+PATIENCE = 60.0  # s, for a worker to come to where it is wanted, on a busy machine
+FAILOVER = 3.0  # s
+MOST_MEMORY = 800_000_000  # bytes, of a worker whose index is away
+
+
+def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[World, Difference]:
+    """One worker, killed again and again: while it starts, while it works, and at each moment that matters most."""
+    with World(folder, seed) as world:
+        moments = list(MOMENTS)
+        for number in range(count):
+            if number % 2:
+                moment = moments[number // 2 % len(moments)]
+                worker = world.start(moment, world.random.randint(1, 12))
+                if not world.await_death(worker, PATIENCE):
+                    say(f"nothing came to the moment {moment!r}")
+                    world.kill(worker)
+            else:
+                worker = world.start()
+                moment = world.random.choice(["at the start", "at work"])
+                if moment == "at work":
+                    wait(lambda worker=worker: worker.received() > 0, PATIENCE)
+                time.sleep(world.random.uniform(0.0, 2.0))
+                world.kill(worker)
+            say(f"kill {world.kills}: {moment}, {world.count()} documents so far")
+        return world, world.finish()
+
+
+def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+    """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were."""
+    with World(folder, seed, settings=("--failover-seconds", str(FAILOVER))) as world:
+        first = world.start()
+        _await_shares(world, (4,))
+        second = world.start()
+        say(f"the second worker has its share after {_await_shares(world, (2, 2)):.1f} s")
+        third = world.start()
+        say(f"the third worker has its share after {_await_shares(world, (1, 1, 2)):.1f} s")
+        third.send(signal.SIGSTOP)
+        _await_shares(world, (2, 2))
+        say("the third worker stood still, and the others have taken its shards")
+        world.work(1.0)
+        third.send(signal.SIGCONT)
+        _await_shares(world, (1, 1, 2))
+        say("it was woken, and shares again")
+        world.kill(first)
+        _await_shares(world, (2, 2))
+        say("the first worker was killed, and the others have taken its shards")
+        second.send(signal.SIGSTOP)
+        _await_shares(world, (4,))
+        second.send(signal.SIGCONT)
+        _await_shares(world, (2, 2))
+        if third.terminate():
+            raise AssertionError(third.output)
+        _await_shares(world, (4,))
+        say("the third worker has left")
+        world.work(1.0)
+        return world, world.finish()
+
+
+def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+    """Shards split and merge under load, while workers die: also just before and after a shard's end."""
+    with World(folder, seed, settings=("--failover-seconds", str(FAILOVER))) as world:
+        dying = world.start("end")
+        _await_shares(world, (4,))
+        first, _, third, fourth = world.open_shards()
+        world.call("SplitShard", ShardToSplit=first, NewStartingHashKey=str(2**125))
+        _await_death(world, dying, say, "split: a worker died before it had noted the shard's end")
+        dying = world.start("ended", 2)
+        world.call("MergeShards", ShardToMerge=third, AdjacentShardToMerge=fourth)
+        _await_death(world, dying, say, "merge: a worker died between parents and child")
+        steady = world.start()
+        wait(lambda: steady.received() > 0, PATIENCE)
+        dying = world.start("taken", 2)
+        world.call("UpdateShardCount", TargetShardCount=8, ScalingType="UNIFORM_SCALING")
+        _await_death(world, dying, say, "8 shards: a worker died with what it had just taken")
+        world.call("SplitShard", ShardToSplit=world.open_shards()[-1], NewStartingHashKey=str(2**128 - 2**100))
+        time.sleep(world.random.uniform(0.0, 2.0))
+        world.kill(steady)
+        say("a shard of next to nothing was split off, and the last worker killed")
+        worker = world.start()
+        wait(lambda: worker.received() > 0, PATIENCE)
+        world.call("UpdateShardCount", TargetShardCount=5, ScalingType="UNIFORM_SCALING")
+        world.work(2.0)
+        say("5 shards")
+        return world, world.finish()
+
+
+def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+    """The stream throttles, fails, hides what is new and lets iterators expire, while a worker is killed twice."""
+    with World(folder, seed) as world:
+        world.fault(kind="throttle", share=0.3)
+        world.fault(kind="fail", share=0.1)
+        world.fault(kind="expire", share=0.1)
+        world.fault(kind="lag", seconds=1.0)
+        for _ in range(2):
+            worker = world.start()
+            wait(lambda worker=worker: worker.received() > 0, PATIENCE)
+            world.work(3.0)
+            world.kill(worker)
+            say(f"kill {world.kills}: {world.count()} documents so far")
+        return world, world.finish()
+
+
+def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tuple[World, Difference]:
+    """The index is away for long, takes little at a time, lets nobody write, and refuses some documents for ever."""
+    narrow = {"http.max_content_length": "500kb", "thread_pool.write.queue_size": "2"}
+    limit = ("--max-in-flight-bytes", str(16 * 1024 * 1024))
+    with (
+        opensearch.Server(opensearch.OPENSEARCH_3, narrow) as server,
+        World(folder, seed, rate=500.0, padding=2_000, settings=limit, server=server, refuse=True) as world,
+    ):
+        worker = world.start()
+        wait(lambda: world.count() > 0, PATIENCE)
+        server.kill()
+        say("the index is killed")
+        memory = _watch(worker, outage / 2)
+        world.kill(worker)
+        worker = world.start()
+        memory = max(memory, _watch(worker, outage / 2))
+        server.start()
+        say(f"the index is back after {outage:.0f} s; no worker took more than {memory / 1e6:.0f} MB")
+        wait(lambda: worker.received() > 0, PATIENCE)
+        world.work(1.0)
+        world.block_writes(True)
+        say("nobody may write")
+        world.work(5.0)
+        world.block_writes(False)
+        memory = max(memory, _watch(worker, 5.0))
+        if memory > MOST_MEMORY:
+            raise AssertionError(f"a worker took {memory / 1e6:.0f} MB; {MOST_MEMORY / 1e6:.0f} MB are allowed")
+        return world, world.finish()
+
+
+def _await_shares(world: World, shares: tuple[int, ...]) -> float:
+    """Wait until the workers hold so many shards each; how long that took."""
+    began = time.monotonic()
+    if not wait(lambda: tuple(sorted(world.owners().values())) == shares, PATIENCE):
+        raise AssertionError(f"the workers hold {world.owners()} and not {shares}")
+    return time.monotonic() - began
+
+
+def _await_death(world: World, worker: Worker, say: Report, what: str) -> None:
+    if not world.await_death(worker, PATIENCE):
+        raise AssertionError(f"the moment of {worker.moment!r} did not come:\n{worker.output}")
+    say(what)
+
+
+def _watch(worker: Worker, seconds: float) -> int:
+    """The most memory that a worker takes in so many seconds."""
+    deadline, most = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        most = max(most, worker.memory())
+        time.sleep(0.5)
+    return most
+
+
+SCENARIOS: dict[str, Callable[..., tuple[World, Difference]]] = {
+    "kills": kills,
+    "workers": workers,
+    "reshard": reshard,
+    "storm": storm,
+    "outage": outage,
+}

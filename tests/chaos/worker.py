@@ -1,0 +1,119 @@
+"""A worker that kills itself at a moment which cannot be hit from outside.
+
+``python -m tests.chaos.worker MOMENT NUMBER run …`` is ``cutwater run …``, killed by SIGKILL at the NUMBER-th time that
+it comes to MOMENT. The program itself knows nothing of this: its methods are wrapped here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from service.cli import main
+from service.index.opensearch import OpenSearchIndex
+from service.index.sqlite import SQLiteIndex
+from service.leases import Leases
+
+
+class _Fuse:
+    """Burns down by one at each touch; then the process is dead."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    def touch(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _within_documents(fuse: _Fuse) -> None:
+    """Some documents of a batch are written, others not (the embedded index)."""
+    _at_statement(r"INTO document\b", fuse)
+
+
+def _acknowledged(fuse: _Fuse) -> None:
+    """The index has said that it has the documents; nobody in the process knows yet."""
+    for index in (SQLiteIndex, OpenSearchIndex):
+        _wrap(index, "write", after=lambda *_, **__: fuse.touch())
+
+
+def _within_snapshot(fuse: _Fuse) -> None:
+    """Some pieces of a snapshot are written, others not."""
+    _at_statement(r"INTO snapshot\b", fuse)
+
+
+def _before_lease(fuse: _Fuse) -> None:
+    """A snapshot is written, and no lease names it yet."""
+    _wrap(Leases, "checkpoint", before=lambda *_, **__: fuse.touch())
+
+
+def _committed(fuse: _Fuse) -> None:
+    """A lease names a snapshot, and what it replaces is not collected yet."""
+    _wrap(Leases, "checkpoint", after=lambda *_, **__: fuse.touch())
+
+
+def _before_end(fuse: _Fuse) -> None:
+    """A closed shard is read to its end, and its lease does not say so yet."""
+    _wrap(Leases, "checkpoint", before=lambda *_, ended=False, **__: ended and fuse.touch())
+
+
+def _ended(fuse: _Fuse) -> None:
+    """A shard's lease says that it is at its end, and its children are not begun."""
+    _wrap(Leases, "checkpoint", after=lambda *_, ended=False, **__: ended and fuse.touch())
+
+
+def _taken(fuse: _Fuse) -> None:
+    """A lease is taken, and its models are not restored yet."""
+    _wrap(Leases, "take", after=lambda *_, **__: fuse.touch())
+
+
+MOMENTS: dict[str, Callable[[_Fuse], None]] = {
+    "documents": _within_documents,
+    "acknowledged": _acknowledged,
+    "snapshot": _within_snapshot,
+    "lease": _before_lease,
+    "committed": _committed,
+    "taken": _taken,
+}
+RESHARDING: dict[str, Callable[[_Fuse], None]] = {"end": _before_end, "ended": _ended}
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+def _wrap(owner: Any, name: str, before: Callable[..., Any] = _nothing, after: Callable[..., Any] = _nothing) -> None:
+    """Do something before and after each call of an asynchronous method, with its arguments."""
+    method = getattr(owner, name)
+
+    async def wrapped(*arguments: Any, **named: Any) -> Any:
+        before(*arguments, **named)
+        result = await method(*arguments, **named)
+        after(*arguments, **named)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _at_statement(pattern: str, fuse: _Fuse) -> None:
+    """Touch the fuse at each SQL statement that matches, before it runs."""
+    connect, wanted = sqlite3.connect, re.compile(pattern)
+
+    def traced(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **named)
+        connection.set_trace_callback(lambda statement: fuse.touch() if wanted.search(statement[:200]) else None)
+        return connection
+
+    sqlite3.connect = traced  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    moment, number, *arguments = sys.argv[1:]
+    (MOMENTS | RESHARDING)[moment](_Fuse(int(number)))
+    raise SystemExit(main(arguments))

@@ -1,0 +1,285 @@
+"""A stream, somebody who writes to it, an index, and workers that can be killed: all of them processes."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, query
+from tests.end_to_end.processes import Cutwater
+from tests.servers import opensearch
+
+STREAM = "chaos"
+CATCH_UP = 180.0  # s, that workers may take for what is left when all is written
+SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkpoint-seconds", "0.5")
+
+
+class Worker(Cutwater):
+    """``cutwater run``, to be killed from outside, or by itself at its ``number``-th ``moment``."""
+
+    def __init__(self, *arguments: str, folder: Path, moment: str | None = None, number: int = 1) -> None:
+        module = ("tests.chaos.worker", moment, str(number)) if moment else ("service.cli",)
+        super().__init__("run", "--port", "0", "--poll-seconds", "0.2", *arguments, folder=folder, module=module)
+        self.moment = moment
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def status(self) -> dict[str, Any] | None:
+        """What it tells of itself; None while it cannot."""
+        lines = [line for line in self.lines if "page and API at " in line]
+        if not lines:
+            return None
+        try:
+            return httpx.get(lines[0].split()[-1] + "/status", timeout=5).json()  # type: ignore[no-any-return]
+        except httpx.HTTPError:
+            return None
+
+    def received(self) -> int:
+        """Readings that it has seen."""
+        status = self.status()
+        return int(status["readings"]["received"]) if status else 0
+
+    def memory(self) -> int:
+        """Resident bytes; 0 if it is gone."""
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def send(self, number: int) -> None:
+        """A signal."""
+        self.process.send_signal(number)
+
+
+class World:
+    """One stream with its writer and workers, from entering the context to leaving it.
+
+    Args:
+        folder: where everything lies.
+        seed: of all that is random here.
+        rate: readings a second.
+        sensors: that they are of.
+        padding: bytes that each reading carries besides.
+        shards: that the stream begins with.
+        server: an index server to use instead of the embedded index.
+        settings: more settings of all workers.
+        refuse: whether the writer puts some readings of 2025, which the index server is made to refuse for ever.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        rate: float = 2000.0,
+        sensors: int = 200,
+        padding: int = 0,
+        shards: int = 4,
+        server: opensearch.Server | None = None,
+        settings: tuple[str, ...] = (),
+        refuse: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.rate = rate
+        self.random = random.Random(seed)
+        self.kills = 0
+        self.workers: list[Worker] = []
+        self.written = 0  # readings a second, in the end
+        self.server = server
+        self._prefix = opensearch.unique_prefix()
+        self._settings = settings
+        self._load = {"rate": rate, "sensors": sensors, "seed": seed, "padding": padding}
+        self._shards = shards
+        self._refuse = refuse
+        self._stack = ExitStack()
+
+    def __enter__(self) -> World:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        start = ("stream", "--port", "0", "--create", STREAM, "--shards", str(self._shards))
+        local = self._stack.enter_context(Cutwater(*start, folder=self.folder))
+        self.endpoint_url = local.find(r"Kinesis API at (http://\S+)")
+        options = {"endpoint-url": self.endpoint_url, "stream": STREAM, **self._load}
+        words = [f"--{name}={value}" for name, value in options.items()]
+        if self._refuse:
+            assert self.server is not None
+            mappings = {"properties": {"sensor": {"type": "long"}}}
+            self.server.request("PUT", f"/{self._prefix}-2025.12.31", {"mappings": mappings})
+            words.append("--refuse")
+        self._writer = self._stack.enter_context(Cutwater(*words, folder=self.folder, module=("tests.chaos.writer",)))
+        self._writer.find("(writing)")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            if worker.alive:
+                worker.send(signal.SIGCONT)
+                worker.kill()
+        self._stack.close()
+
+    # What can be done to it
+
+    def start(self, moment: str | None = None, number: int = 1) -> Worker:
+        """One more worker; with a moment, one that kills itself."""
+        index = ()
+        if self.server:
+            index = ("--opensearch-url", self.server.url, "--index-prefix", self._prefix)
+        worker = Worker(
+            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", "data"),
+            *(*index, *SETTINGS, *self._settings),
+            folder=self.folder, moment=moment, number=number,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def kill(self, worker: Worker) -> None:
+        """SIGKILL, counted."""
+        if worker.alive:
+            worker.kill()
+            self.kills += 1
+
+    def await_death(self, worker: Worker, patience: float) -> bool:
+        """Wait until a worker has killed itself, counted; whether it did."""
+        try:
+            worker.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return False
+        if worker.process.returncode != -signal.SIGKILL:
+            raise AssertionError(f"a worker ended with {worker.process.returncode}:\n{worker.output}")
+        self.kills += 1
+        return True
+
+    def call(self, operation: str, **request: Any) -> dict[str, Any]:
+        """Call the stream's API."""
+        headers = {"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+        answer = httpx.post(self.endpoint_url, json={"StreamName": STREAM, **request}, headers=headers, timeout=30)
+        answer.raise_for_status()
+        return dict(answer.json()) if answer.content else {}
+
+    def open_shards(self) -> list[str]:
+        """Shards that have no children, in the order of their hash keys."""
+        shards = self.call("ListShards")["Shards"]
+        parents = {shard.get(name) for shard in shards for name in ("ParentShardId", "AdjacentParentShardId")}
+        leaves = [shard for shard in shards if shard["ShardId"] not in parents]
+        return [shard["ShardId"] for shard in sorted(leaves, key=lambda s: int(s["HashKeyRange"]["StartingHashKey"]))]
+
+    def work(self, seconds: float) -> None:
+        """Let the workers work undisturbed."""
+        time.sleep(seconds)
+
+    def block_writes(self, blocked: bool) -> None:
+        """Let the index server refuse all documents, or no more."""
+        assert self.server is not None
+        self.server.request("PUT", f"/{self._prefix}-*/_settings", {"index.blocks.write": blocked})
+
+    def fault(self, **fault: Any) -> None:
+        """Add a fault to the stream."""
+        httpx.post(f"{self.endpoint_url}/faults", json=fault, timeout=30).raise_for_status()
+
+    # What it should have come to
+
+    def documents(self) -> Contents:
+        """What the index holds now."""
+        if self.server:
+            return in_opensearch(self.server.url, f"{self._prefix}-2026.*")
+        return in_sqlite(self.folder / "data" / "cutwater.db")
+
+    def letters(self) -> Contents:
+        """The dead letters that the index holds now."""
+        if self.server:
+            return in_opensearch(self.server.url, f"{self._prefix}-deadletter")
+        return in_sqlite(self.folder / "data" / "cutwater.db", "dead_letter")
+
+    def count(self) -> int:
+        """How many documents the index holds now."""
+        if self.server:
+            return self.server.count(f"{self._prefix}-2026.*")
+        ((count,),) = query(self.folder / "data" / "cutwater.db", "SELECT COUNT(*) FROM document") or [(0,)]
+        return int(count)
+
+    def owners(self) -> dict[str, int]:
+        """How many open shards each worker holds."""
+        held = "checkpoint != 'SHARD_END' AND leaseOwner IS NOT NULL"
+        statement = f"SELECT leaseOwner, COUNT(*) FROM lease WHERE {held} GROUP BY leaseOwner"
+        return dict(query(self.folder / "data" / "cutwater.db", statement))
+
+    def finish(self) -> Difference:
+        """Let the workers do what is left, and compare with one that was never disturbed."""
+        if self._writer.terminate():
+            raise AssertionError(self._writer.output)
+        written = int(self._writer.find(r"(\d+) readings in"))
+        self.written = int(self._writer.find(r", (\d+) a second"))
+        expected, letters = self._undisturbed(written)
+        if not any(worker.alive for worker in self.workers):
+            self.start()
+        wait(lambda: self.count() >= len(expected), CATCH_UP)
+        for worker in self.workers:
+            if worker.alive and (code := worker.terminate()):
+                raise AssertionError(f"a worker ended with {code}:\n{worker.output}")
+        found, buried = self.documents(), self.letters()
+        if self._refuse:
+            self._expect_refusals(expected, buried)
+        if not (difference := compare(letters, buried)).none:
+            raise AssertionError(f"dead letters differ: {difference}")
+        return compare(expected, found)
+
+    def _expect_refusals(self, expected: Contents, buried: Contents) -> None:
+        """Documents of 2025 are not to be expected, but a dead letter for each."""
+        refused = query(
+            self.folder / "undisturbed" / "cutwater.db",
+            "SELECT id, json_extract(document, '$.shard') || ':' || json_extract(document, '$.sequence_number') || ':' "
+            "|| json_extract(document, '$.sub_sequence_number') FROM document WHERE time < '2026'",
+        )
+        if not refused:
+            raise AssertionError("there was nothing to refuse")
+        for document, letter in refused:
+            del expected[document]
+            if buried.pop(f"{STREAM}:{letter}", None) is None:
+                raise AssertionError(f"document {document} was refused, and there is no dead letter {letter}")
+
+    def _undisturbed(self, readings: int) -> tuple[Contents, Contents]:
+        """Documents and dead letters of one worker of its own that nobody disturbs."""
+        worker = Worker(
+            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", "undisturbed", *SETTINGS),
+            folder=self.folder,
+        )
+        with worker:
+
+            def done() -> bool:
+                status = worker.status()
+                return (
+                    status is not None
+                    and status["readings"]["received"] >= readings
+                    and not any(shard["in_flight_bytes"] for shard in status["shards"])
+                )
+
+            worker.wait_for(done, f"{readings} readings")
+            if worker.terminate():
+                raise AssertionError(worker.output)
+        path = self.folder / "undisturbed" / "cutwater.db"
+        if sensors := disorder(path):
+            raise AssertionError(f"out of order even undisturbed: {', '.join(sensors[:5])}")
+        return in_sqlite(path), in_sqlite(path, "dead_letter")
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether a condition came true in time."""
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return met
