@@ -7,8 +7,8 @@ the offset is beyond 2^+-60. So
 
 - integers, and multiples of any power of two, are exact while they lie within 2^24 steps of the offset, wherever that
   is: 16 777 217 is not 16 777 216, nor is 2^53 - 1 equal to 2^53 - 2;
-- of other values two are told apart if they differ by more than one part in 2^24 of their distance from the offset;
-  what is closer is equal;
+- of other values two are told apart if they differ by more than one part in 2^23 of their distance from the offset;
+  what is closer may be equal, and is never out of order;
 - values beyond 2^100 units are all alike, and so a corrupt 1e300 takes away nothing of the resolution around it; a
   stream that begins around 1e300, or among the denormals, gets a unit of its own.
 

@@ -47,7 +47,10 @@ def unseal(snapshot: bytes) -> tuple[str, Parameters, bytes]:
     rest = snapshot[_FRAME.size :]
     if zlib.crc32(rest) != checksum:
         raise ValueError("the snapshot is damaged: its checksum does not match")
-    head = orjson.loads(rest[:length])
+    try:
+        head = orjson.loads(rest[:length])
+    except orjson.JSONDecodeError:
+        raise ValueError("the snapshot is damaged: its head cannot be read") from None
     fields = head["parameters"]
     if fields["time_decay"] == "inf":
         fields["time_decay"] = float("inf")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -166,7 +165,5 @@ def displacement(tree: Tree, x: Point) -> float:
 
 
 def code(value: float, offset: float, unit: float) -> float:
-    """What the trees keep of a value, computed exactly and rounded once."""
-    exact = (Fraction(value) - Fraction(offset)) * Fraction(unit)
-    limit = Fraction(2) ** 100
-    return float(np.float32(float(min(max(exact, -limit), limit))))
+    """What the trees keep of a value."""
+    return float(np.float32(min(max(value * unit - offset * unit, -(2.0**100)), 2.0**100)))
