@@ -12,8 +12,10 @@ the offset is beyond 2^+-60. So
 - values beyond 2^100 units are all alike, and so a corrupt 1e300 takes away nothing of the resolution around it; a
   stream that begins around 1e300, or among the denormals, gets a unit of its own.
 
-At the end of an epoch the offset follows a stream that has moved away from it, as a counter does, if the codes of all
-points move without rounding; a unit is chosen anew if only one value is left.
+At the end of an epoch the offset follows a stream that has moved away from it, as a counter does: if the codes of all
+points move without rounding, and if the epoch's readings had exact codes, all but a few. For where codes are rounded,
+another offset rounds them otherwise, and a value would no longer equal itself. If only one value is left, the newest
+reading becomes the offset and a unit is chosen anew.
 """
 
 # mypy: no-warn-return-any
@@ -25,9 +27,9 @@ import math
 import numpy as np
 
 from detector.layout import DIMENSIONS, HEADER, PADDED, SEEN, UNIT, WIDTH
-from detector.machine import f32, get_f64, get_i64, inline, kernel, move, set_f32, set_f64
+from detector.machine import f32, get_f64, get_i64, inline, kernel, move, set_f32, set_f64, set_i64
 
-_LIMIT = 2.0**100
+LIMIT = 2.0**100
 _FINITE = float(np.finfo(np.float64).max)
 _ORDINARY = 2.0**60  # distances up to here, and down to its inverse, need no unit
 
@@ -39,14 +41,22 @@ def offsets(forest: int) -> int:
 
 
 @inline
-def window(forest: int) -> int:
-    """Address of the codes of the last ``shingle`` readings, f32 [width]."""
+def rounded(forest: int) -> int:
+    """Address of the numbers of readings in this epoch whose codes are not exact, i64 [dimensions]."""
     return forest + HEADER + 8 * get_i64(forest, DIMENSIONS)
 
 
 @inline
-def _code(value: float, offset: int, unit: float) -> float:
-    return f32(min(max(value * unit - offset * unit, -_LIMIT), _LIMIT))
+def window(forest: int) -> int:
+    """Address of the codes of the last ``shingle`` readings, f32 [width]."""
+    return forest + HEADER + 16 * get_i64(forest, DIMENSIONS)
+
+
+@inline
+def _distance(value: float, offset: float, unit: float) -> float:
+    """The code before it is rounded. Neither product nor difference overflows but for what the limit cuts anyway."""
+    distance = (value - offset) * unit if unit >= 1.0 else value * unit - offset * unit
+    return min(max(distance, -LIMIT), LIMIT)
 
 
 @inline
@@ -90,7 +100,10 @@ def encode(forest: int, values: int, start: int, stop: int, codes: int) -> None:
             unit = _unit_for(forest, values, i)
             set_f64(forest, UNIT, unit)
         for j in range(dimensions):
-            set_f32(codes, at + j, _code(get_f64(values, i + j), get_f64(offsets(forest), j), unit))
+            distance = _distance(get_f64(values, i + j), get_f64(offsets(forest), j), unit)
+            set_f32(codes, at + j, f32(distance))
+            if np.float64(f32(distance)) != distance:
+                set_i64(rounded(forest), j, get_i64(rounded(forest), j) + 1)
         at += dimensions
     move(window(forest), codes + 4 * (at - width), 4 * width)
 
@@ -113,8 +126,8 @@ def encode_question(forest: int, values: int, row: int, point: int) -> None:
     kept = width - dimensions
     move(point, window(forest) + 4 * dimensions, 4 * kept)
     for j in range(dimensions):
-        code = _code(get_f64(values, row * dimensions + j), get_f64(offsets(forest), j), unit)
-        set_f32(point, kept + j, code)
+        distance = _distance(get_f64(values, row * dimensions + j), get_f64(offsets(forest), j), unit)
+        set_f32(point, kept + j, f32(distance))
     for j in range(width, padded):
         set_f32(point, j, f32(0.0))
 
@@ -124,5 +137,9 @@ def decode(forest: int, code: float, dimension: int) -> float:
     """The value of a code."""
     unit = get_f64(forest, UNIT)
     offset = get_f64(offsets(forest), dimension)
-    value = offset if unit == 0.0 else (offset * unit + np.float64(code)) / unit
+    value = offset
+    if unit >= 1.0:
+        value += np.float64(code) / unit
+    elif unit > 0.0:
+        value = (offset * unit + np.float64(code)) / unit
     return min(max(value, -_FINITE), _FINITE)

@@ -119,7 +119,7 @@ def _plant(parameters: Parameters) -> NDArray[Any]:
         size = sorted_tree.tree_bytes(slots, np.dtype(kind).itemsize)
     else:
         size = box_tree.tree_bytes(slots, padded)
-    trees_at = layout.aligned(layout.HEADER + 8 * parameters.dimensions + 4 * parameters.width)
+    trees_at = layout.aligned(layout.HEADER + 16 * parameters.dimensions + 4 * parameters.width)
     total = layout.aligned(trees_at + size * parameters.trees + layout.SLACK)
     memory = np.zeros(total + layout.ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % layout.ALIGNMENT

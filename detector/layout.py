@@ -2,6 +2,7 @@
 
     header   18 slots of 8 bytes, named below
     offsets  f64 [dimensions]: what is subtracted from a value before it is stored (``detector.codes``)
+    rounded  i64 [dimensions]: readings of this epoch whose codes are not exact
     window   f32 [width]: the codes of the last readings, oldest first; the next point without its newest reading
     trees    ``trees`` times ``tree_bytes`` bytes: ``detector.sorted_tree`` or ``detector.box_tree``
     slack    128 bytes that vector loads may touch beyond the last tree

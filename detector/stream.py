@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.codes import decode, encode, encode_question, offsets, spread, window
+from detector.codes import LIMIT, decode, encode, encode_question, offsets, rounded, spread, window
 from detector.kinds import (
     attribute,
     displace,
@@ -56,6 +56,7 @@ CHUNK = 1024  # readings that go through the trees together
 SCRATCH = 64  # 8-byte slots of working memory for the kernels of a tree
 _FEW = 8  # points that go through the forest one by one
 _BLOCK = 8  # points that are scored ahead of the gate
+_RARELY = 64  # one reading in so many may have a rounded code where the offset moves
 
 
 @inline
@@ -163,8 +164,8 @@ def pass_gate(
 
 
 @kernel
-def renew(forest: int, like: int) -> None:
-    """Begin a new epoch: weights count from now, and codes from where the stream is."""
+def renew(forest: int, newest: int, like: int) -> None:
+    """Begin a new epoch: weights count from now, codes from where the stream is. newest: f64 [dimensions]."""
     time, slots = get_i64(forest, LEARNT), get_i64(forest, SLOTS)
     shift = get_f64(forest, DECAY) * (time - get_i64(forest, EPOCH))
     for number in range(get_i64(forest, TREES)):
@@ -173,14 +174,14 @@ def renew(forest: int, like: int) -> None:
     set_i64(forest, EPOCH, time)
     alike = True
     for j in range(get_i64(forest, DIMENSIONS)):
-        alike &= _recentre(forest, j, like)
+        alike &= _recentre(forest, j, get_f64(newest, j), like)
     if alike:
         set_f64(forest, UNIT, 0.0)
 
 
 @kernel
-def _recentre(forest: int, dimension: int, like: int) -> bool:
-    """Move the offset of a dimension to its codes, if they move exactly; returns whether all codes are 0 now."""
+def _recentre(forest: int, dimension: int, newest: float, like: int) -> bool:
+    """Move the offset of a dimension to its codes, if equal values stay equal; returns whether all codes are 0 now."""
     dimensions, width = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH)
     low, high = f32(np.inf), f32(-np.inf)
     for component in range(dimension, width, dimensions):
@@ -192,17 +193,23 @@ def _recentre(forest: int, dimension: int, like: int) -> bool:
                 smallest, biggest = extent(forest, tree, component, like)
                 low, high = min(low, smallest), max(high, biggest)
     by = f32(0.0)
-    if low > 0.0 and high <= 2.0 * low:  # then code - low is exact (Sterbenz)
+    if low == high:
         by = low
-    if high < 0.0 and low >= 2.0 * high:
-        by = high
+        set_f64(offsets(forest), dimension, newest)
+    elif _RARELY * get_i64(rounded(forest), dimension) <= get_i64(forest, EPOCH_LENGTH):
+        if low > 0.0 and high <= 2.0 * low and high < LIMIT:  # then code - low is exact (Sterbenz)
+            by = low
+        if high < 0.0 and low >= 2.0 * high and low > -LIMIT:
+            by = high
+        if by != 0.0:
+            set_f64(offsets(forest), dimension, decode(forest, by, dimension))
+    set_i64(rounded(forest), dimension, 0)
     if by != 0.0:
-        set_f64(offsets(forest), dimension, decode(forest, by, dimension))
         for component in range(dimension, width, dimensions):
             set_f32(window(forest), component, get_f32(window(forest), component) - by)
             for number in range(get_i64(forest, TREES)):
                 translate(forest, tree_at(forest, number), component, by, like)
-    return low == high and (low == 0.0 or by != 0.0)
+    return low == high
 
 
 @kernel
@@ -236,12 +243,12 @@ def first_of(forest: int, slot: int) -> int:
 
 
 @kernel
-def finish(forest: int, readings: int, time: int, like: int) -> None:
-    """Note that ``readings`` went through and which time it is; an epoch may end here."""
+def finish(forest: int, readings: int, time: int, newest: int, like: int) -> None:
+    """Note that ``readings`` went through, the last of them ``newest``, and which time it is; an epoch may end here."""
     set_i64(forest, SEEN, get_i64(forest, SEEN) + readings)
     set_i64(forest, LEARNT, time)
     if time - get_i64(forest, EPOCH) == get_i64(forest, EPOCH_LENGTH):
-        renew(forest, like)
+        renew(forest, newest, like)
 
 
 @kernel
@@ -269,8 +276,8 @@ def process(forest: int, values: int, n: int, scored: bool, out: int, like: int)
         if scored:
             for i in range(m):
                 set_f64(out, done + i, sums[i] / (SCORE_UNIT * trees))
-        finish(forest, m, time, like)
         done += m
+        finish(forest, m, time, values + 8 * get_i64(forest, DIMENSIONS) * (done - 1), like)
 
 
 # Questions: what would happen if a reading were the next one; they change nothing

@@ -166,4 +166,5 @@ def displacement(tree: Tree, x: Point) -> float:
 
 def code(value: float, offset: float, unit: float) -> float:
     """What the trees keep of a value."""
-    return float(np.float32(min(max(value * unit - offset * unit, -(2.0**100)), 2.0**100)))
+    distance = (value - offset) * unit if unit >= 1.0 else value * unit - offset * unit
+    return float(np.float32(min(max(distance, -(2.0**100)), 2.0**100)))

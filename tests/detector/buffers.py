@@ -64,8 +64,8 @@ def read(forest: CutForest) -> Contents:
         if len(tree.weights) == p.samples:
             assert tree.next >= time
         trees.append(tree)
-    codes = layout.HEADER + 8 * p.dimensions
-    offsets = body[layout.HEADER : codes].view(np.float64)
+    codes = layout.HEADER + 16 * p.dimensions
+    offsets = body[layout.HEADER : layout.HEADER + 8 * p.dimensions].view(np.float64)
     return Contents(integers, floats, offsets, body[codes : codes + 4 * p.width].view(np.float32), trees)
 
 

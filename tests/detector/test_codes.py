@@ -51,7 +51,7 @@ def test_a_code_is_the_distance_from_the_first_reading_to_one_part_in_2_24(first
     exact = (Fraction(value) - Fraction(first)) * unit
     limit = Fraction(2) ** 100
     if abs(exact) > limit:
-        assert code == math.copysign(limit, exact)
+        assert code == (limit if exact > 0 else -limit)
     else:
         assert abs(Fraction(code) - exact) <= abs(exact) / 2**24 * (1 + Fraction(2) ** -20) + Fraction(2) ** -149
 
@@ -106,6 +106,27 @@ def test_the_offset_follows_a_counter_without_rounding(start, shape):
         assert newest.tolist() == batch[-1].tolist()
         offsets.add(contents.offsets[0])
     assert len(offsets) > 30
+
+
+@pytest.mark.parametrize("levels", [[20.3], [20.3, 20.4, 20.5], [-1e-7, -1.1e-7, 1e6]])
+def test_a_value_goes_on_to_equal_itself_through_epochs_that_begin_elsewhere(levels):
+    """Another offset would round these values otherwise, and the usual would be new."""
+    forest = CutForest(Parameters(trees=3, samples=16, time_decay=0.5))
+    usual = np.random.default_rng(0).choice(levels, (400, 1))
+    forest.process(np.concatenate([[[0.0]], usual[:40]]))
+    for batch in np.array_split(usual[40:], 50):
+        forest.process(batch)
+        contents = read(forest)
+        assert len({point for tree in contents.trees for point in tree.points}) <= len(levels)
+        assert contents.window[0] in {point[0] for tree in contents.trees for point in tree.points}
+
+
+def test_a_tiny_dimension_beside_a_huge_one_overflows_neither():
+    forest = CutForest(Parameters(2, trees=1, samples=8))
+    forest.process(np.array([[1.7e308, 0.0], [1.7e308, 1e-300], [-1.7e308, 3e-300]]))
+    contents = read(forest)
+    assert contents.window.tolist() == [-(2.0**100), np.float32(3e-300 * contents.floats[layout.UNIT])]
+    assert contents.trees[0].root is not None
 
 
 def test_a_stream_that_settles_on_another_scale_gets_a_new_unit():
