@@ -120,6 +120,10 @@ class Scores:
             patience=np.full(n, np.inf),
         )
 
+    def take(self, rows: Integers) -> Self:
+        """The given rows of these scores."""
+        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
     def put(self, rows: Integers, part: Scores) -> None:
         """Write ``part``'s rows over the given rows of these scores."""
         for field in fields(self):

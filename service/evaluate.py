@@ -3,224 +3,228 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
-import math
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from detector.batch import KINDS, Floats, Integers, Scores
-from detector.detector import Configuration, Detector
+from detector.batch import KINDS, Integers, Readings, Scores
+from detector.detector import Configuration
+from detector.fleet import Fleet
+from detector.silence import Silence
+from service import nab
+from service.history import Columns, History, HistoryError, Window, find, moment, read
+from service.report import plot, report
 
-Window = tuple[int, int]
-_RESERVED = ("timestamp", "label", "is_anomaly")
-
-
-class EvaluationError(Exception):
-    """A recording or labels cannot be read; the message names the file, the line and what is expected."""
+_BATCH = 10_000  # readings handed to the detector at once
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one recording; windows are its labelled stretches (ms), None if it has no labels."""
+    """What became of one sensor of one recording.
+
+    Attributes:
+        name: the file, and the sensor if the file has several.
+        readings, days: how much there was.
+        anomalies: readings that were one.
+        alerts: how often someone would have been told.
+        windows: labelled stretches; None if the recording has no labels.
+        found: those with an alert inside.
+        false_alarms: alerts outside.
+        delays: minutes from the beginning of each window that was found to its first alert.
+        marks: for the score of NAB.
+        plot: SVG.
+    """
 
     name: str
     readings: int
     days: float
+    anomalies: int
     alerts: int
-    found: int
     windows: int | None
+    found: int
     false_alarms: int
-    delay_minutes: float | None
+    delays: tuple[float, ...]
+    marks: nab.Marks
     plot: str
 
 
-def moment(text: str) -> int:
-    """Milliseconds of ISO 8601 (without an offset: UTC), or of a number of seconds since 1970."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        when = datetime.fromisoformat(text)
-        return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
-    return round(seconds * 1000)
-
-
-def read(path: Path) -> tuple[Integers, Floats, list[Window] | None]:
-    """Times [n], values [n, d] and, if there is a column ``label``, its stretches.
-
-    The first column is the time; every other but ``label`` is a value; an empty cell is missing.
-    """
-    with path.open(newline="") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        columns = [k for k in range(1, len(header)) if header[k].lower() not in _RESERVED]
-        if not columns:
-            raise EvaluationError(f"{path}: needs a header such as timestamp,value")
-        labelled = [k for k in range(len(header)) if header[k].lower() in _RESERVED[1:]]
-        times, values, flags = [], [], []
-        for line, row in enumerate(rows, 2):
-            try:
-                times.append(moment(row[0]))
-                values.append([float(row[k]) if row[k] else math.nan for k in columns])
-                flags.append(bool(labelled) and row[labelled[0]].strip().lower() not in ("", "0", "false"))
-            except (ValueError, IndexError) as error:
-                raise EvaluationError(f"{path}, line {line}: {error}") from None
-    windows: list[Window] | None = [] if labelled else None
-    for when, flag, before in zip(times, flags, [False, *flags], strict=False):
-        if flag and windows is not None:
-            if before:
-                windows[-1] = (windows[-1][0], when)
-            else:
-                windows.append((when, when))
-    return np.array(times, dtype=np.int64), np.array(values, dtype=np.float64).reshape(-1, len(columns)), windows
-
-
-def write(path: Path, source: Path, values: Floats, scores: Scores, nab: bool) -> None:
-    """One row a reading; with ``nab`` only timestamp and the alert score, as ``anomaly_score``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with source.open(newline="") as file:
-        stamps = [row[0] for row in csv.reader(file)][1:]
-    with path.open("w", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        if nab:
-            out.writerow(("timestamp", "anomaly_score"))
-            out.writerows(zip(stamps, scores.alert_score.tolist(), strict=True))
-            return
-        names = ["value"] if values.shape[1] == 1 else [f"value_{j}" for j in range(values.shape[1])]
-        out.writerow(("timestamp", *names, "anomaly_score", "grade", "confidence", "threshold", "is_anomaly", "alert",
-                      "alert_score", "kind"))  # fmt: skip
-        for i, stamp in enumerate(stamps):
-            out.writerow((stamp, *values[i].tolist(), float(scores.score[i]), float(scores.grade[i]),
-                          float(scores.confidence[i]), float(scores.threshold[i]), int(scores.is_anomaly[i]),
-                          int(scores.alert[i]), float(scores.alert_score[i]), KINDS[scores.kind[i]]))  # fmt: skip
-
-
-def plot(times: Integers, values: Floats, scores: Scores, windows: Iterable[Window]) -> str:
-    """An inline SVG: labelled windows shaded, values, anomalies as dots, alerts as lines, the alert score below."""
-    width, height, low = 1000, 150, 190
-    span = max(int(times[-1] - times[0]), 1)
-
-    def across(t: float) -> float:
-        return float((t - times[0]) / span * width)
-
-    parts = [f'<rect x="{across(a):.1f}" width="{max(across(b) - across(a), 2):.1f}" height="{low}" class="label"/>'
-             for a, b in windows]  # fmt: skip
-    step = max(1, len(times) // width)
-    for j in range(values.shape[1]):
-        x = values[:, j]
-        finite = x[np.isfinite(x)]
-        bottom, top = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        size = (top - bottom) or 1.0
-        points = []
-        for start in range(0, len(x), step):  # each pixel's extremes, so that no spike is lost
-            part = x[start : start + step]
-            part = part[np.isfinite(part)]
-            if len(part):
-                at = across(float(times[start]))
-                ends = {float(part.min()), float(part.max())}
-                points += [f"{at:.1f},{height - (y - bottom) / size * (height - 10):.1f}" for y in ends]
-        parts.append(f'<polyline points="{" ".join(points)}" class="value"/>')
-        for i in np.flatnonzero(scores.is_anomaly & np.isfinite(x))[:2000].tolist():
-            y = height - (x[i] - bottom) / size * (height - 10)
-            parts.append(f'<circle cx="{across(float(times[i])):.1f}" cy="{y:.1f}" r="2"/>')
-    most = float(scores.alert_score.max()) or 1.0
-    for i in np.flatnonzero(scores.alert_score > 0).tolist():
-        x0, tall = across(float(times[i])), 35 * scores.alert_score[i] / most
-        parts.append(f'<line x1="{x0:.1f}" x2="{x0:.1f}" y1="{low}" y2="{low - tall:.1f}" class="score"/>')
-        if scores.alert[i]:
-            title = f"{KINDS[scores.kind[i]]} at {datetime.fromtimestamp(times[i] / 1000, UTC):%Y-%m-%d %H:%M}"
-            parts.append(
-                f'<line x1="{x0:.1f}" x2="{x0:.1f}" y1="0" y2="{low}" class="alert"><title>{title}</title></line>'
-            )
-    return f'<svg viewBox="0 0 {width} {low}" role="img">{"".join(parts)}</svg>'
-
-
-def _one(job: tuple[Path, str, list[Window] | None, Path | None, bool, Configuration]) -> Result:
-    path, name, windows, output, nab, configuration = job
-    times, values, own = read(path)
-    windows = own if windows is None else windows
-    detector = Detector(replace(configuration, dimensions=values.shape[1]), configuration.seed)
-    scores = detector.process(times, values)
-    if output is not None:
-        write(output / name, path, values, scores, nab)
-    alerts = times[scores.alert]
-    hit = np.zeros(len(alerts), dtype=bool)
-    delays = []
-    for start, end in windows or ():
-        inside = (alerts >= start) & (alerts <= end)
-        hit |= inside
-        if inside.any():
-            delays.append((int(alerts[inside][0]) - start) / 60_000)
-    days = float(times[-1] - times[0]) / 86_400_000 if len(times) else 0.0
-    return Result(
-        name=name,
-        readings=len(times),
-        days=days,
-        alerts=len(alerts),
-        found=len(delays),
-        windows=None if windows is None else len(windows),
-        false_alarms=0 if windows is None else int((~hit).sum()),
-        delay_minutes=float(np.median(delays)) if delays else None,
-        plot=plot(times, values, scores, windows or ()) if len(times) else "",
-    )
-
-
-def find(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """CSV files and the names they go by: relative to the folder they were found in."""
-    files = []
-    for path in paths:
-        if path.is_dir():
-            files += [(file, str(file.relative_to(path))) for file in sorted(path.rglob("*.csv"))]
-        elif path.exists():
-            files.append((path, path.name))
-        else:
-            raise EvaluationError(f"{path}: no such file or folder")
-    if not files:
-        raise EvaluationError(f"{', '.join(map(str, paths))}: no .csv files")
-    return files
+@dataclass(frozen=True, slots=True)
+class _Job:
+    path: Path
+    name: str
+    windows: list[Window] | None
+    output: Path | None
+    nab: bool
+    configuration: Configuration
+    columns: Columns
 
 
 def evaluate(
     paths: Sequence[Path],
     output: Path | None = None,
     labels: Path | None = None,
-    nab: bool = False,
+    nab_files: bool = False,
     workers: int | None = None,
     configuration: Configuration | None = None,
+    columns: Columns | None = None,
     console: Console | None = None,
 ) -> list[Result]:
-    """Run the detector over recordings; write CSVs and report.html into ``output``, print a table.
+    """Run the detector over recordings; write a CSV each and report.html into ``output``, print a table.
 
     Args:
         paths: CSV files or folders of them.
-        labels: JSON of file name to [[start, end], ...]; otherwise a column ``label`` if a file has one.
-        nab: write timestamp,anomaly_score with the alert score.
+        output: folder to write to; None writes nothing.
+        labels: JSON of file name to [[start, end], ...]; otherwise a column of labels if a file has one.
+        nab_files: write timestamp,anomaly_score with the alert score, as the benchmark's own programs read it.
         workers: processes; None takes one a core.
+        configuration: of the detector; ``dimensions`` is taken from each file.
+        columns: where files say who, when and what.
+        console: to print to.
+
+    Raises:
+        HistoryError: a file cannot be read; nothing is written for it.
     """
     files = find(paths)
-    windows: dict[str, Any] = json.loads(labels.read_text()) if labels else {}
-    known = {name: [(moment(a[:19]), moment(b[:19])) for a, b in spans] for name, spans in windows.items()}
-    settings = configuration or Configuration()
-    jobs = [(path, name, _windows(known, path), output, nab, settings) for path, name in files]
+    known = _known(labels)
+    settings, where = configuration or Configuration(), columns or Columns()
+    jobs = [_Job(path, name, _windows(known, path), output, nab_files, settings, where) for path, name in files]
     console = console or Console()
-    with ProcessPoolExecutor(workers) as pool:
-        results = list(track(pool.map(_one, jobs), "Evaluating", total=len(jobs), console=console))
-    table = Table("file", "readings", "alerts", "found", "precision", "delay (min)", "false alarms/day")
-    for r in results:
-        table.add_row(*_cells(r))
-    console.print(table)
+    results: dict[str, list[Result]] = {}
+    with ProcessPoolExecutor(min(workers or len(jobs), len(jobs)) if workers else None) as pool:
+        running = {pool.submit(_one, job): job.name for job in jobs}
+        bar = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*bar, console=console, transient=True) as progress:
+            task = progress.add_task("", total=len(jobs))
+            for done in as_completed(running):
+                results[running[done]] = done.result()
+                progress.advance(task)
+    ordered = [result for _, name in files for result in results[name]]
+    console.print(table(ordered))
     if output is not None:
-        (output / "report.html").write_text(report(results))
-    return results
+        place = output / "report.html"
+        place.write_text(report(HEADINGS, _rows(ordered), _total(ordered), _nab_line(ordered)), encoding="utf-8")
+        console.print(f"Report: {place}", highlight=False, soft_wrap=True)
+    return ordered
+
+
+def run(history: Sequence[History], configuration: Configuration) -> tuple[list[Scores], list[list[Silence]]]:
+    """Scores of each sensor's readings and its silences, from one fleet that reads all in order of time."""
+    fleet = Fleet(replace(configuration, dimensions=len(history[0].features)))
+    names = tuple(one.sensor for one in history)
+    codes = np.repeat(np.arange(len(history)), [len(one.times) for one in history])
+    times = np.concatenate([one.times for one in history])
+    values = np.concatenate([one.values for one in history])
+    order = np.argsort(times, kind="stable") if len(history) > 1 else np.arange(len(times))
+    scores = Scores.empty(len(times), values.shape[1])
+    silences: dict[str, list[Silence]] = {name: [] for name in names}
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        scores.put(rows, fleet.process(Readings(names, codes[rows], times[rows], values[rows])))
+        for silence in fleet.silences:
+            silences[silence.sensor].append(silence)
+    ends = np.cumsum([len(one.times) for one in history]).tolist()
+    parts = [scores.take(np.arange(end - len(one.times), end)) for one, end in zip(history, ends, strict=True)]
+    return parts, list(silences.values())
+
+
+def _one(job: _Job) -> list[Result]:
+    """In a process of its own: one file."""
+    histories = read(job.path, job.columns)
+    parts, silences = run(histories, job.configuration)
+    if job.output is not None:
+        write(job.output / job.name, histories, parts, job.nab)
+    several = len(histories) > 1
+    return [
+        _judge(f"{job.name} {one.sensor}" if several else job.name, one, scores, quiet, job)
+        for one, scores, quiet in zip(histories, parts, silences, strict=True)
+    ]
+
+
+def _judge(name: str, history: History, scores: Scores, silences: Sequence[Silence], job: _Job) -> Result:
+    windows = history.windows if job.windows is None else job.windows
+    alerts = np.sort(np.append(history.times[scores.alert], [one.time for one in silences if one.alert]))
+    inside = np.zeros(len(alerts), dtype=bool)
+    delays = []
+    for start, end in windows or ():
+        hits = (alerts >= start) & (alerts <= end)
+        inside |= hits
+        if hits.any():
+            delays.append(float(alerts[hits][0] - start) / 60_000)
+    return Result(
+        name=name,
+        readings=len(scores),
+        days=float(history.times.max() - history.times.min()) / 86_400_000,
+        anomalies=int(scores.is_anomaly.sum()),
+        alerts=len(alerts),
+        windows=None if windows is None else len(windows),
+        found=len(delays),
+        false_alarms=0 if windows is None else int((~inside).sum()),
+        delays=tuple(delays),
+        marks=nab.mark(history.times, scores.alert_score, windows or ()),
+        plot=plot(history, scores, silences, windows or ()) if job.output is not None else "",
+    )
+
+
+def write(path: Path, histories: Sequence[History], parts: Sequence[Scores], nab_file: bool) -> None:
+    """One row a reading; for NAB only timestamp and the alert score, as ``anomaly_score``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file, lineterminator="\n")
+        several = len(histories) > 1
+        if nab_file:
+            out.writerow(("timestamp", "anomaly_score"))
+        else:
+            own = (*(("sensor",) if several else ()), "timestamp", *histories[0].features)
+            out.writerow((*own, *_COLUMNS, "kind"))
+        for history, scores in zip(histories, parts, strict=True):
+            if nab_file:
+                out.writerows(zip(history.stamps, scores.alert_score.tolist(), strict=True))
+                continue
+            name = ([history.sensor] * len(scores),) if several else ()
+            values = ([_cell(x) for x in column] for column in history.values.T.tolist())
+            columns = [get(scores).tolist() for get in _COLUMNS.values()]
+            kinds = [KINDS[kind] for kind in scores.kind]
+            out.writerows(zip(*name, history.stamps, *values, *columns, kinds, strict=True))
+
+
+_COLUMNS: dict[str, Callable[[Scores], Any]] = {
+    "anomaly_score": lambda scores: scores.score,
+    "grade": lambda scores: scores.grade,
+    "is_anomaly": lambda scores: scores.is_anomaly.astype(int),
+    "alert": lambda scores: scores.alert.astype(int),
+    "alert_score": lambda scores: scores.alert_score,
+    "confidence": lambda scores: scores.confidence,
+    "threshold": lambda scores: scores.threshold,
+}
+
+
+def _cell(value: float) -> float | str:
+    return value if np.isfinite(value) else ""
+
+
+# Labels
+
+
+def _known(labels: Path | None) -> dict[str, list[Window]]:
+    """Windows by file name."""
+    if labels is None:
+        return {}
+    try:
+        windows = json.loads(labels.read_text(encoding="utf-8"))
+        return {name: [(moment(a), moment(b)) for a, b in spans] for name, spans in windows.items()}
+    except OSError as error:
+        raise HistoryError(f"{labels}: {error.strerror or error}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        form = '{"file.csv": [["2026-01-31 12:00:00", "2026-01-31 18:00:00"]]}'
+        raise HistoryError(f"{labels}: must be JSON such as {form}: {error}") from None
 
 
 def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
@@ -231,27 +235,73 @@ def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
     return None
 
 
-def _cells(r: Result) -> tuple[str, ...]:
-    if r.windows is None:
-        return r.name, str(r.readings), str(r.alerts), "", "", "", ""
-    precision = f"{1 - r.false_alarms / r.alerts:.2f}" if r.alerts else ""
-    delay = "" if r.delay_minutes is None else f"{r.delay_minutes:.0f}"
-    daily = f"{r.false_alarms / r.days:.3f}" if r.days else ""
-    return r.name, str(r.readings), str(r.alerts), f"{r.found}/{r.windows}", precision, delay, daily
+# The table
 
 
-def report(results: Iterable[Result]) -> str:
-    """One self-contained HTML page."""
-    style = (
-        "body{font:14px system-ui;margin:2em auto;max-width:1040px}svg{width:100%;background:#fafafa}"
-        ".label{fill:#fdd}.value{fill:none;stroke:#357;stroke-width:.8}circle{fill:#c60}"
-        ".alert{stroke:#c00;stroke-width:1;stroke-dasharray:3}.score{stroke:#555}h2{font-size:1em}"
+HEADINGS = ("recording", "readings", "anomalies", "alerts", "precision", "recall", "delay", "false alarms a day")
+
+
+def cells(result: Result) -> tuple[str, ...]:
+    """A row of the table; without labels only counts."""
+    counts = (result.name, f"{result.readings:,}", f"{result.anomalies:,}", f"{result.alerts:,}")
+    if result.windows is None:
+        return (*counts, "", "", "", "")
+    precision = f"{1 - result.false_alarms / result.alerts:.2f}" if result.alerts else "–"
+    recall = f"{result.found / result.windows:.2f} ({result.found}/{result.windows})" if result.windows else "–"
+    daily = f"{result.false_alarms / result.days:.3f}" if result.days else "–"
+    return (*counts, precision, recall, _duration(result.delays), daily)
+
+
+def _duration(minutes: Sequence[float]) -> str:
+    """The median in few words."""
+    if not minutes:
+        return "–"
+    median = float(np.median(minutes))
+    return (
+        f"{median:.0f} min" if median < 120 else f"{median / 60:.1f} h" if median < 2880 else f"{median / 1440:.1f} d"
     )
-    body = []
-    for r in results:
-        _, readings, alerts, found, precision, delay, daily = _cells(r)
-        facts = f"{readings} readings, {alerts} alerts"
-        if r.windows is not None:
-            facts += f"; found {found}, precision {precision or '-'}, delay {delay or '-'} min, {daily} false a day"
-        body.append(f"<h2>{html.escape(r.name)}</h2><p>{facts}</p>{r.plot}")
-    return f'<!doctype html><meta charset="utf-8"><title>Evaluation</title><style>{style}</style>{"".join(body)}'
+
+
+def _total(results: Sequence[Result]) -> tuple[str, ...]:
+    """The table's last row: all recordings taken as one; the delay is the median over all windows."""
+    judged = [result for result in results if result.windows is not None]
+    total = Result(
+        name="all",
+        readings=sum(result.readings for result in results),
+        days=sum(result.days for result in judged),
+        anomalies=sum(result.anomalies for result in results),
+        alerts=sum(result.alerts for result in judged or results),
+        windows=sum(result.windows or 0 for result in judged) if judged else None,
+        found=sum(result.found for result in judged),
+        false_alarms=sum(result.false_alarms for result in judged),
+        delays=tuple(delay for result in judged for delay in result.delays),
+        marks=results[0].marks,
+        plot="",
+    )
+    return cells(total)
+
+
+def _rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], str]]:
+    return [(cells(result), result.plot) for result in results]
+
+
+def _nab_line(results: Iterable[Result]) -> str:
+    """The scores of NAB over all labelled recordings, at the threshold that is best for each profile."""
+    marks = [result.marks for result in results if result.windows is not None]
+    if not any(mark.windows for mark in marks):
+        return ""
+    scores = [(profile.name, *nab.score(marks, profile)) for profile in nab.PROFILES]
+    return "NAB: " + ", ".join(f"{name} {score:.1f} (threshold {at:.2f})" for name, score, at in scores)
+
+
+def table(results: Sequence[Result]) -> Table:
+    """For the terminal."""
+    shown = Table(caption=_nab_line(results) or None, caption_justify="left")
+    for number, heading in enumerate(HEADINGS):
+        shown.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for result in results:
+        shown.add_row(*cells(result))
+    if len(results) > 1:
+        shown.add_section()
+        shown.add_row(*_total(results), style="bold")
+    return shown
