@@ -8,7 +8,7 @@ import time
 
 from benchmarks.nab import ROOT, nab, scorer
 from detector.detector import POINTS, Configuration, Detector
-from service.evaluate import read
+from service.history import read
 
 
 def main() -> None:
@@ -17,17 +17,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     files = scorer().load(ROOT)
-    recordings = {file[0]: read(ROOT / "data" / file[0]) for file in files}
+    recordings = {file[0]: read(ROOT / "data" / file[0])[0] for file in files}
     rows = []
     for profile in POINTS:
         configuration = Configuration(profile=profile)  # type: ignore[arg-type]
         first = recordings[files[0][0]]
-        Detector(configuration, 0).process(first[0], first[1])  # compiles
+        Detector(configuration, 0).process(first.times, first.values)  # compiles
         began, scores, readings = time.perf_counter(), {}, 0
-        for name, (times, values, _) in recordings.items():
+        for name, recording in recordings.items():
             detector = Detector(configuration, 0)
-            scores[name] = detector.process(times, values).alert_score
-            readings += len(times)
+            scores[name] = detector.process(recording.times, recording.values).alert_score
+            readings += len(recording.times)
         seconds = time.perf_counter() - began
         rows.append(
             {

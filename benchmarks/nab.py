@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import print_json
 from detector.detector import Configuration, Detector
-from service.evaluate import read
+from service.history import read
 
 ROOT = Path(os.environ.get("CUTWATER_NAB", Path(__file__).parents[2] / "shared" / "nab"))
 
@@ -38,25 +38,25 @@ def scorer() -> ModuleType:
 
 def alert_scores(name: str, seed: int, profile: str = "default") -> np.ndarray:
     """The detector's alert score of each row of a recording."""
-    times, values, _ = read(ROOT / "data" / name)
-    return Detector(Configuration(profile=profile), seed).process(times, values).alert_score  # type: ignore[arg-type]
+    (history,) = read(ROOT / "data" / name)
+    return Detector(Configuration(profile=profile), seed).process(history.times, history.values).alert_score  # type: ignore[arg-type]
 
 
 def raw_scores(name: str, seed: int) -> np.ndarray:
     """The score of a reading without views, gate and suppression: the compatibility profile."""
-    times, values, _ = read(ROOT / "data" / name)
-    return Detector(Configuration(), seed).process(times, values).score
+    (history,) = read(ROOT / "data" / name)
+    return Detector(Configuration(), seed).process(history.times, history.values).score
 
 
 def krcf_scores(name: str, seed: int) -> np.ndarray:
     """krcf's score, 50 trees of 256."""
     from krcf import RandomCutForest, RandomCutForestOptions
 
-    _, values, _ = read(ROOT / "data" / name)
+    (history,) = read(ROOT / "data" / name)
     options: RandomCutForestOptions = {"dimensions": 1, "shingle_size": 1, "num_trees": 50, "sample_size": 256,
                                        "output_after": 256, "random_seed": seed + 1}  # fmt: skip
-    forest, scores = RandomCutForest(options), np.zeros(len(values))
-    for i, row in enumerate(values.tolist()):
+    forest, scores = RandomCutForest(options), np.zeros(len(history.values))
+    for i, row in enumerate(history.values.tolist()):
         scores[i] = forest.score(row)
         forest.update(row)
     return scores

@@ -17,7 +17,6 @@ from typing import Any
 import uvicorn
 
 from detector.batch import Floats, Scores
-from detector.detector import Configuration
 from detector.fleet import Fleet
 from service import __version__
 from service.checkpoints import Checkpoints, Hold
@@ -55,7 +54,7 @@ class Service:
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
-        self.configuration = _configuration(settings)
+        self.configuration = settings.configuration()
         self.detector_id = _detector_id(settings)
         self.room = Room(settings.max_in_flight_bytes)
         self._checkpoints = checkpoints
@@ -239,21 +238,6 @@ def decoder(settings: Settings) -> Decoder:
     )
 
 
-def _configuration(settings: Settings) -> Configuration:
-    return Configuration(
-        dimensions=len(settings.value_fields),
-        engine=settings.engine,
-        profile=settings.profile,
-        trees=settings.trees,
-        samples=settings.samples,
-        shingle=settings.shingle,
-        time_decay=settings.time_decay,
-        seed=settings.seed,
-        rules=settings.rules_for_all(),
-        rules_of=settings.rules_for_sensors(),
-    )
-
-
 def _making(settings: Settings) -> Making:
     """What makes models: another one cannot go on with them."""
     names = {"value_fields", "sensor_field", "time_field", "engine", "profile", "trees", "samples", "shingle"}
@@ -263,7 +247,7 @@ def _making(settings: Settings) -> Making:
 
 def _detector_id(settings: Settings, rules: bool = True) -> str:
     """Names what makes documents: another configuration is another detector. Without rules, what makes models."""
-    configuration = _configuration(settings)
+    configuration = settings.configuration()
     parts = (
         configuration if rules else configuration.without_rules(),
         sorted(settings.value_fields.items()),

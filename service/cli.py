@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import sys
@@ -16,12 +17,14 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
+from detector.rules import Rules
 from service import __version__, export, logs
 from service.app import Service, decoder, serve
 from service.dashboards import lint, ndjson, saved_objects
-from service.evaluate import EvaluationError, evaluate
+from service.evaluate import evaluate
+from service.history import Columns, HistoryError
 from service.index import IndexSetupError
 from service.index.access import Access
 from service.index.fields import FIELDS, names
@@ -33,6 +36,7 @@ from service.replay import Replay
 from service.settings import SECRETS, Settings, SettingsError, allowed, default, load
 from service.setup import set_up
 from service.stores import StartError, stores
+from simulator.faults import KINDS, record
 from simulator.reading import Reading
 from simulator.recording import Recording, RecordingError
 from simulator.sensors import Sensors
@@ -44,8 +48,13 @@ log = logging.getLogger("cutwater")
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 STREAM_PORT = 4567
 DEMO_RATE = 200.0
+# The settings that a score or a decision depends on.
+DETECTION = (
+    *("sensor_field", "value_fields", "time_field", "engine", "profile", "trees", "samples", "shingle", "time_decay"),
+    *("seed", *(rule.name for rule in dataclasses.fields(Rules)), "rules"),
+)
 
-_REFUSALS = (StartError, StreamError, StateError, IndexSetupError, RecordingError, WriteError, EvaluationError)
+_REFUSALS = (StartError, StreamError, StateError, IndexSetupError, RecordingError, WriteError, HistoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,6 +225,8 @@ async def _stream(options: argparse.Namespace) -> int:
 
 async def _simulate(options: argparse.Namespace) -> int:
     """``cutwater simulate``."""
+    if options.faults:
+        return _write_faults(options)
     settings = _settings(options)
     if options.create:
         await _create(settings, options.shards)
@@ -225,6 +236,18 @@ async def _simulate(options: argparse.Namespace) -> int:
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"{totals.records} readings written to stream {settings.stream} in {totals.seconds:.1f} s"
     )
+    return EXIT_OK
+
+
+def _write_faults(options: argparse.Namespace) -> int:
+    """Recordings with labelled faults, as CSV files."""
+    jobs = [(kind, seed) for kind in options.faults for seed in range(options.sensors)]
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for kind, seed in track(jobs, "Writing", console=console, transient=True):
+        name = f"{kind.replace(' ', '-')}-{seed + 1}.csv"
+        record(kind, options.random_seed + seed, options.days).save(options.output / name)
+    console.print(f"{len(jobs)} recordings of {options.days:g} days in {options.output}")
     return EXIT_OK
 
 
@@ -263,7 +286,16 @@ async def _demo(options: argparse.Namespace) -> int:
 
 async def _evaluate(options: argparse.Namespace) -> int:
     """``cutwater evaluate``."""
-    evaluate(options.paths, options.output, options.labels, options.nab)
+    settings = _settings(options)
+    evaluate(
+        options.paths,
+        options.output,
+        options.labels,
+        options.nab,
+        options.workers,
+        settings.configuration(),
+        Columns(settings.sensor_field, settings.time_field, tuple(settings.value_fields.values())),
+    )
     return EXIT_OK
 
 
@@ -416,21 +448,34 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         _evaluate,
         "run the detector over recordings and report what it finds",
-        "cutwater evaluate recordings/ --output report",
+        "cutwater evaluate recordings/ --output report\n"
+        "  cutwater evaluate pump.csv --labels faults.json --output report --always-above 90\n"
+        "  cutwater evaluate recordings/ --nab --output scores",
     )
     test.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="CSV files, or folders of them")
     test.add_argument("--output", type=Path, metavar="FOLDER", help="write a CSV a file and report.html here")
-    test.add_argument("--labels", type=Path, metavar="JSON", help="the true anomalies: file to [[start, end], …]")
+    test.add_argument(
+        "--labels", type=Path, metavar="JSON", help="the true anomalies: file to [[start, end], …] [a column label]"
+    )
     test.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
+    test.add_argument("--workers", type=_positive, help="processes [one a core]")
+    _add_settings(test, only=DETECTION)
 
     simulate = _command(
         commands,
         "simulate",
         _simulate,
         "write simulated readings or a recording to a stream",
-        "cutwater simulate --endpoint-url http://127.0.0.1:4567 --create --count 10000",
+        "cutwater simulate --endpoint-url http://127.0.0.1:4567 --create --count 10000\n"
+        "  cutwater simulate --faults drift,stuck --days 14 --output faults",
     )
     _add_sensors(simulate)
+    faults = simulate.add_argument_group("faults", "recordings with labelled faults, to files and not to a stream")
+    faults.add_argument(
+        "--faults", type=_kinds, metavar="KIND,…", help=f"all, or some of {', '.join(KINDS)}; --sensors of each"
+    )
+    faults.add_argument("--days", type=_fraction, default=14.0, help="length, a reading a minute [%(default)g]")
+    faults.add_argument("--output", type=Path, default=Path("faults"), metavar="FOLDER", help="[%(default)s]")
     simulate.add_argument("--create", action="store_true", help="make the stream if it is not there")
     _add_settings(simulate, only=("stream", "region", "endpoint_url"))
 
@@ -569,6 +614,16 @@ def _moment(text: str) -> datetime:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [kind.strip().replace("-", " ") for kind in text.split(",")]
+    if kinds == ["all"]:
+        return list(KINDS)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is not a kind of fault; there are all, {', '.join(KINDS)}")
+    return kinds
 
 
 def _natural(text: str) -> int:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from detector.batch import KINDS, Integers, Readings, Scores
+from detector.batch import KINDS, Readings, Scores
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.silence import Silence
@@ -107,7 +108,9 @@ def evaluate(
                 results[running[done]] = done.result()
                 progress.advance(task)
     ordered = [result for _, name in files for result in results[name]]
-    console.print(table(ordered))
+    console.print(table(ordered, console.width))
+    if line := _nab_line(ordered):
+        console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         place = output / "report.html"
         place.write_text(report(HEADINGS, _rows(ordered), _total(ordered), _nab_line(ordered)), encoding="utf-8")
@@ -238,18 +241,19 @@ def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
 # The table
 
 
-HEADINGS = ("recording", "readings", "anomalies", "alerts", "precision", "recall", "delay", "false alarms a day")
+HEADINGS = ("recording", "readings", "anomalies", "alerts", "found", "recall", "precision", "delay", "false/day")
 
 
 def cells(result: Result) -> tuple[str, ...]:
     """A row of the table; without labels only counts."""
     counts = (result.name, f"{result.readings:,}", f"{result.anomalies:,}", f"{result.alerts:,}")
     if result.windows is None:
-        return (*counts, "", "", "", "")
+        return (*counts, "", "", "", "", "")
+    found = f"{result.found}/{result.windows}"
+    recall = f"{result.found / result.windows:.2f}" if result.windows else "–"
     precision = f"{1 - result.false_alarms / result.alerts:.2f}" if result.alerts else "–"
-    recall = f"{result.found / result.windows:.2f} ({result.found}/{result.windows})" if result.windows else "–"
     daily = f"{result.false_alarms / result.days:.3f}" if result.days else "–"
-    return (*counts, precision, recall, _duration(result.delays), daily)
+    return (*counts, found, recall, precision, _duration(result.delays), daily)
 
 
 def _duration(minutes: Sequence[float]) -> str:
@@ -294,14 +298,15 @@ def _nab_line(results: Iterable[Result]) -> str:
     return "NAB: " + ", ".join(f"{name} {score:.1f} (threshold {at:.2f})" for name, score, at in scores)
 
 
-def table(results: Sequence[Result]) -> Table:
-    """For the terminal."""
-    shown = Table(caption=_nab_line(results) or None, caption_justify="left")
-    for number, heading in enumerate(HEADINGS):
-        shown.add_column(heading, justify="right" if number else "left", overflow="fold")
-    for result in results:
-        shown.add_row(*cells(result))
-    if len(results) > 1:
-        shown.add_section()
-        shown.add_row(*_total(results), style="bold")
+def table(results: Sequence[Result], width: int) -> Table:
+    """For a terminal of this width: of long names the ends, and no counts of readings."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    room = max(width - 66, 14)
+    for heading in (HEADINGS[0], *HEADINGS[2:]):
+        shown.add_column(heading, justify="left" if heading == HEADINGS[0] else "right", no_wrap=True)
+    rows = [cells(result) for result in results]
+    for name, _, *others in [*rows, *([_total(results)] if len(rows) > 1 else [])]:
+        shown.add_row(name if len(name) <= room else "…" + name[1 - room :], *others)
+    if len(rows) > 1:
+        shown.rows[-2].end_section = True
     return shown

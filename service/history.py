@@ -56,7 +56,10 @@ class Columns:
 
 
 def moment(text: str) -> int:
-    """Milliseconds since 1970 of ISO 8601 (without an offset: UTC), or of seconds or milliseconds. Raises ValueError."""
+    """Milliseconds since 1970 of ISO 8601 (without an offset: UTC), or of a number of seconds or milliseconds.
+
+    Raises ValueError.
+    """
     try:
         number = float(text)
     except ValueError:

@@ -15,6 +15,7 @@ from service.history import History, Window
 
 _WIDTH, _LEFT, _RIGHT, _GAP = 1000.0, 62.0, 8.0, 16.0
 _TALL, _LOW, _AXIS = 130.0, 56.0, 18.0  # heights of a panel of values, of one of scores, and of the times
+_TOP = 30.0  # of the first panel; above lie its title and the flags
 _MOST_MARKS = 3000
 _LISTED = 200  # alerts
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
@@ -51,7 +52,7 @@ class _Panel:
     def frame(self) -> str:
         """Box, title and scale."""
         parts = [
-            f'<rect x="{_LEFT}" y="{self.top}" width="{_WIDTH - _LEFT - _RIGHT}" height="{self.height}" class="panel"/>',
+            f'<path d="M{_LEFT} {self.top}H{_WIDTH - _RIGHT}v{self.height}H{_LEFT}z" class="panel"/>',
             f'<text x="{_LEFT + 5}" y="{self.top - 4}" class="title">{html.escape(self.title)}</text>',
         ]
         for tick in _ticks(self.low, self.high, 4 if self.height > 100 else 2):
@@ -98,7 +99,7 @@ def plot(history: History, scores: Scores, silences: Sequence[Silence], windows:
     """A recording as SVG: its values with labels, anomalies and alerts, the scores below, and the alerts as a list."""
     times = history.times
     span = (int(times.min()), max([int(times.max()), *(silence.time for silence in silences)]))
-    top = _GAP
+    top = _TOP
     panels = []
     for j, feature in enumerate(history.features):
         panels.append(_Panel(feature, top, _TALL, span, [history.values[:, j]], zero=False))
@@ -126,8 +127,8 @@ def plot(history: History, scores: Scores, silences: Sequence[Silence], windows:
         at = float(below.x(np.array(time)))
         title = f"<title>{kind}, {_time(time)}</title>"
         parts.append(
-            f'<path d="M{at:.1f} {_GAP}V{bottom}" class="alert">{title}</path>'
-            f'<path d="M{at - 5:.1f} {_GAP - 9}h10l-5 9z" class="flag">{title}</path>'
+            f'<path d="M{at:.1f} 10V{bottom}" class="alert">{title}</path>'
+            f'<path d="M{at - 5:.1f} 3h10l-5 9z" class="flag">{title}</path>'
         )
     label = html.escape(f"{history.sensor}: {len(times)} readings, {len(alerts)} alerts")
     picture = f'<svg viewBox="0 0 {_WIDTH:g} {bottom + _AXIS:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
@@ -154,14 +155,15 @@ def report(
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Cutwater: evaluation</title><style>{_STYLE}</style>"
-        f"<h1>Evaluation</h1><div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<h1>Evaluation</h1><div class=scroll><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table></div>"
         f"<p>{html.escape(note)}</p><p class=legend>{legend}</p>{''.join(sections)}</html>"
     )
 
 
 def _stretch(panel: _Panel, start: int, end: int, bottom: float, name: str) -> str:
     a, b = np.clip(panel.x(np.array([start, end])), _LEFT, _WIDTH - _RIGHT).tolist()
-    return f'<rect x="{a:.1f}" y="{_GAP}" width="{max(b - a, 2):.1f}" height="{bottom - _GAP:g}" class="{name}"/>'
+    return f'<rect x="{a:.1f}" y="{_TOP}" width="{max(b - a, 2):.1f}" height="{bottom - _TOP:g}" class="{name}"/>'
 
 
 def _alerts(history: History, scores: Scores, silences: Sequence[Silence]) -> list[tuple[int, str, str]]:
@@ -203,7 +205,7 @@ def _times_axis(panel: _Panel, bottom: float) -> str:
         at = float(panel.x(np.array(time)))
         text = f"{datetime.fromtimestamp(time / 1000, UTC):{form}}"
         anchor = "start" if at < _LEFT + 40 else "end" if at > _WIDTH - 45 else "middle"
-        parts.append(f'<path d="M{at:.1f} {_GAP}V{bottom}" class="grid"/>')
+        parts.append(f'<path d="M{at:.1f} {_TOP}V{bottom}" class="grid"/>')
         parts.append(f'<text x="{at:.1f}" y="{bottom + 13}" text-anchor="{anchor}">{text}</text>')
     return "".join(parts)
 

@@ -32,6 +32,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from detector.detector import Configuration
 from detector.rules import Rules
 
 FILE = Path("cutwater.toml")
@@ -231,6 +232,21 @@ class Settings(BaseModel):
     def _some_rules(self) -> Self:
         self.rules_for_sensors()
         return self
+
+    def configuration(self) -> Configuration:
+        """What the settings make of a detector."""
+        return Configuration(
+            dimensions=len(self.value_fields),
+            engine=self.engine,
+            profile=self.profile,
+            trees=self.trees,
+            samples=self.samples,
+            shingle=self.shingle,
+            time_decay=self.time_decay,
+            seed=self.seed,
+            rules=self.rules_for_all(),
+            rules_of=self.rules_for_sensors(),
+        )
 
     def rules_for_all(self) -> Rules:
         """The rules of sensors that no table names."""

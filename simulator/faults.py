@@ -6,10 +6,15 @@ its readings and comes with a label; everything follows from the seed.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulator.reading import format_time
 
 KINDS = (
     "spike",
@@ -50,6 +55,21 @@ class Recording:
         for fault in self.faults:
             inside |= (self.times >= fault.start) & (self.times <= fault.end)
         return inside
+
+    def save(self, path: Path) -> None:
+        """Write a CSV file: timestamp, the values, and the kind of the fault as label where there is one."""
+        width = self.values.shape[1]
+        names = ["value"] if width == 1 else [f"value_{column + 1}" for column in range(width)]
+        labels = [""] * len(self.times)
+        for fault in self.faults:
+            for row in np.flatnonzero((self.times >= fault.start) & (self.times <= fault.end)).tolist():
+                labels[row] = fault.kind
+        with path.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file, lineterminator="\n")
+            out.writerow(("timestamp", *names, "label"))
+            for time, row, label in zip(self.times.tolist(), self.values.tolist(), labels, strict=True):
+                stamp = format_time(datetime.fromtimestamp(time / 1000, UTC))
+                out.writerow((stamp, *(f"{value:.10g}" for value in row), label))
 
 
 def sensor(

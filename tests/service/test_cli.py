@@ -29,6 +29,7 @@ def test_help_lists_the_commands(capsys):
         (["simulate", "--outliers", "2"], "argument --outliers: 2 is not between 0 and 1"),
         (["simulate", "--count", "0"], "argument --count: 0 is not 1 or more"),
         (["demo", "--rate", "-1"], "argument --rate: -1 is not above 0"),
+        (["simulate", "--faults", "crash"], "argument --faults: 'crash' is not a kind of fault; there are all, spike"),
         (["simulate", "--random-seed", "-1"], "argument --random-seed: -1 is below 0"),
     ],
 )
@@ -70,3 +71,15 @@ def test_secrets_are_no_flags(capsys):
     shown = capsys.readouterr().out
     assert "--opensearch-password-file" in shown
     assert "--opensearch-password " not in shown
+
+
+def test_simulated_faults_are_labelled_recordings_that_evaluate_reads(tmp_path, capsys):
+    arguments = ["--faults", "spike,stuck", "--days", "3", "--output", str(tmp_path / "faults")]
+    assert main(["simulate", *arguments]) == 0
+    assert sorted(path.name for path in (tmp_path / "faults").iterdir()) == ["spike-1.csv", "stuck-1.csv"]
+    evaluated = [str(tmp_path / "faults"), "--output", str(tmp_path / "report"), "--profile", "small"]
+    assert main(["evaluate", *evaluated, "--always-above", "1e9"]) == 0
+    shown = capsys.readouterr().out
+    assert "spike-1.csv" in shown
+    assert "/2 " in shown  # two labelled faults each
+    assert (tmp_path / "report" / "report.html").exists()
