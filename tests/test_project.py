@@ -95,6 +95,7 @@ def test_rooms_import_only_what_the_project_declares():
 @pytest.mark.parametrize("room", ROOMS)
 def test_tests_are_called_after_what_they_test(room):
     names = {path.stem for path in (PROJECT / room).rglob("*") if "__pycache__" not in path.parts}
+    names.add("complaints")  # that users have of other detectors, against the whole of ours
     for test in (PROJECT / "tests" / room).glob("test_*.py"):
         subject = test.stem.removeprefix("test_")
         assert any(subject == name or subject.startswith(f"{name}_") for name in names), test.name
