@@ -120,9 +120,7 @@ async def steps(server: Server, layout: Layout, *, retention: bool = True) -> li
     policy = await _retention(server, layout) if layout.retention_days and retention else None
     lifecycle = server.distribution == "elasticsearch" and policy is not None and policy.state != "unavailable"
     plan = [policy] if policy else []
-    if await server.request("GET", f"/{layout.prefix}/_mapping") and not await server.request(
-        "GET", f"/_alias/{layout.prefix}"
-    ):
+    if layout.prefix in (await server.request("GET", f"/{layout.prefix}/_mapping") or {}):  # an alias gives others
         raise server.error(f"an index is called {layout.prefix!r}, which shall be an alias; set another index_prefix")
     for name, template in layout.templates(serverless=server.serverless, lifecycle=lifecycle).items():
         plan.append(await _template_step(server, name, template))
