@@ -114,6 +114,8 @@ class Service:
     async def unready(self) -> list[str]:
         """Why the service is not doing its work; empty when it is."""
         reasons = [] if self.consumer.discovered else [f"stream {self.settings.stream!r} has not been read yet"]
+        if trouble := self.letters.trouble:
+            reasons.append(f"dead letters: {trouble}")
         if trouble := self._checkpoints.trouble:
             reasons.append(f"checkpoints: {trouble}")
         if trouble := await self.index.healthy():

@@ -163,7 +163,7 @@ async def _export(options: argparse.Namespace) -> int:
     )
     wanted = Filter(options.sensor, since, until, options.min_score, options.anomalies)
     async with stores(settings) as (index, letters):
-        pages = export.letters(letters) if options.dead_letters else export.documents(index, wanted)
+        pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
         columns = (
             export.letter_columns()
             if options.dead_letters
@@ -508,7 +508,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
     source = ("stream", "region", "endpoint_url", "max_future_seconds")
-    _add_settings(replay, only=(*source, *fields, *access, *layout, "data_dir"))
+    _add_settings(replay, only=(*source, *fields, *access, *layout, "data_dir", "dead_letter_url"))
 
     writing = _command(
         commands,
@@ -525,7 +525,7 @@ def _parser() -> argparse.ArgumentParser:
     writing.add_argument("--until", type=_moment, metavar="TIME", help="before this event time")
     writing.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
     writing.add_argument("--anomalies", action="store_true", help="anomalies only")
-    _add_settings(writing, only=(*access, *layout, "region", "data_dir"))
+    _add_settings(writing, only=(*access, *layout, "region", "data_dir", "dead_letter_url"))
 
     dashboards = _command(
         commands,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +46,9 @@ class Database:
             self._db = sqlite3.connect(self._path, check_same_thread=False, timeout=_BUSY_SECONDS, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute(schema)
+            self._db.executescript(schema)
+            self._db.execute("BEGIN IMMEDIATE")  # a file that is only readable fails here and not at the first change
+            self._db.execute("ROLLBACK")
 
         try:
             await self.in_thread(connect)
@@ -58,16 +60,37 @@ class Database:
 
     async def execute(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """One statement, which is a transaction; the rows that it returns."""
+        return await self._insist(lambda db: db.execute(statement, values).fetchall())
 
-        def run() -> list[tuple[Any, ...]]:
+    async def change(self, *statements: tuple[str, Sequence[tuple[Any, ...]]]) -> None:
+        """Statements, each with every row of its values, in one transaction."""
+
+        def run(db: sqlite3.Connection) -> None:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for statement, rows in statements:
+                    db.executemany(statement, rows)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+        if any(rows for _, rows in statements):
+            await self._insist(run)
+
+    async def _insist(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do it, as soon as the file can be had."""
+
+        def run() -> T:
             if self._db is None:
                 raise sqlite3.ProgrammingError(f"the {self._purpose} are not open")
-            return self._db.execute(statement, values).fetchall()
+            return work(self._db)
 
         attempt = 0
         while True:
             try:
-                rows = await self.in_thread(run)
+                result = await self.in_thread(run)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _PASSING:  # the low byte is the kind of error
                     raise
@@ -75,7 +98,7 @@ class Database:
                 attempt += 1
             else:
                 self._patience.over()
-                return rows
+                return result
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run something in the connection's thread."""

@@ -5,19 +5,21 @@ A letter has the form in which Amazon Data Firehose keeps failed documents, so t
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, unquote
 
 import orjson
 
+from service.database import Database
 from service.documents import Document, Entry, timestamp
-from service.index import IndexSetupError, Refused
+from service.index import Refused
 from service.index.fields import encode
 from service.records import DeadLetter, Record
-from service.sqlite_file import SQLiteFile
+from service.snapshots.s3 import S3Blobs
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS dead_letter (
@@ -27,6 +29,9 @@ CREATE INDEX IF NOT EXISTS dead_letter_by_time ON dead_letter (time, id);
 CREATE TABLE IF NOT EXISTS dead_letter_on_its_way (id TEXT PRIMARY KEY);
 """
 
+_ON_ITS_WAY = "on-its-way/"
+_AT_ONCE = 16  # requests to S3
+
 
 class DeadLetters(Protocol):
     """A store of dead letters.
@@ -35,8 +40,13 @@ class DeadLetters(Protocol):
     waits and tries again.
     """
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the store from answering at the moment."""
+        ...
+
     async def open(self) -> None:
-        """Connect. Raises IndexSetupError."""
+        """Connect. Raises StateError."""
         ...
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
@@ -51,8 +61,8 @@ class DeadLetters(Protocol):
         """How many there are."""
         ...
 
-    async def following(self, after: str, limit: int) -> list[Document]:
-        """Letters in the order of their ids, from the one after ``after`` ("" for the first)."""
+    def pages(self, size: int) -> AsyncIterator[list[Document]]:
+        """All letters, so many at a time; those handed out may be removed meanwhile."""
         ...
 
     async def send_off(self, ids: Sequence[str]) -> None:
@@ -67,8 +77,8 @@ class DeadLetters(Protocol):
         """Note that these were not sent."""
         ...
 
-    async def remove(self, ids: Sequence[str]) -> None:
-        """Forget letters that are where they belong."""
+    async def remove(self, letters: Sequence[Document]) -> None:
+        """Forget letters that are where they belong, and that they were on their way."""
         ...
 
     async def close(self) -> None:
@@ -77,17 +87,19 @@ class DeadLetters(Protocol):
 
 
 class SQLiteDeadLetters:
-    """Dead letters in a SQLite file, table ``dead_letter``. Guarantee: as ``DeadLetters`` and ``SQLiteFile``."""
+    """Dead letters in a SQLite file, table ``dead_letter``. Guarantee: as ``DeadLetters`` and ``Database``."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SQLiteFile(path, "dead letters")
+        self._file = Database(path, "dead letters")
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the file from being used at the moment."""
+        return self._file.trouble
 
     async def open(self) -> None:
-        """Open or create the file. Raises IndexSetupError."""
-        try:
-            await self._file.open(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise IndexSetupError(f"dead letters {self._file.path}: {error}; set another data_dir") from None
+        """Open or create the file. Raises StateError."""
+        await self._file.open(_SCHEMA)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters, each once by its id."""
@@ -104,12 +116,15 @@ class SQLiteDeadLetters:
 
     async def count(self) -> int:
         """How many there are."""
-        ((number,),) = await self._file.query("SELECT count(*) FROM dead_letter")
+        ((number,),) = await self._file.execute("SELECT count(*) FROM dead_letter")
         return int(number)
 
-    async def following(self, after: str, limit: int) -> list[Document]:
-        """Letters in the order of their ids."""
-        return await self._letters("WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+    async def pages(self, size: int) -> AsyncIterator[list[Document]]:
+        """All letters in the order of their ids."""
+        after = ""
+        while found := await self._letters("WHERE id > ? ORDER BY id LIMIT ?", after, size):
+            after = found[-1]["id"]
+            yield found
 
     async def send_off(self, ids: Sequence[str]) -> None:
         """Note that these are about to be sent again."""
@@ -118,15 +133,15 @@ class SQLiteDeadLetters:
 
     async def on_their_way(self) -> set[str]:
         """Those that were sent off and neither removed nor called back."""
-        return {name for (name,) in await self._file.query("SELECT id FROM dead_letter_on_its_way")}
+        return {name for (name,) in await self._file.execute("SELECT id FROM dead_letter_on_its_way")}
 
     async def call_back(self, ids: Sequence[str]) -> None:
         """Note that these were not sent."""
         await self._file.change(("DELETE FROM dead_letter_on_its_way WHERE id = ?", [(each,) for each in ids]))
 
-    async def remove(self, ids: Sequence[str]) -> None:
+    async def remove(self, letters: Sequence[Document]) -> None:
         """Forget letters, also that they were on their way, in one transaction."""
-        rows = [(each,) for each in ids]
+        rows = [(each["id"],) for each in letters]
         await self._file.change(
             ("DELETE FROM dead_letter WHERE id = ?", rows),
             ("DELETE FROM dead_letter_on_its_way WHERE id = ?", rows),
@@ -137,8 +152,89 @@ class SQLiteDeadLetters:
         await self._file.close()
 
     async def _letters(self, order: str, *values: Any) -> list[Document]:
-        rows = await self._file.query(f"SELECT letter FROM dead_letter {order}", *values)
+        rows = await self._file.execute(f"SELECT letter FROM dead_letter {order}", values)
         return [orjson.loads(row[0]) for row in rows]
+
+
+class S3DeadLetters:
+    """Dead letters as objects ``YYYY/MM/DD/HH/ID.json`` below a URL, by their records' arrival, as Firehose sorts them.
+
+    Guarantee: as ``DeadLetters``. The object's name comes from the letter, so a replay writes it over itself.
+    """
+
+    def __init__(self, url: str, region: str) -> None:
+        self._blobs = S3Blobs(url, region, "dead_letter_url")
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def trouble(self) -> str | None:
+        """What S3 complains of at the moment."""
+        return self._blobs.trouble
+
+    async def open(self) -> None:
+        """Connect and look whether the bucket may be used. Raises StateError."""
+        await self._blobs.open()
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep letters, an object each."""
+        shown = [describe_letter(each) for each in letters]
+        await asyncio.gather(*(self._put(_object(each), orjson.dumps(each)) for each in shown))
+
+    async def newest(self, limit: int) -> list[Document]:
+        """The letters of the last hours, newest first. It lists all there are."""
+        found = await self._get((await self._names())[::-1][:limit])
+        return sorted(found, key=lambda each: (each["@timestamp"], each["id"]), reverse=True)
+
+    async def count(self) -> int:
+        """How many there are."""
+        return len(await self._names())
+
+    async def pages(self, size: int) -> AsyncIterator[list[Document]]:
+        """All letters, hour by hour."""
+        names = await self._names()
+        for start in range(0, len(names), size):
+            yield await self._get(names[start : start + size])
+
+    async def send_off(self, ids: Sequence[str]) -> None:
+        """Note that these are about to be sent again: an empty object each."""
+        await asyncio.gather(*(self._put(_ON_ITS_WAY + quote(each, safe=""), b"") for each in ids))
+
+    async def on_their_way(self) -> set[str]:
+        """Those that were sent off and neither removed nor called back."""
+        return {unquote(name.removeprefix(_ON_ITS_WAY)) for name in await self._blobs.names(_ON_ITS_WAY)}
+
+    async def call_back(self, ids: Sequence[str]) -> None:
+        """Note that these were not sent."""
+        await self._blobs.delete([_ON_ITS_WAY + quote(each, safe="") for each in ids])
+
+    async def remove(self, letters: Sequence[Document]) -> None:
+        """Forget letters, and then that they were on their way."""
+        await self._blobs.delete([_object(each) for each in letters])
+        await self.call_back([each["id"] for each in letters])
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._blobs.close()
+
+    async def _names(self) -> list[str]:
+        return sorted(name for name in await self._blobs.names("") if not name.startswith(_ON_ITS_WAY))
+
+    async def _put(self, name: str, data: bytes) -> None:
+        async with self._room:
+            await self._blobs.put(name, data)
+
+    async def _get(self, names: Sequence[str]) -> list[Document]:
+        async def get(name: str) -> bytes | None:
+            async with self._room:
+                return await self._blobs.get(name)
+
+        return [orjson.loads(each) for each in await asyncio.gather(*map(get, names)) if each is not None]
+
+
+def _object(letter: Document) -> str:
+    """The name of a letter's object."""
+    hour = letter["@timestamp"][:13].replace("-", "/").replace("T", "/")
+    return f"{hour}/{quote(letter['id'], safe='')}.json"
 
 
 def refusal_letter(stream: str, shard: str, record: Record, entry: Entry, refused: Refused) -> DeadLetter:

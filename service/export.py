@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import orjson
 
-from service.deadletter import DeadLetters
 from service.documents import Document
 from service.index import Index
 from service.index.fields import DEAD_LETTER_FIELDS
@@ -25,14 +24,6 @@ async def documents(index: Index, wanted: Filter) -> AsyncIterator[list[Document
         yield page.documents
         if (cursor := page.cursor) is None:
             return
-
-
-async def letters(store: DeadLetters) -> AsyncIterator[list[Document]]:
-    """All dead letters, page by page."""
-    after = ""
-    while found := await store.following(after, PAGE):
-        yield found
-        after = found[-1]["id"]
 
 
 def ndjson(found: Sequence[Document]) -> bytes:

@@ -77,9 +77,7 @@ class Replay:
         if again:
             await self._letters.call_back(list(doubtful))
             doubtful = set()
-        after = ""
-        while letters := await self._letters.following(after, AT_ONCE):
-            after = letters[-1]["id"]
+        async for letters in self._letters.pages(AT_ONCE):
             self.outcome.doubtful += sum(letter["id"] in doubtful for letter in letters)
             sendable = [letter for letter in letters if letter["id"] not in doubtful]
             await self._send_documents([letter for letter in sendable if letter["esDocumentId"]])
@@ -96,7 +94,7 @@ class Replay:
             entries.append(Entry(letter["esDocumentId"], milliseconds(document["@timestamp"]), document))
         refused = {each.id: each for each in await self._index.write(entries)}
         self.outcome.kept.update(each.code for each in refused.values())
-        sent = [letter["id"] for letter in letters if letter["esDocumentId"] not in refused]
+        sent = [letter for letter in letters if letter["esDocumentId"] not in refused]
         await self._letters.remove(sent)
         self.outcome.indexed += len(sent)
 
@@ -115,8 +113,8 @@ class Replay:
             await self._letters.remove(sent)
             self.outcome.put += len(sent)
 
-    async def _put(self, letters: Sequence[Document]) -> AsyncIterator[list[str]]:
-        """Ids of letters whose records the stream has acknowledged, call by call."""
+    async def _put(self, letters: Sequence[Document]) -> AsyncIterator[list[Document]]:
+        """Letters whose records the stream has acknowledged, call by call."""
         waiting, attempt = list(letters), 0
         while waiting:
             part, waiting = _call(waiting)
@@ -140,7 +138,7 @@ class Replay:
                     f"stream {self._stream!r}: no answer ({type(error).__name__}); "
                     f"up to {len(part)} records may have arrived: look, then leave them or use --again"
                 ) from None
-            yield [letter["id"] for letter, bad in zip(part, failed, strict=True) if not bad]
+            yield [letter for letter, bad in zip(part, failed, strict=True) if not bad]
             if again := [letter for letter, bad in zip(part, failed, strict=True) if bad]:
                 await self._letters.call_back([letter["id"] for letter in again])
                 await self._patience.wait("the stream takes no more records now", attempt)

@@ -149,12 +149,16 @@ class Settings(BaseModel):
     # Process
     data_dir: Path = Path("data")
     """Folder of cutwater.db, which holds what goes nowhere else: leases without lease_table, models without
-    snapshot_url, documents without opensearch_url. Several workers on one machine may share it."""
+    snapshot_url, documents without opensearch_url, dead letters without dead_letter_url. Several workers on one machine
+    may share it."""
     lease_table: str = Field("", max_length=255, pattern=r"^([a-zA-Z0-9_.-]{3,})?$")
     """DynamoDB table of who reads which shard and how far, for workers on several machines; it is made if it is not
     there. Each stream needs a table of its own."""
     snapshot_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
     """Where models are kept instead of data_dir, such as s3://bucket/prefix; lease_table needs it."""
+    dead_letter_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
+    """Where records and documents that can never be scored or indexed are kept instead of data_dir, such as
+    s3://bucket/prefix."""
     on_bad_snapshot: Literal["refuse", "learn"] = "refuse"
     """If a shard's models are damaged or of an unknown format: refuse to go on, or learn its sensors anew. After a
     change of the configuration they are always learnt anew."""

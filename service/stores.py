@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from service.deadletter import DeadLetters, SQLiteDeadLetters
+from service.deadletter import DeadLetters, S3DeadLetters, SQLiteDeadLetters
 from service.index import Index
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
@@ -25,13 +25,12 @@ class StartError(Exception):
 
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
-    """The index and the dead letters, open. Raises StartError or IndexSetupError."""
+    """The index and the dead letters, open. Raises StartError, IndexSetupError or StateError."""
     path = data_file(settings.data_dir)
     async with AsyncExitStack() as stack:
-        index: Index = OpenSearchIndex.of(settings) if settings.opensearch_url else SQLiteIndex(
-            path, settings.retention_days
-        )  # fmt: skip
-        letters = SQLiteDeadLetters(path)
+        remote, url = settings.opensearch_url, settings.dead_letter_url
+        index: Index = OpenSearchIndex.of(settings) if remote else SQLiteIndex(path, settings.retention_days)
+        letters: DeadLetters = S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(path)
         for store in (index, letters):
             stack.push_async_callback(store.close)
             await store.open()

@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
+from service.database import Database
 from service.documents import Document, Entry, milliseconds, timestamp
 from service.index import Episode, IndexSetupError, Page, Refused, page, place
 from service.index.fields import encode
+from service.leases import StateError
 from service.recent import Filter
-from service.sqlite_file import SQLiteFile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
@@ -34,11 +35,11 @@ _SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
 
 
 class SQLiteIndex:
-    """Documents in a file. Guarantee: as ``Index`` and ``SQLiteFile``; other processes may read the file meanwhile."""
+    """Documents in a file. Guarantee: as ``Index`` and ``Database``; other processes may read the file meanwhile."""
 
     def __init__(self, path: Path, retention_days: int = 0) -> None:
         """``retention_days``: event time to keep before the newest document; 0 keeps everything."""
-        self._file = SQLiteFile(path, "index")
+        self._file = Database(path, "index")
         self._retention = retention_days * _DAY
         self._swept = -math.inf  # newest event time when old documents were last deleted
 
@@ -46,8 +47,8 @@ class SQLiteIndex:
         """Open or create the file. Raises IndexSetupError if it cannot be written or is something else."""
         try:
             await self._file.open(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise IndexSetupError(f"index {self._file.path}: {error}; {_remedy(error)}") from None
+        except StateError as error:
+            raise IndexSetupError(str(error)) from None
 
     async def write(self, entries: Sequence[Entry]) -> list[Refused]:
         """Store documents, each once by its id; refused is only what UTF-8 JSON cannot say."""
@@ -87,24 +88,24 @@ class SQLiteIndex:
             values += [timestamp(moment), identity]
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         statement = f"SELECT document FROM document {where} ORDER BY time DESC, id DESC LIMIT ?"
-        rows = await self._file.query(statement, *values, limit)
+        rows = await self._file.execute(statement, (*values, limit))
         return page([orjson.loads(row[0]) for row in rows], limit)
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
         """What is known of these episodes."""
-        rows = await self._file.query(
+        rows = await self._file.execute(
             "SELECT episode, max(time), max(anomaly_score), count(*) FROM document"
             " WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
-            orjson.dumps(list(ids)).decode(),
+            (orjson.dumps(list(ids)).decode(),),
         )
         return {name: Episode(milliseconds(last), peak, number) for name, last, peak, number in rows}
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""
-        if self._file.patience.trouble:
-            return self._file.patience.trouble
+        if self._file.trouble:
+            return self._file.trouble
         try:
-            await self._file.query("SELECT 1 FROM document LIMIT 1")
+            await self._file.execute("SELECT 1 FROM document LIMIT 1")
         except sqlite3.Error as error:
             return str(error)
         return None
@@ -115,11 +116,11 @@ class SQLiteIndex:
 
     async def _sweep(self) -> None:
         """Delete what is older than the retention says."""
-        ((newest,),) = await self._file.query("SELECT max(time) FROM document")
+        ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
         if newest is None:
             return
         oldest = timestamp(milliseconds(newest) - self._retention)
-        while await self._file.query("SELECT 1 FROM document WHERE time < ? LIMIT 1", oldest):
+        while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
             some = "SELECT id FROM document WHERE time < ? LIMIT ?"
             await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)]))
 
@@ -137,9 +138,3 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         document.get("episode_id"),
         encode(entry).decode(),
     )
-
-
-def _remedy(error: sqlite3.DatabaseError) -> str:
-    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return "move the file away or set another data_dir"
-    return "set data_dir to a folder that is writable"

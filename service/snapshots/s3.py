@@ -11,22 +11,23 @@ from botocore.exceptions import ClientError
 
 from service.aws import Caller, client
 
-_REMEDIES = {
-    "NoSuchBucket": "make the bucket, or set snapshot_url to another one",
-    "AccessDenied": "allow what deploy/iam-policy.json lists for snapshot_url",
-}
 _DELETED_AT_ONCE = 1000
 
 
 class S3Blobs:
     """Pieces as objects below s3://BUCKET/PREFIX; see ``Blobs``. S3 keeps each in several places before it answers."""
 
-    def __init__(self, url: str, region: str) -> None:
+    def __init__(self, url: str, region: str, setting: str = "snapshot_url") -> None:
+        """``setting`` is what names ``url``, for messages."""
         parts = urlsplit(url)
         self._bucket = parts.netloc
         self._prefix = f"{parts.path.strip('/')}/".lstrip("/")
         self._region = region
-        self._call = Caller(f"snapshot_url {url}", _REMEDIES)
+        remedies = {
+            "NoSuchBucket": f"make the bucket, or set {setting} to another one",
+            "AccessDenied": f"allow what deploy/iam-policy.json lists for {setting}",
+        }
+        self._call = Caller(f"{setting} {url}", remedies)
         self._stack = AsyncExitStack()
         self._client: Any = None
 

@@ -7,19 +7,39 @@ import sqlite3
 
 import pytest
 
-from service.deadletter import SQLiteDeadLetters, describe_letter, refusal_letter
+from service.aws import client
+from service.deadletter import S3DeadLetters, SQLiteDeadLetters, describe_letter, refusal_letter
 from service.documents import timestamp
-from service.index import IndexSetupError, Refused
+from service.index import Refused
+from service.leases import StateError
 from service.records import DeadLetter, Position, Record
+from tests.servers import aws
 from tests.service.stores import NOON, entry, letter
 
 
+@pytest.fixture(params=["sqlite", "s3"])
+async def make(request, tmp_path):
+    """Makes stores that look at the same place."""
+    if request.param == "sqlite":
+        yield lambda: SQLiteDeadLetters(tmp_path / "cutwater.db")
+        return
+    bucket = aws.unique("letters")
+    with aws.here(s3=aws.moto()):
+        async with client("s3", "us-east-1") as s3:
+            await s3.create_bucket(Bucket=bucket)
+        yield lambda: S3DeadLetters(f"s3://{bucket}/dead", "us-east-1")
+
+
 @pytest.fixture
-async def store(tmp_path):
-    store = SQLiteDeadLetters(tmp_path / "cutwater.db")
+async def store(make):
+    store = make()
     await store.open()
     yield store
     await store.close()
+
+
+async def everything(store, size=10):
+    return [letter async for page in store.pages(size) for letter in page]
 
 
 def refusal(number: int) -> DeadLetter:
@@ -60,7 +80,7 @@ async def test_a_letter_has_the_form_of_firehose(store):
 
 async def test_two_refused_documents_of_one_record_leave_two_letters(store):
     await store.bury([refusal(1), refusal(2), refusal(1)])
-    found = await store.following("", 10)
+    found = sorted(await everything(store), key=lambda each: each["id"])
     assert [each["esDocumentId"] for each in found] == [entry(1).id, entry(2).id]
     first = found[0]
     assert (first["attemptsMade"], first["esIndexName"]) == (3, "cutwater-2023.11.15")
@@ -75,31 +95,36 @@ async def test_a_letter_may_hold_a_whole_record_and_no_text_at_all(store):
     assert found["partitionKey"] == found["errorMessage"] == r"lone surrogate \ud800"
 
 
-async def test_following_leads_through_all_and_what_is_removed_is_gone(store):
-    await store.bury([letter(number) for number in range(25)])
-    found, after = [], ""
-    while page := await store.following(after, 10):
-        found += page
-        after = page[-1]["id"]
+async def test_pages_lead_through_all_also_while_they_are_removed(store):
+    await store.bury([letter(number * 1_000_000) for number in range(25)])
+    found = await everything(store)
     assert len({each["id"] for each in found}) == len(found) == 25
-    await store.remove([each["id"] for each in found[:20]])
-    assert await store.count() == 5
+    removed = 0
+    async for page in store.pages(10):
+        await store.remove(page[:4])
+        removed += len(page[:4])
+    assert await store.count() == len(await everything(store)) == 25 - removed
 
 
-async def test_what_is_on_its_way_is_known_after_a_crash(store, tmp_path):
+async def test_what_is_on_its_way_is_known_after_a_crash(store, make):
     await store.bury([letter(1), letter(2), letter(3)])
-    ids = [describe_letter(letter(number))["id"] for number in (1, 2, 3)]
+    letters = [describe_letter(letter(number)) for number in (1, 2, 3)]
+    ids = [each["id"] for each in letters]
     await store.send_off(ids)
     await store.call_back(ids[:1])
-    await store.remove(ids[1:2])
-    again = SQLiteDeadLetters(tmp_path / "cutwater.db")
+    await store.remove(letters[1:2])
+    again = make()
     await again.open()
     assert await again.on_their_way() == {ids[2]}
+    assert await again.count() == 2
     await again.close()
 
 
-async def test_the_sqlite3_shell_reads_it(store, tmp_path):
+async def test_the_sqlite3_shell_reads_it(tmp_path):
+    store = SQLiteDeadLetters(tmp_path / "cutwater.db")
+    await store.open()
     await store.bury([letter(1)])
+    await store.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "cutwater.db")) as db:
         rows = db.execute("SELECT time, code, reason FROM dead_letter").fetchall()
     assert rows == [(timestamp(NOON + 1), "not_json", "reason 1")]
@@ -107,5 +132,15 @@ async def test_the_sqlite3_shell_reads_it(store, tmp_path):
 
 async def test_a_file_that_is_no_database_is_named(tmp_path):
     (tmp_path / "cutwater.db").write_text("Dear Sir or Madam, " * 100)
-    with pytest.raises(IndexSetupError, match="file is not a database; set another data_dir"):
+    with pytest.raises(StateError, match="file is not a database; move the file away"):
         await SQLiteDeadLetters(tmp_path / "cutwater.db").open()
+
+
+async def test_a_bucket_that_is_not_there_is_named():
+    with aws.here(s3=aws.moto()):
+        store = S3DeadLetters("s3://no-such-bucket/dead", "us-east-1")
+        try:
+            with pytest.raises(StateError, match=r"dead_letter_url.*make the bucket, or set dead_letter_url"):
+                await store.open()
+        finally:
+            await store.close()

@@ -93,7 +93,7 @@ async def test_what_is_still_refused_stays_with_its_reason(letters, index):
     await letters.bury([document_letter(number) for number in range(3)])
     outcome, _ = await run(letters, Picky(), None)
     assert (outcome.indexed, dict(outcome.kept)) == (2, {"mapping": 1})
-    (left,) = await letters.following("", 10)
+    (left,) = await letters.newest(10)
     assert left["esDocumentId"] == entry(1).id
 
 
@@ -109,7 +109,7 @@ async def test_records_that_can_be_read_now_are_in_the_stream_again_once(letters
 
 async def test_records_of_a_killed_replay_are_put_again_only_on_request(letters, index, client):
     await letters.bury([record_letter(number, reading(number)) for number in range(5)])
-    ids = [each["id"] for each in await letters.following("", 3)]
+    ids = [each["id"] for each in await letters.newest(3)]
     await letters.send_off(ids)  # and then the process was killed
     outcome, looked_at = await run(letters, index, client)
     assert (outcome.put, outcome.doubtful, looked_at) == (2, 3, 5)
