@@ -243,7 +243,7 @@ class BulkWriter:
             self.bytes = max(LEAST_BYTES, size // 2)
             return _Left(items)
         self._shrink(size, smaller=status == 429)
-        return _Left(items, explain(error))
+        return _Left(items, explain(error) + (_NO_RIGHT if status in (401, 403) else ""))
 
     def _done(self, item: _Item, refusal: Refused | None = None) -> None:
         self._retrying -= bool(item.attempts)

@@ -79,20 +79,22 @@ async def test_a_certificate_says_who_we_are(server):
         assert await one.write([entry(2000)]) == []
 
 
-async def test_a_refused_index_is_waited_for_and_named(server, caplog):
-    """The rights may be given while it waits."""
+@pytest.mark.parametrize(("user", "prefix"), [("reader", "cutwater"), ("run", "somebody-elses")])
+async def test_a_refused_index_is_waited_for_and_named(server, caplog, user, prefix):
+    """A user who may write nothing, and one who may not write there. The rights may be given while it waits."""
     await prepare(server)
-    async with opened(index(server, user="reader", password=PASSWORD)) as one:
-        writing = asyncio.create_task(one.write([entry(3000)]))
-        async with asyncio.timeout(20):
-            while "security_exception" not in (await one.healthy() or ""):  # noqa: ASYNC110 - the log has no event
-                await asyncio.sleep(0.05)
-        trouble = await one.healthy()
-        assert "no permissions for [indices:data/write/bulk" in trouble
-        assert "docs/index.md" in trouble
-        assert PASSWORD not in trouble + caplog.text
-        assert not writing.done()
-        writing.cancel()
+    one = index(server, prefix, user=user, password=PASSWORD)
+    writing = asyncio.create_task(one.write([entry(3000)]))
+    async with asyncio.timeout(20):
+        while "security_exception" not in (await one.healthy() or ""):  # noqa: ASYNC110 - the log has no event
+            await asyncio.sleep(0.05)
+    trouble = await one.healthy()
+    assert "no permissions for [indices:" in trouble
+    assert "docs/index.md" in trouble
+    assert PASSWORD not in trouble + caplog.text
+    assert not writing.done()
+    writing.cancel()
+    await one.close()
 
 
 @pytest.mark.parametrize(
