@@ -176,6 +176,7 @@ async def _retention(server: Server, layout: Layout) -> Step:
     if not answer:
         return Step(what, "create", take=take)
     present = answer["policy"] if ours else answer[layout.prefix]["policy"]
+    present = present.get("policy", present)  # OpenSearch nests it in some answers
     mine = policy["policy"]
     owned = str(present.get("description", "")).startswith("Cutwater") if ours else _meta(present) == OWNER
     if not owned:

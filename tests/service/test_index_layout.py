@@ -13,7 +13,7 @@ from service.documents import timestamp
 from service.index import IndexSetupError
 from service.index.access import Access, Signer
 from service.index.opensearch import OpenSearchIndex
-from service.index.prepare import Layout, flat, ilm_policy, ism_policy
+from service.index.prepare import Layout, flat, ilm_policy, ism_policy, steps
 
 MOMENT = timestamp(1_735_603_200_000)  # Tuesday, 31 December 2024, in ISO week 1 of 2025
 
@@ -159,6 +159,63 @@ def test_retention_policies_follow_the_documented_schema():
     (transition,) = kept["transitions"]
     assert transition["conditions"] == {"min_index_age": "30d"}
     assert states[transition["state_name"]]["actions"] == [{"delete": {}}]
+
+
+class Documented:
+    """A server that answers as the vendors' documentation shows, remembering what it is told."""
+
+    serverless = False
+
+    def __init__(self, distribution, policy=None):
+        self.distribution = distribution
+        self.policy = policy
+        self.puts = []
+
+    async def request(self, method, path, body=None):
+        if method == "PUT":
+            self.puts.append(path)
+            self.policy = body["policy"]
+            return {"acknowledged": True}
+        if path == "/_ilm/status":
+            return {"operation_mode": "RUNNING"}
+        if self.policy is None or "/_index_template/" in path or "_mapping" in path:
+            return None
+        if self.distribution == "opensearch":
+            return {"_id": "cw", "_version": 2, "_seq_no": 10, "_primary_term": 3, "policy": self.policy}
+        return {"cw": {"version": 1, "modified_date": "2026-01-01T00:00:00.000Z", "policy": self.policy}}
+
+    def error(self, reason):
+        return IndexSetupError(reason)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "path", "change"),
+    [
+        ("opensearch", "/_plugins/_ism/policies/cw", "?if_seq_no=10&if_primary_term=3"),
+        ("elasticsearch", "/_ilm/policy/cw", ""),
+    ],
+)
+async def test_a_policy_is_made_kept_and_changed_as_documented(distribution, path, change):
+    server = Documented(distribution)
+
+    async def policy_step(days):
+        step, *others = await steps(server, Layout("cw", ("v",), retention_days=days))
+        lifecycle = others[0].take.args[-1]["template"]["settings"]["index"].get("lifecycle.name")
+        assert lifecycle == (None if distribution == "opensearch" else "cw")
+        if step.take:
+            await step.take()
+        return step.state
+
+    assert [await policy_step(days) for days in (30, 30, 60)] == ["create", "present", "update"]
+    assert server.puts == [path, path + change]
+
+
+@pytest.mark.parametrize("distribution", ["opensearch", "elasticsearch"])
+async def test_a_policy_of_somebody_else_stays(distribution):
+    server = Documented(distribution, {"description": "theirs", "phases": {}})
+    with pytest.raises(IndexSetupError, match="is not Cutwater's; set another index_prefix"):
+        await steps(server, Layout("cw", ("v",), retention_days=30))
+    assert server.puts == []
 
 
 # Who we are
