@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from opensearchpy import AsyncHttpConnection
 
 from service.index import IndexSetupError
 from service.settings import Settings
@@ -69,6 +70,7 @@ class Access:
             options["http_auth"] = (self.user, self.password)
         elif self.aws:
             options["http_auth"] = Signer(_credentials(), self.aws, self.region)
+            options["connection_class"] = AsyncHttpConnection  # the client's other one takes no signer
         if self.api_key:
             options["headers"] = {"authorization": f"ApiKey {self.api_key}"}
         if url.startswith("https://"):

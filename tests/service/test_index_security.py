@@ -5,9 +5,14 @@ The server is real OpenSearch with its security plugin and the roles of deploy/o
 
 import asyncio
 import contextlib
+import re
 import ssl
 
 import pytest
+from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from service.cli import main
 from service.index import IndexSetupError
@@ -135,6 +140,86 @@ def test_the_command_line_takes_the_password_from_a_file(server, tmp_path, capsy
     assert shown.err.count("\n") == 1
     assert "401" in shown.err
     assert PASSWORD not in shown.out + shown.err
+
+
+# AWS: what arrives is what was signed
+
+
+@contextlib.asynccontextmanager
+async def aws_domain(key, secret, service, region, token=None):
+    """Signs each request anew from what arrived of it and refuses it with 403 if the signatures differ."""
+    taken = []
+
+    async def handle(request):
+        body = await request.read()
+        signed = request.headers["Authorization"]
+        names = re.search(r"SignedHeaders=([^,]+)", signed)[1].split(";")
+        again = AWSRequest(
+            request.method, f"http://{request.host}{request.raw_path}", data=body,
+            headers={name: request.headers[name] for name in names if name not in ("host", "x-amz-date")},
+        )  # fmt: skip
+        again.context["timestamp"] = request.headers["X-Amz-Date"]
+        auth = SigV4Auth(Credentials(key, secret, token), service, region)
+        canonical = auth.canonical_request(_with_date(again, request.headers["X-Amz-Date"]))
+        signature = auth.signature(auth.string_to_sign(again, canonical), again)
+        if not signed.endswith(f"Signature={signature}"):
+            return web.json_response({"message": "The request signature we calculated does not match"}, status=403)
+        taken.append((request.method, request.path))
+        if request.path == "/_bulk":
+            items = [{"create": {"status": 201}} for _ in range(body.count(b"\n") // 2)]
+            return web.json_response({"errors": False, "items": items})
+        if request.path == "/":
+            return web.json_response({"version": {"distribution": "opensearch", "number": "2.19.0"}})
+        if request.path.endswith("/_search"):
+            return web.json_response({"hits": {"hits": []}})
+        owner = {"_meta": {"owner": "cutwater", "digest": "another"}}
+        if "/_index_template/" in request.path:
+            return web.json_response({"index_templates": [{"index_template": owner}]})
+        return web.json_response({}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", taken
+    finally:
+        await runner.cleanup()
+
+
+def _with_date(request, date):
+    request.headers["X-Amz-Date"] = date
+    return request
+
+
+@pytest.mark.parametrize(("service", "token"), [("es", None), ("es", "a token"), ("aoss", None)])
+async def test_every_request_to_aws_is_signed_as_it_arrives(monkeypatch, service, token):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    if token:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    async with aws_domain("AKIDEXAMPLE", "geheim", service, "eu-central-1", token) as (url, taken):
+        one = OpenSearchIndex(url, "cutwater", FEATURES, access=Access(aws=service, region="eu-central-1"))
+        async with opened(one):
+            assert await one.write([entry(number, sensor="é ☃ %2F") for number in range(10)]) == []
+            assert (await one.search(Filter(sensor="é ☃"), 10)).documents == []
+    writes = {path for method, path in taken if method in ("POST", "PUT") and not path.endswith("/_search")}
+    assert writes == {"/_bulk"}, "no id in a path, whose signature the client would spoil"
+    assert (("GET", "/") in taken) == (service == "es"), "a serverless collection does not say what it is"
+
+
+async def test_wrong_aws_credentials_are_one_line(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    async with aws_domain("AKIDEXAMPLE", "another", "es", "eu-central-1") as (url, _):
+        one = OpenSearchIndex(url, "cutwater", FEATURES, access=Access(aws="es", region="eu-central-1"))
+        with pytest.raises(IndexSetupError, match="403") as caught:
+            async with opened(one):
+                pass
+    assert "geheim" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 # Certificates: any TLS server will do
