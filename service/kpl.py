@@ -60,6 +60,8 @@ def _unpack(record: Record, message: bytes, hash_keys: HashKeys) -> tuple[list[R
             explicit.append(int(_bytes(value)))
         elif number == 3:
             parts.append(_bytes(value))
+    if not parts:
+        raise ValueError("nothing in it")
     first, last = hash_keys
     ours = [first <= hash_key(key) <= last for key in keys]
     ours_explicit = [first <= key <= last for key in explicit]

@@ -21,8 +21,7 @@ class Position(NamedTuple):
     subsequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record of a shard as Kinesis delivered it. ``arrival`` is in milliseconds since 1970."""
 
     position: Position

@@ -150,7 +150,8 @@ def _await_shares(world: World, shares: tuple[int, ...]) -> float:
     """Wait until the workers hold so many shards each; how long that took."""
     began = time.monotonic()
     if not wait(lambda: tuple(sorted(world.owners().values())) == shares, PATIENCE):
-        raise AssertionError(f"the workers hold {world.owners()} and not {shares}")
+        ends = [worker.output for worker in world.workers if not worker.alive]
+        raise AssertionError(f"the workers hold {world.owners()} and not {shares}\n{''.join(ends)}")
     return time.monotonic() - began
 
 

@@ -6,6 +6,7 @@ it comes to MOMENT. The program itself knows nothing of this: its methods are wr
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -40,7 +41,7 @@ def _within_documents(fuse: _Fuse) -> None:
 def _acknowledged(fuse: _Fuse) -> None:
     """The index has said that it has the documents; nobody in the process knows yet."""
     for index in (SQLiteIndex, OpenSearchIndex):
-        _wrap(index, "write", after=lambda *_, **__: fuse.touch())
+        _wrap(index, "write", after=lambda **_: fuse.touch())
 
 
 def _within_snapshot(fuse: _Fuse) -> None:
@@ -50,27 +51,27 @@ def _within_snapshot(fuse: _Fuse) -> None:
 
 def _before_lease(fuse: _Fuse) -> None:
     """A snapshot is written, and no lease names it yet."""
-    _wrap(Leases, "checkpoint", before=lambda *_, **__: fuse.touch())
+    _wrap(Leases, "checkpoint", before=lambda **_: fuse.touch())
 
 
 def _committed(fuse: _Fuse) -> None:
     """A lease names a snapshot, and what it replaces is not collected yet."""
-    _wrap(Leases, "checkpoint", after=lambda *_, **__: fuse.touch())
+    _wrap(Leases, "checkpoint", after=lambda **_: fuse.touch())
 
 
 def _before_end(fuse: _Fuse) -> None:
     """A closed shard is read to its end, and its lease does not say so yet."""
-    _wrap(Leases, "checkpoint", before=lambda *_, ended=False, **__: ended and fuse.touch())
+    _wrap(Leases, "checkpoint", before=lambda ended=False, **_: ended and fuse.touch())
 
 
 def _ended(fuse: _Fuse) -> None:
     """A shard's lease says that it is at its end, and its children are not begun."""
-    _wrap(Leases, "checkpoint", after=lambda *_, ended=False, **__: ended and fuse.touch())
+    _wrap(Leases, "checkpoint", after=lambda ended=False, **_: ended and fuse.touch())
 
 
 def _taken(fuse: _Fuse) -> None:
     """A lease is taken, and its models are not restored yet."""
-    _wrap(Leases, "take", after=lambda *_, **__: fuse.touch())
+    _wrap(Leases, "take", after=lambda **_: fuse.touch())
 
 
 MOMENTS: dict[str, Callable[[_Fuse], None]] = {
@@ -84,18 +85,20 @@ MOMENTS: dict[str, Callable[[_Fuse], None]] = {
 RESHARDING: dict[str, Callable[[_Fuse], None]] = {"end": _before_end, "ended": _ended}
 
 
-def _nothing(*_: Any, **__: Any) -> None:
+def _nothing(**_: Any) -> None:
     pass
 
 
 def _wrap(owner: Any, name: str, before: Callable[..., Any] = _nothing, after: Callable[..., Any] = _nothing) -> None:
-    """Do something before and after each call of an asynchronous method, with its arguments."""
+    """Do something before and after each call of an asynchronous method, with its arguments by name."""
     method = getattr(owner, name)
+    signature = inspect.signature(method)
 
     async def wrapped(*arguments: Any, **named: Any) -> Any:
-        before(*arguments, **named)
+        given = signature.bind(*arguments, **named).arguments
+        before(**given)
         result = await method(*arguments, **named)
-        after(*arguments, **named)
+        after(**given)
         return result
 
     setattr(owner, name, wrapped)

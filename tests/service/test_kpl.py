@@ -29,6 +29,10 @@ def aggregate(users) -> bytes:
     return aggregator.clear_and_get().get_contents()[2]
 
 
+def signed(message: bytes) -> bytes:
+    return MAGIC + message + hashlib.md5(message).digest()
+
+
 def record(data: bytes) -> Record:
     return Record(Position(7), "key of the aggregate", 1000, data)
 
@@ -74,10 +78,6 @@ def test_a_partition_key_lies_at_its_md5():
     assert hash_key("DemoSensor") == int(hashlib.md5(b"DemoSensor").hexdigest(), 16)
 
 
-def signed(message: bytes) -> bytes:
-    return MAGIC + message + hashlib.md5(message).digest()
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -85,6 +85,7 @@ def signed(message: bytes) -> bytes:
         b'{"iotName": "a", "iotValue": 1}',
         MAGIC,
         MAGIC + b"\0" * 16,
+        signed(b""),  # an aggregate of nothing
         aggregate([("a", b"data", None)])[:-1] + b"\0",  # a wrong digest
         signed(b"\x1a\xff\xff\xff"),  # a length that never ends
         signed(b"\x1a\x7f"),  # a field longer than the message

@@ -1,0 +1,52 @@
+"""The chaos scenarios, short: nothing is lost, doubled or different, whatever is killed. See tests/chaos."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KILLS = 10
+OUTAGE = 120  # s
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.chaos", *arguments, "--folder", str(folder), "--json"]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def result(process: subprocess.Popen[str]) -> dict:
+    """Its last line, once it has ended; what it printed if it failed."""
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return json.loads(output.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def outage(tmp_path_factory):
+    """A long outage of OpenSearch, going on while the other scenarios run."""
+    process = start("--scenario", "outage", "--outage-seconds", str(OUTAGE), folder=tmp_path_factory.mktemp("outage"))
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("scenario", "kills"),
+    [("kills", KILLS), ("workers", 1), ("reshard", 4), ("storm", 2)],
+    ids=lambda value: str(value),
+)
+def test_documents_are_those_of_an_undisturbed_run(outage, tmp_path, scenario, kills):
+    found = result(start("--scenario", scenario, "--kills", str(KILLS), folder=tmp_path))
+    assert found["documents"] > 10_000
+    assert (found["kills"], found["lost"], found["doubled"], found["different"]) == (kills, 0, 0, 0)
+
+
+@pytest.mark.timeout(900)
+def test_an_index_that_is_away_for_minutes_costs_nothing(outage):
+    found = result(outage)
+    assert found["documents"] > 10_000
+    assert (found["kills"], found["lost"], found["doubled"], found["different"]) == (1, 0, 0, 0)
