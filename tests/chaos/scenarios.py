@@ -26,9 +26,9 @@ def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[W
         for number in range(count):
             if number % 2:
                 moment = moments[number // 2 % len(moments)]
-                worker = world.start(moment, world.random.randint(1, 12))
+                worker = world.start(moment, world.random.randint(1, 6))
                 if not world.await_death(worker, PATIENCE):
-                    say(f"nothing came to the moment {moment!r}")
+                    say(f"nothing came to the moment {moment!r}: {worker.status()}")
                     world.kill(worker)
             else:
                 worker = world.start()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, query
+from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, letters_in, query
 from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
 
@@ -102,6 +102,8 @@ class World:
         self.workers: list[Worker] = []
         self.written = 0  # readings a second, in the end
         self.server = server
+        self._data = folder / "data" / "cutwater.db"
+        self._undisturbed_data = folder / "undisturbed" / "cutwater.db"
         self._prefix = opensearch.unique_prefix()
         self._settings = settings
         self._load = {"rate": rate, "sensors": sensors, "seed": seed, "padding": padding}
@@ -197,26 +199,20 @@ class World:
         """What the index holds now."""
         if self.server:
             return in_opensearch(self.server.url, f"{self._prefix}-2026.*")
-        return in_sqlite(self.folder / "data" / "cutwater.db")
-
-    def letters(self) -> Contents:
-        """The dead letters that the index holds now."""
-        if self.server:
-            return in_opensearch(self.server.url, f"{self._prefix}-deadletter")
-        return in_sqlite(self.folder / "data" / "cutwater.db", "dead_letter")
+        return in_sqlite(self._data)
 
     def count(self) -> int:
         """How many documents the index holds now."""
         if self.server:
             return self.server.count(f"{self._prefix}-2026.*")
-        ((count,),) = query(self.folder / "data" / "cutwater.db", "SELECT COUNT(*) FROM document") or [(0,)]
+        ((count,),) = query(self._data, "SELECT COUNT(*) FROM document") or [(0,)]
         return int(count)
 
     def owners(self) -> dict[str, int]:
         """How many open shards each worker holds."""
         held = "checkpoint != 'SHARD_END' AND leaseOwner IS NOT NULL"
         statement = f"SELECT leaseOwner, COUNT(*) FROM lease WHERE {held} GROUP BY leaseOwner"
-        return dict(query(self.folder / "data" / "cutwater.db", statement))
+        return dict(query(self._data, statement))
 
     def finish(self) -> Difference:
         """Let the workers do what is left, and compare with one that was never disturbed."""
@@ -225,32 +221,33 @@ class World:
         written = int(self._writer.find(r"(\d+) readings in"))
         self.written = int(self._writer.find(r", (\d+) a second"))
         expected, letters = self._undisturbed(written)
+        refused = self._refused() if self._refuse else {}
+        for document in refused.values():
+            del expected[document]
         if not any(worker.alive for worker in self.workers):
             self.start()
         wait(lambda: self.count() >= len(expected), CATCH_UP)
         for worker in self.workers:
             if worker.alive and (code := worker.terminate()):
                 raise AssertionError(f"a worker ended with {code}:\n{worker.output}")
-        found, buried = self.documents(), self.letters()
-        if self._refuse:
-            self._expect_refusals(expected, buried)
-        if not (difference := compare(letters, buried)).none:
+        buried = letters_in(self._data)
+        if missing := refused.keys() - buried.keys():
+            raise AssertionError(f"refused documents are no dead letters: {sorted(missing)[:5]}")
+        difference = compare(letters, {id_: letter for id_, letter in buried.items() if id_ not in refused})
+        if not difference.none:
             raise AssertionError(f"dead letters differ: {difference}")
-        return compare(expected, found)
+        return compare(expected, self.documents())
 
-    def _expect_refusals(self, expected: Contents, buried: Contents) -> None:
-        """Documents of 2025 are not to be expected, but a dead letter for each."""
-        refused = query(
-            self.folder / "undisturbed" / "cutwater.db",
+    def _refused(self) -> dict[str, str]:
+        """The documents of 2025, by the ids of the dead letters that are to become of them."""
+        rows = query(
+            self._undisturbed_data,
             "SELECT id, json_extract(document, '$.shard') || ':' || json_extract(document, '$.sequence_number') || ':' "
             "|| json_extract(document, '$.sub_sequence_number') FROM document WHERE time < '2026'",
         )
-        if not refused:
+        if not rows:
             raise AssertionError("there was nothing to refuse")
-        for document, letter in refused:
-            del expected[document]
-            if buried.pop(f"{STREAM}:{letter}", None) is None:
-                raise AssertionError(f"document {document} was refused, and there is no dead letter {letter}")
+        return {f"{STREAM}:{place}:{document}": document for document, place in rows}
 
     def _undisturbed(self, readings: int) -> tuple[Contents, Contents]:
         """Documents and dead letters of one worker of its own that nobody disturbs."""
@@ -271,10 +268,9 @@ class World:
             worker.wait_for(done, f"{readings} readings")
             if worker.terminate():
                 raise AssertionError(worker.output)
-        path = self.folder / "undisturbed" / "cutwater.db"
-        if sensors := disorder(path):
+        if sensors := disorder(self._undisturbed_data):
             raise AssertionError(f"out of order even undisturbed: {', '.join(sensors[:5])}")
-        return in_sqlite(path), in_sqlite(path, "dead_letter")
+        return in_sqlite(self._undisturbed_data), letters_in(self._undisturbed_data)
 
 
 def wait(condition: Callable[[], bool], seconds: float) -> bool:
