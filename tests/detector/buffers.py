@@ -12,7 +12,8 @@ import numpy as np
 
 from detector import box_tree, layout, sampler
 from detector.cut_forest import CutForest
-from detector.envelope import unseal
+from detector.envelope import seal, unseal
+from detector.forest import Parameters
 from tests import naive
 
 
@@ -121,7 +122,7 @@ _NODE = np.dtype(
 )
 
 
-def _boxes(memory: np.ndarray, slots: int, padded: int, parameters: object) -> Tree:
+def _boxes(memory: np.ndarray, slots: int, padded: int, parameters: Parameters) -> Tree:
     """A tree of ``detector.box_tree``."""
     samples, width = parameters.samples, parameters.width
     sizes = (sampler.HEADER, 2 * box_tree.NODE * slots, 4 * slots, 2 * slots, 2 * slots, 8 * padded * slots)
@@ -167,3 +168,73 @@ def _boxes(memory: np.ndarray, slots: int, padded: int, parameters: object) -> T
     leaves = [leaf.point for leaf in naive.leaves(tree)] if tree else []
     assert len(set(leaves)) == len(leaves)  # equal points share one
     return Tree(tree, points, kept, following, pending)
+
+
+def plant(parameters: Parameters, root: naive.Node) -> CutForest:
+    """A forest of one tree that is ``root``, its codes the values themselves. Its sampler is none to go on with."""
+    forest = CutForest(parameters)
+    body = np.frombuffer(unseal(forest.snapshot())[2], np.uint8).copy()
+    integers, floats = body[: layout.HEADER].view(np.int64), body[: layout.HEADER].view(np.float64)
+    integers[[layout.SEEN, layout.LEARNT]], floats[layout.UNIT] = naive.mass(root), 1.0
+    room, first = integers[layout.SLOTS], integers[layout.TREES_AT]
+    memory = body[first : first + integers[layout.TREE_BYTES]]
+    if parameters.width == 1:
+        header = memory[8 * room : 8 * room + sampler.HEADER]
+        _plant_sorted(memory, room, root)
+    else:
+        header = memory[: sampler.HEADER]
+        _plant_boxes(memory, room, int(integers[layout.PADDED]), root)
+    header.view(np.int64)[sampler.COUNT] = naive.mass(root)
+    header.view(np.float64)[sampler.SCALE] = np.log2(1.0 + naive.mass(root))
+    forest = CutForest.restore(seal(CutForest.KIND, parameters, body.tobytes()))
+    assert read(forest).trees[0].root == root
+    return forest
+
+
+def _plant_sorted(memory: np.ndarray, slots: int, root: naive.Tree) -> None:
+    values, depths = [], [0]
+
+    def walk(tree: naive.Tree, depth: int) -> None:
+        if isinstance(tree, naive.Leaf):
+            values.extend(tree.point * tree.mass)
+            depths.extend([depth + 1] * (tree.mass - 1))
+        else:
+            walk(tree.left, depth + 1)
+            depths.append(depth + 1)
+            walk(tree.right, depth + 1)
+
+    walk(root, 0)
+    n = len(values)
+    memory[: 4 * slots].view(np.float32)[:n] = values
+    memory[4 * slots : 8 * slots].view(np.float32)[:n] = 0.0
+    memory[8 * slots + sampler.HEADER - 1 :][:n] = depths
+    pivots = memory[9 * slots + sampler.HEADER :].view(np.float32)
+    pivots[: slots // 16] = memory[: 4 * slots].view(np.float32)[::16]
+
+
+def _plant_boxes(memory: np.ndarray, slots: int, padded: int, root: naive.Tree) -> None:
+    sizes = (sampler.HEADER, 2 * box_tree.NODE * slots, 4 * slots, 2 * slots, 2 * slots, 8 * padded * slots)
+    header, nodes, weights, owners, free, boxes, places = np.split(memory, np.cumsum(sizes))
+    nodes, owners, free = nodes.view(_NODE), owners.view(np.uint16), free.view(np.uint16)
+    boxes, places = boxes.view(np.float32), places[: 4 * padded * slots].view(np.float32)
+    boxes, places = boxes.reshape(slots, 2, padded), places.reshape(slots, padded)
+    inner, points = iter(range(slots)), iter(range(slots))
+
+    def put(tree: naive.Tree, parent: int) -> int:
+        if isinstance(tree, naive.Leaf):
+            own = [next(points) for _ in range(tree.mass)]
+            owners[own], places[own[0], : len(tree.point)] = own[0], tree.point
+            node = slots + own[0]
+            nodes[node] = (np.uint32(tree.mass).view(np.float32), 0.0, node, node, 0, parent)
+            return node
+        node = next(inner)
+        low, high = naive.box(tree)
+        boxes[node, 0, : len(low)], boxes[node, 1, : len(low)] = low, high
+        sides, left, right = naive.length((low, high)), put(tree.left, node), put(tree.right, node)
+        nodes[node] = (tree.low, sides, left, right, tree.component, parent)
+        return node
+
+    header.view(np.int32)[box_tree.ROOT] = put(root, box_tree.NONE)
+    weights.view(np.float32)[: naive.mass(root)] = 0.0
+    unused = list(inner)
+    free[: len(unused)], header.view(np.int32)[box_tree.FREE] = unused, len(unused)
