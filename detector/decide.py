@@ -134,8 +134,8 @@ def begin(state: State, seed: int) -> None:
 
 
 def forget_when(state: State) -> None:
-    """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence."""
-    state.clock[TIME] = NEVER
+    """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence or alert."""
+    state.clock[[TIME, LAST_ALERT]] = NEVER
     state.clock[EPISODE] = 0
     forget_hour(state.memory)
 

@@ -12,9 +12,16 @@ from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scor
 from detector.detector import Configuration, Detector
 from detector.silence import HEARD_BYTES, Heard, Silence, Watch
 
+OTHERS = "*"  # in templates: sensors that have none of their own
+
 
 class Fleet:
     """One detector a sensor, made when the sensor is first seen.
+
+    Args:
+        configuration: of all detectors.
+        templates: what ``template`` gave, by sensor, to begin with; a sensor without one takes that of ``OTHERS``, if
+            there is one.
 
     Guarantee: a sensor's scores depend only on the configuration and on that sensor's readings in their order, not on
     how they were cut into batches, on the other sensors, or on snapshots in between. Silences depend on all readings
@@ -23,8 +30,9 @@ class Fleet:
     Not safe for use by two threads at once.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, templates: Mapping[str, bytes] | None = None) -> None:
         self.configuration = configuration
+        self._templates = templates or {}
         self.silences: list[Silence] = []
         self._detectors: dict[str, Detector] = {}
         self._watch = Watch()
@@ -69,6 +77,14 @@ class Fleet:
         self._changed.clear()
         return changed
 
+    def template(self, sensor: str) -> bytes:
+        """What a sensor's detector has learnt, for ``templates``. Raises KeyError for a sensor never seen."""
+        return self._detectors[sensor].snapshot()
+
+    def fresh(self) -> Fleet:
+        """One that has seen nothing yet."""
+        return Fleet(self.configuration, self._templates)
+
     def restore(self, snapshots: Mapping[str, bytes]) -> None:
         """Go on where the snapshots were taken. Raises ValueError, naming the sensor, if one is refused."""
         heard = {}
@@ -88,8 +104,13 @@ class Fleet:
     def _detector(self, sensor: str) -> Detector:
         detector = self._detectors.get(sensor)
         if detector is None:
-            configuration = self.configuration.for_sensor(sensor)
-            detector = self._detectors[sensor] = Detector(configuration, self._seed(sensor))
+            configuration, seed = self.configuration.for_sensor(sensor), self._seed(sensor)
+            template = self._templates.get(sensor, self._templates.get(OTHERS))
+            if template is None:
+                detector = Detector(configuration, seed)
+            else:
+                detector = Detector.restore(configuration, template).adapt(seed)
+            self._detectors[sensor] = detector
         return detector
 
     def _seed(self, sensor: str) -> int:

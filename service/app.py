@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import socket
 import time
@@ -24,6 +23,7 @@ from service.consumer import Consumer
 from service.deadletter import DeadLetters
 from service.decoder import Decoder, json_decoder, json_labels
 from service.documents import Document
+from service.identity import detector_id, making
 from service.index import Index
 from service.kinesis import Room, Stream, connect
 from service.leases import Lease, Leases
@@ -31,8 +31,8 @@ from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
 from service.settings import Settings, start_time
-from service.snapshots import Making
 from service.stores import StartError, state, stores
+from service.templates import Templates, TemplateStore
 
 log = logging.getLogger("cutwater")
 
@@ -46,7 +46,13 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, index: Index, letters: DeadLetters, checkpoints: Checkpoints, client: Any
+        self,
+        settings: Settings,
+        index: Index,
+        letters: DeadLetters,
+        checkpoints: Checkpoints,
+        client: Any,
+        templates: Templates,
     ) -> None:
         self.settings = settings
         self.index = index
@@ -55,7 +61,8 @@ class Service:
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
         self.configuration = settings.configuration()
-        self.detector_id = _detector_id(settings)
+        self.detector_id = detector_id(settings, templates.digest)
+        self._templates = templates.models
         self.room = Room(settings.max_in_flight_bytes)
         self._checkpoints = checkpoints
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
@@ -82,10 +89,11 @@ class Service:
             worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
             table, blobs = await stack.enter_async_context(state(settings, worker))
             checkpoints = Checkpoints(
-                Leases(table, worker), blobs, settings.stream, _making(settings), settings.on_bad_snapshot
+                Leases(table, worker), blobs, settings.stream, making(settings), settings.on_bad_snapshot
             )
+            templates = await TemplateStore(blobs, settings.stream, making(settings)).read(settings.configuration())
             client = await stack.enter_async_context(connect(settings))
-            yield cls(settings, index, letters, checkpoints, client)
+            yield cls(settings, index, letters, checkpoints, client, templates)
 
     async def run(self) -> bool:
         """Read our share of the shards until ``stop``; whether all that was fetched is committed then.
@@ -164,7 +172,7 @@ class Service:
         }
 
     def _pipeline(self, hold: Hold) -> ShardPipeline:
-        return ShardPipeline(hold, self._setup, Fleet(self.configuration))
+        return ShardPipeline(hold, self._setup, Fleet(self.configuration, self._templates))
 
     def _set_up(self) -> Setup:
         settings = self.settings
@@ -238,25 +246,6 @@ def decoder(settings: Settings) -> Decoder:
     return json_decoder(
         settings.sensor_field, settings.value_fields, settings.time_field, round(settings.max_future_seconds * 1000)
     )
-
-
-def _making(settings: Settings) -> Making:
-    """What makes models: another one cannot go on with them."""
-    names = {"value_fields", "sensor_field", "time_field", "engine", "profile", "trees", "samples", "shingle"}
-    names |= {"time_decay", "seed"}
-    return Making(_detector_id(settings, rules=False), settings.model_dump(include=names))
-
-
-def _detector_id(settings: Settings, rules: bool = True) -> str:
-    """Names what makes documents: another configuration is another detector. Without rules, what makes models."""
-    configuration = settings.configuration()
-    parts = (
-        configuration if rules else configuration.without_rules(),
-        sorted(settings.value_fields.items()),
-        settings.sensor_field,
-        settings.time_field,
-    )
-    return "rcf-" + hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 
 from detector.rules import Rules
-from service import __version__, export, logs
+from service import __version__, backfill, export, logs
 from service.app import Service, decoder, serve
 from service.dashboards import lint, ndjson, saved_objects
 from service.evaluate import evaluate
 from service.history import Columns, HistoryError
+from service.identity import making
 from service.index import IndexSetupError
 from service.index.access import Access
 from service.index.fields import FIELDS, names
@@ -35,7 +36,8 @@ from service.recent import Filter
 from service.replay import Replay
 from service.settings import SECRETS, Settings, SettingsError, allowed, default, load
 from service.setup import set_up
-from service.stores import StartError, stores
+from service.stores import StartError, state, stores
+from service.templates import TemplateStore
 from simulator.faults import KINDS, record
 from simulator.reading import Reading
 from simulator.recording import Recording, RecordingError
@@ -182,6 +184,38 @@ async def _export(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+async def _backfill(options: argparse.Namespace) -> int:
+    """``cutwater backfill``."""
+    settings = _settings(options)
+    logs.configure("warning")
+    configuration, features = settings.configuration(), tuple(settings.value_fields)
+    if options.index_history:
+        if options.paths:
+            raise HistoryError("learn either from files or from the index (--from-index), not from both")
+        since, until = (
+            None if when is None else round(when.timestamp() * 1000) for when in (options.since, options.until)
+        )
+        async with stores(settings) as (index, _):
+            with _progress("reading", None) as done:
+                past = await backfill.from_index(index, Filter(None, since, until), features, done)
+    elif options.paths:
+        past = backfill.from_files(options.paths, _columns(settings), features)
+    else:
+        raise HistoryError("name the CSV files or folders to learn from, or say --from-index")
+    with _progress("learning", sum(len(one.times) for one in past)) as done:
+        learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
+    async with state(settings, "backfill") as (_, blobs):
+        store = TemplateStore(blobs, settings.stream, making(settings))
+        await store.add({one.sensor: one.model for one in learnt}, configuration)
+    sys.stderr.write(backfill.summary(learnt) + "\n")
+    return EXIT_OK
+
+
+def _columns(settings: Settings) -> Columns:
+    """Where the tables of this stream's sensors say who, when and what."""
+    return Columns(settings.sensor_field, settings.time_field, tuple(settings.value_fields.values()))
+
+
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[IO[bytes]]:
     """The file to write, or standard output. A file appears under its name only when it is whole."""
@@ -294,7 +328,7 @@ async def _evaluate(options: argparse.Namespace) -> int:
         options.nab,
         options.workers,
         settings.configuration(),
-        Columns(settings.sensor_field, settings.time_field, tuple(settings.value_fields.values())),
+        _columns(settings),
     )
     return EXIT_OK
 
@@ -460,6 +494,23 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
     test.add_argument("--workers", type=_positive, help="processes [one a core]")
     _add_settings(test, only=DETECTION)
+
+    past = _command(
+        commands,
+        "backfill",
+        _backfill,
+        "learn sensors from their history, so that they are ready at their first live reading",
+        "cutwater backfill history/ --stream RawStreamData\n"
+        "  cutwater backfill pump-1.csv pump-2.csv --others pump-1\n"
+        "  cutwater backfill --from-index --since 2026-01-01T00:00:00Z",
+    )
+    past.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="CSV files, or folders of them")
+    past.add_argument("--from-index", dest="index_history", action="store_true", help="learn from the index instead")
+    past.add_argument("--since", type=_moment, metavar="TIME", help="with --from-index: from this event time on")
+    past.add_argument("--until", type=_moment, metavar="TIME", help="with --from-index: before this event time")
+    past.add_argument("--others", metavar="SENSOR", help="sensors without a history begin as this one")
+    past.add_argument("--workers", type=_positive, help="processes [one a core]")
+    _add_settings(past)
 
     simulate = _command(
         commands,

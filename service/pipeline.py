@@ -133,7 +133,7 @@ class ShardPipeline:
             self._keys.restore(start.models)
         except ValueError as error:
             self._hold.refuse(str(error))
-            self._fleet = Fleet(self._fleet.configuration)
+            self._fleet = self._fleet.fresh()
         return start
 
     async def _watch(self) -> None:

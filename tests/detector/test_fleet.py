@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detector.batch import Readings
 from detector.detector import Configuration
-from detector.fleet import Fleet
+from detector.fleet import OTHERS, Fleet
 
 CONFIGURATION = Configuration(engine="rrcf", trees=3, samples=8, seed=5)
 
@@ -55,3 +55,52 @@ def test_a_sensor_never_seen_has_no_score():
 def test_a_refused_snapshot_names_its_sensor():
     with pytest.raises(ValueError, match="sensor 'boiler'"):
         Fleet(CONFIGURATION).restore({"boiler": b"junk"})
+
+
+WARM = Configuration(profile="small", seed=5)
+
+
+def taught(values):
+    """A template from readings a minute apart."""
+    fleet = Fleet(WARM)
+    fleet.process(Readings(("a",), np.zeros(len(values), np.int64), 60_000 * np.arange(len(values)), values[:, None]))
+    return fleet.template("a")
+
+
+def one(sensor, time, value):
+    return Readings((sensor,), np.zeros(1, np.int64), np.array([time]), np.array([[value]]))
+
+
+@pytest.mark.parametrize("time", [0, 60_000 * 500, 60_000 * 10_000_000], ids=["earlier", "next", "much later"])
+@pytest.mark.parametrize("sensor", ["a", "never seen"])
+def test_with_a_template_a_sensor_is_ready_at_its_first_reading_and_finds_the_first_anomaly(sensor, time):
+    template = taught(np.random.default_rng(3).uniform(47, 53, 500))
+    templates = {"a": template, OTHERS: template}
+    usual, wild = (Fleet(WARM, templates).process(one(sensor, time, value)) for value in (50.0, 80.0))
+    assert usual.ready[0]
+    assert wild.ready[0]
+    assert not usual.is_anomaly[0]
+    assert not usual.alert[0]  # nor is the time since the history a silence
+    assert wild.is_anomaly[0]
+    assert wild.alert[0]
+
+
+def test_templates_are_for_sensors_that_have_no_model():
+    fleet = Fleet(WARM)
+    fleet.process(one("a", 0, 1.0))
+    going_on = Fleet(WARM, {"a": taught(np.arange(300) % 7.0)})
+    going_on.restore(fleet.snapshot())
+    assert going_on.process(one("a", 1, 1.0)).seen[0] == 1
+    assert going_on.fresh().process(one("a", 1, 1.0)).seen[0] == 300
+    assert going_on.process(one("b", 1, 1.0)).seen[0] == 0
+
+
+def test_sensors_of_one_template_go_on_differently():
+    fleet = Fleet(WARM, {OTHERS: taught(np.random.default_rng(3).normal(50, 1, 500))})
+    values = np.random.default_rng(4).normal(50, 1, (400, 1))
+    more = [
+        fleet.process(Readings((name,), np.zeros(400, np.int64), 60_000 * np.arange(400), values)).score
+        for name in "bc"
+    ]
+    assert more[0][0] == more[1][0]
+    assert more[0][-1] != more[1][-1]

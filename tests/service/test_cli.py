@@ -4,7 +4,7 @@ import pytest
 
 from service.cli import main
 
-COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "setup", "dashboards", "replay", "export")
+COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "backfill", "setup", "dashboards", "replay", "export")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -49,6 +49,9 @@ def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
         (["dashboards", "lint", "absent.ndjson"], 1, "cutwater: absent.ndjson: No such file"),
         (["demo", "--csv", "absent.csv"], 1, "cutwater: absent.csv: No such file or directory"),
         (["evaluate", "absent"], 1, "cutwater: absent: no such file or folder"),
+        (["backfill", "absent"], 1, "cutwater: absent: no such file or folder"),
+        (["backfill"], 1, "cutwater: name the CSV files or folders to learn from, or say --from-index"),
+        (["backfill", "x.csv", "--from-index"], 1, "cutwater: learn either from files or from the index"),
     ],
 )
 def test_what_cannot_be_used_ends_with_a_line_and_a_code(arguments, code, message, capsys):
