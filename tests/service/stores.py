@@ -40,6 +40,16 @@ def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
     return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}")
 
 
+@contextlib.asynccontextmanager
+async def opened(index):
+    """The index, open, and closed whatever happens."""
+    try:
+        await index.open()
+        yield index
+    finally:
+        await index.close()
+
+
 class SQLiteStore:
     """A file, looked into with a connection of our own."""
 

@@ -21,7 +21,7 @@ from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
-from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter
+from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter, opened
 
 HOSTILE_NAMES = [
     "quotes \" and ' and \\",
@@ -392,15 +392,6 @@ async def test_what_waiting_will_not_mend_fails_at_once_with_the_remedy(remote):
         with pytest.raises(IndexSetupError, match=message):
             async with opened(OpenSearchIndex(wrong, remote.prefix, FEATURES)):
                 pass
-
-
-@contextlib.asynccontextmanager
-async def opened(index):
-    try:
-        await index.open()
-        yield index
-    finally:
-        await index.close()
 
 
 async def until(condition, seconds=10.0):

@@ -21,7 +21,7 @@ from service.index.opensearch import OpenSearchIndex
 from service.recent import Filter
 from service.setup import set_up
 from tests.servers.security import PASSWORD, Authority, Secured
-from tests.service.stores import FEATURES, entry
+from tests.service.stores import FEATURES, entry, opened
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,6 @@ def server():
 
 def index(server, prefix="cutwater", **access):
     return OpenSearchIndex(server.url, prefix, FEATURES, access=Access(ca=server.ca, **access))
-
-
-@contextlib.asynccontextmanager
-async def opened(index):
-    try:
-        await index.open()
-        yield index
-    finally:
-        await index.close()
 
 
 async def prepare(server):
