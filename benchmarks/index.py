@@ -141,7 +141,7 @@ async def until_searchable(url: str, prefix: str, seconds: int) -> np.ndarray:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=50_000, help="a run [%(default)s]")
+    parser.add_argument("--documents", type=int, default=20_000, help="a run [%(default)s]")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median counts [%(default)s]")
     parser.add_argument("--seconds", type=int, default=20, help="at a thousand documents a second [%(default)s]")
     parser.add_argument("--url", help="a running server")
