@@ -191,7 +191,7 @@ function showEmpty() {
   } else if (reason === "silent") {
     say("Nothing from this sensor yet", ["It shows here with its first reading. Press ", make("kbd", {}, "/"), " to choose another sensor."]);
   } else if (reason === "forgotten") {
-    say("No longer in memory", ["The service remembers only its latest scores. The anomaly itself is in the index."]);
+    say("Nothing at that time", ["Neither the service's memory nor its index holds a score of this sensor then."]);
   } else if (reason === "loading") {
     say("Loading …");
   }

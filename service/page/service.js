@@ -21,29 +21,33 @@ export function url(path, parameters) {
   return query.size ? `${path}?${query}` : path;
 }
 
-/** Up to `count` of a sensor's newest scores that match, oldest first. */
-export async function newest(sensor, count, { since, until, signal } = {}) {
+/** Up to `count` of a sensor's newest scores that match, oldest first; with `history` also those that left memory. */
+export async function newest(sensor, count, { since, until, history = false, signal } = {}) {
   const found = [];
   let cursor = null;
   do {
     const limit = Math.min(PAGE, count - found.length);
-    const page = await get("scores", { sensor, since, until, limit, cursor, history: false }, signal);
+    const page = await get("scores", { sensor, since, until, limit, cursor, history }, signal);
     found.push(...page.scores);
     cursor = page.cursor;
   } while (cursor !== null && found.length < count);
-  return found.sort((a, b) => a.row - b.row); // as they were scored, which late ones are not by time
+  const place = (score) => score.row ?? -1; // what is only in the index comes first
+  return found.reverse().sort((a, b) => place(a) - place(b)); // as they were scored, which late ones are not by time
 }
 
 /**
  * Up to `count` of a sensor's scores around a time: half before, half after.
  *
- * Scores are asked for newest first, so what follows the time is bounded by as long a span as what came before.
+ * Scores are asked for newest first, so what follows the time is bounded by as long a span as what came before. When
+ * memory no longer reaches so far back, they are what the index holds.
  */
 export async function around(sensor, time, count, signal) {
-  const before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, signal });
+  let before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, signal });
+  const history = before.length === 0;
+  if (history) before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, history, signal });
   const first = before.length ? Date.parse(before[0]["@timestamp"]) : time;
   const reach = Math.max(time - first, 1000);
-  const after = await newest(sensor, 2 * count, { since: time + 1, until: time + 1 + reach, signal });
+  const after = await newest(sensor, 2 * count, { since: time + 1, until: time + 1 + reach, history, signal });
   return { scores: [...before, ...after], from: time - reach, to: time + reach };
 }
 

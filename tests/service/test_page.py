@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from detector.batch import Readings, Scores
 from service.api import build
 from service.app import Service, serve
-from service.documents import ScoredBatch
+from service.documents import ScoredBatch, entries
 from service.records import DeadLetter, Position, Record
 from service.settings import Settings
 from tests.servers.browser import chromium
@@ -49,6 +49,12 @@ class Site:
         self, sensors: str | Sequence[str], values: Sequence[float], *, anomaly: bool = False, learning: bool = False
     ) -> None:
         """A reading every 100 ms, all anomalous or none."""
+        self.service.recent.append(self.scored(sensors, values, anomaly=anomaly, learning=learning))
+
+    def scored(
+        self, sensors: str | Sequence[str], values: Sequence[float], *, anomaly: bool = False, learning: bool = False
+    ) -> ScoredBatch:
+        """The same, but not in memory."""
         n = len(values)
         names = [sensors] * n if isinstance(sensors, str) else list(sensors)
         known = tuple(dict.fromkeys(names))
@@ -71,9 +77,7 @@ class Site:
         positions = [Position(int(row)) for row in rows]
         times = readings.times.tolist()
         shard = "shardId-000000000000"
-        self.service.recent.append(
-            ScoredBatch("RawStreamData", shard, positions, times, [0] * n, ("iotValue",), "rcf-1", readings, scores)
-        )
+        return ScoredBatch("RawStreamData", shard, positions, times, [0] * n, ("iotValue",), "rcf-1", readings, scores)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -244,6 +248,18 @@ async def test_a_sensor_is_found_among_ten_thousand_by_keyboard_alone(page: Page
     await expect(page.get_by_text("No sensor has this in its name.")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("combobox")).to_have_value("pump-07761")
+
+
+async def test_an_anomaly_that_left_the_memory_is_shown_from_the_index(page: Page, site: Site) -> None:
+    old = site.scored("pump-1", [15.0] * 3 + [117.0], anomaly=True)
+    await site.service.index.write(entries(old, range(4)))
+    site.score("pump-1", [15.0] * 5)
+    await page.goto(f"{site.address}?sensor=pump-1&at={int(old.readings.times[3])}")
+    await expect(page.locator("#range")).to_contain_text("9 readings, 4 anomalies")
+    await expect(page.locator("#chart")).to_be_visible()
+
+    await page.goto(f"{site.address}?sensor=pump-1&at=1000")
+    await expect(page.get_by_text("Nothing at that time")).to_be_visible()
 
 
 async def test_names_and_reasons_are_only_ever_text(page: Page, site: Site) -> None:
