@@ -16,6 +16,7 @@ from tests.servers import opensearch
 Report = Callable[[str], None]
 PATIENCE = 60.0  # s, for a worker to come to where it is wanted, on a busy machine
 FAILOVER = 3.0  # s
+LIGHT = 600.0  # readings a second, where it is not the load that matters
 MOST_MEMORY = 800_000_000  # bytes, of a worker whose index is away
 
 
@@ -43,7 +44,7 @@ def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[W
 
 def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
     """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were."""
-    with World(folder, seed, settings=("--failover-seconds", str(FAILOVER))) as world:
+    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
         first = world.start()
         _await_shares(world, (4,))
         second = world.start()
@@ -74,7 +75,7 @@ def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Diff
 
 def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
     """Shards split and merge under load, while workers die: also just before and after a shard's end."""
-    with World(folder, seed, settings=("--failover-seconds", str(FAILOVER))) as world:
+    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
         dying = world.start("end")
         _await_shares(world, (4,))
         first, _, third, fourth = world.open_shards()
@@ -102,7 +103,7 @@ def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Diff
 
 def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
     """The stream throttles, fails, hides what is new and lets iterators expire, while a worker is killed twice."""
-    with World(folder, seed) as world:
+    with World(folder, seed, rate=LIGHT) as world:
         world.fault(kind="throttle", share=0.3)
         world.fault(kind="fail", share=0.1)
         world.fault(kind="expire", share=0.1)
