@@ -42,6 +42,7 @@ T = TypeVar("T")
 READ_INTERVAL = 0.2  # s; a shard allows five reads a second
 READ_RECORDS = 10_000
 READ_BYTES = 10 * 1024 * 1024  # the most that one read returns
+RECORD_MEMORY = 500  # bytes that a record takes besides its data, scored and all
 _PATIENCE = 20.0  # s; the longest pause between two attempts
 
 _THROTTLES = (
@@ -79,7 +80,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one read returned. ``size`` is in bytes, ``behind`` in milliseconds."""
+    """What one read returned. ``size`` is what it takes in memory, in bytes, ``behind`` is in milliseconds."""
 
     records: list[Record]
     size: int
@@ -281,7 +282,10 @@ class _ShardReader:
                 self._metrics.foreign.inc(foreign)
                 last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
                 self.after = max(last, self.after) if self.after else last
-                size = sum(len(record.data) for record in records)
+                taken = sum(len(record.data) for record in records)
+                self._metrics.records.inc(len(records))
+                self._metrics.bytes.inc(taken)
+                size = taken + RECORD_MEMORY * len(records)
         finally:
             await self._room.release(READ_BYTES - size)
         return Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=not following, gap=gap), following
@@ -299,7 +303,7 @@ class _ShardReader:
 
 
 class Room:
-    """Bytes in flight, bounded: ``reserve`` waits until there is room for them."""
+    """Memory for what is in flight, bounded: ``reserve`` waits until there is room for so many bytes."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -26,7 +26,7 @@ class Metrics:
         self.records = counter("records", "Records fetched from the stream")
         self.bytes = counter("fetched_bytes", "Bytes of records fetched from the stream")
         self.behind = gauge("millis_behind_latest", "How far a shard's last read was behind its newest record", "shard")
-        self.in_flight = gauge("in_flight_bytes", "Bytes fetched and not yet acknowledged")
+        self.in_flight = gauge("in_flight_bytes", "Memory that records take which are fetched and not yet acknowledged")
         self.throttled = counter("throttled_calls", "Calls that Kinesis throttled", "operation")
         self.expired = counter("expired_iterators", "Shard iterators that expired and were made anew")
         self.gaps = counter("gaps", "Times that records after a checkpoint may have left the stream unread", "shard")

@@ -6,7 +6,7 @@ Guarantee: a checkpoint is committed only when every document and dead letter of
 acknowledged, and it holds the models as of that position. A crash repeats what came after the checkpoint, with the same
 document ids. When the index stalls, batches wait, the room for records fills up and fetching stops; nothing is dropped.
 When the lease is lost, what is not committed is dropped, for the shard's new holder reads it again. In memory are at
-most the models, a copy of those that wait to be committed, and the room for records.
+most the models, a copy of those that wait to be committed, the room for records, and a few thousand documents a shard.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from service.checkpoints import Checkpoint, Hold
 from service.deadletter import DeadLetters, describe_letter, refusal_letter
 from service.decoder import DecodeError, Decoder, Labeller, Reading
 from service.documents import Entry, ScoredBatch, entries
-from service.index import Index, Refused
+from service.index import Index
 from service.kinesis import Fetched, Room, Stream
 from service.kpl import hash_key
 from service.leases import LeaseLostError
@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 _NOTHING = Fetched([], 0, 0, ended=False)
 BATCHES_AHEAD = 4  # between two stages; the real bound is the room for bytes
+DOCUMENTS_AT_ONCE = 5_000  # made and written at once; a document takes many times the memory of a scored record
 _AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
 
 
@@ -71,7 +72,7 @@ class Work:
     size: int = 0
     records: Sequence[Record] = ()
     scored: ScoredBatch | None = None
-    entries: list[Entry] = field(default_factory=list)
+    rows: Sequence[int] = ()  # that are to become documents
     letters: list[DeadLetter] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
 
@@ -178,8 +179,6 @@ class ShardPipeline:
             if self.uncommitted_since is None:
                 self.uncommitted_since = asyncio.get_running_loop().time()
         metrics.behind.labels(self.shard).set(fetched.behind)
-        metrics.records.inc(len(fetched.records))
-        metrics.bytes.inc(fetched.size)
 
     # Decode and score
 
@@ -254,7 +253,7 @@ class ShardPipeline:
                 )
                 wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
                 silences = range(len(scores), len(scores) + len(self._fleet.silences))
-                work.entries = entries(work.scored, [*np.flatnonzero(wanted).tolist(), *silences])
+                work.rows = [*np.flatnonzero(wanted).tolist(), *silences]
             return work
 
     def _snapshot(self) -> Mapping[str, Model]:
@@ -302,31 +301,29 @@ class ShardPipeline:
 
     async def _acknowledge(self, waiting: Sequence[Work]) -> None:
         """Return when the index has everything; give the room back."""
-        index, metrics = self._setup.index, self._setup.metrics
-        documents = [entry for work in waiting for entry in work.entries]
         letters = [letter for work in waiting for letter in work.letters]
-        refused = await index.write(documents) if documents else []
-        letters += self._refusals(waiting, refused)
+        wanted = [(work, row) for work in waiting for row in work.rows]
+        for start in range(0, len(wanted), DOCUMENTS_AT_ONCE):
+            letters += await self._write(wanted[start : start + DOCUMENTS_AT_ONCE])
         if letters:
             await self._setup.letters.bury(letters)
-            await index.mention([describe_letter(letter) for letter in letters])
-        metrics.indexed.inc(len(documents) - len(refused))
+            await self._setup.index.mention([describe_letter(letter) for letter in letters])
         for letter in letters:
-            metrics.dead.labels(letter.code).inc()
+            self._setup.metrics.dead.labels(letter.code).inc()
         for work in waiting:
             self.in_flight -= work.size
             await self._setup.room.release(work.size)
 
-    def _refusals(self, waiting: Sequence[Work], refused: Sequence[Refused]) -> list[DeadLetter]:
-        """Documents that the index will never take, as dead letters of their records."""
-        reasons = {refusal.id: refusal for refusal in refused}
+    async def _write(self, wanted: Sequence[tuple[Work, int]]) -> list[DeadLetter]:
+        """Return when the index has these rows' documents; those that it will never take, as dead letters."""
+        made = await self._in_thread(_documents, wanted)
+        refused = {refusal.id: refusal for refusal in await self._setup.index.write(made)}
+        self._setup.metrics.indexed.inc(len(made) - len(refused))
         letters = []
-        for work in waiting if refused else ():
-            records = {record.position: record for record in work.records}
-            for entry in work.entries:
-                if refusal := reasons.get(entry.id):
-                    record = records[entry.position]
-                    letters.append(refusal_letter(self._setup.stream_name, self.shard, record, entry, refusal))
+        for (work, _), entry in zip(wanted, made, strict=True) if refused else ():
+            if refusal := refused.get(entry.id):
+                record = next(record for record in work.records if record.position == entry.position)
+                letters.append(refusal_letter(self._setup.stream_name, self.shard, record, entry, refusal))
         return letters
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
@@ -378,6 +375,11 @@ async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:
             return items, False
         item = queue.get_nowait()
     return items, True
+
+
+def _documents(wanted: Iterable[tuple[Work, int]]) -> list[Entry]:
+    """In a worker thread: rows of batches as documents."""
+    return [entry for work, row in wanted if work.scored for entry in entries(work.scored, (row,))]
 
 
 def _columns(readings: Sequence[Reading]) -> Readings:

@@ -170,7 +170,7 @@ class Settings(BaseModel):
     """Longest time to finish what is fetched when told to stop; what is not finished is read again later. Keep it below
     the time after which the process is killed (stopTimeout on ECS)."""
     max_in_flight_bytes: int = Field(64 * 1024 * 1024, ge=11 * 1024 * 1024)
-    """Record bytes fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
+    """Memory for records fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
     recent_scores: int = Field(100_000, ge=100, le=10_000_000)
     """How many scores /scores keeps in memory."""
     host: str = "127.0.0.1"
