@@ -72,6 +72,11 @@ class Layout:
     labels: tuple[str, ...] = ()
 
     @property
+    def index_days(self) -> int:
+        """The age at which an index is deleted: its newest documents are then at least ``retention_days`` old."""
+        return self.retention_days + _LONGEST[self.rotation]
+
+    @property
     def letters(self) -> str:
         """The index of dead letters."""
         return f"{self.prefix}-deadletter"
@@ -106,6 +111,7 @@ class Layout:
         }
 
 
+_LONGEST: dict[Rotation, int] = {"NoRotation": 0, "OneHour": 1, "OneDay": 1, "OneWeek": 7, "OneMonth": 31}  # days
 _PERIODS: dict[Rotation, Callable[[str], str]] = {
     "NoRotation": lambda moment: "all",
     "OneHour": lambda moment: moment[:13].replace("-", ".").replace("T", "."),
@@ -161,6 +167,8 @@ async def _mapping_steps(server: Server, layout: Layout) -> list[Step]:
 async def _retention(server: Server, layout: Layout) -> Step:
     """Index state management on OpenSearch, index lifecycle management on Elasticsearch."""
     what = f"retention policy {layout.prefix!r} ({layout.retention_days} days)"
+    if layout.rotation == "NoRotation":
+        return Step(what, "unavailable", "only whole indices are deleted, and there is one; set index_rotation")
     ours = server.distribution == "opensearch"
     path = f"/_plugins/_ism/policies/{layout.prefix}" if ours else f"/_ilm/policy/{layout.prefix}"
     if server.serverless:
@@ -191,10 +199,10 @@ async def _retention(server: Server, layout: Layout) -> Step:
 
 def ism_policy(layout: Layout) -> dict[str, Any]:
     """OpenSearch's policy that deletes indices of an age; new indices take it by their name."""
-    age = f"{layout.retention_days}d"
+    age = f"{layout.index_days}d"
     return {
         "policy": {
-            "description": f"Cutwater: deletes indices of {layout.prefix} after {layout.retention_days} days.",
+            "description": f"Cutwater: deletes indices of {layout.prefix} after {layout.index_days} days.",
             "default_state": "kept",
             "states": [
                 {
@@ -211,7 +219,7 @@ def ism_policy(layout: Layout) -> dict[str, Any]:
 
 def ilm_policy(layout: Layout) -> dict[str, Any]:
     """Elasticsearch's policy that deletes indices of an age; the index template names it."""
-    delete = {"min_age": f"{layout.retention_days}d", "actions": {"delete": {}}}
+    delete = {"min_age": f"{layout.index_days}d", "actions": {"delete": {}}}
     return {"policy": {"_meta": {"owner": OWNER}, "phases": {"delete": delete}}}
 
 

@@ -157,8 +157,22 @@ def test_retention_policies_follow_the_documented_schema():
     states = {state["name"]: state for state in ism["policy"]["states"]}
     kept = states[ism["policy"]["default_state"]]
     (transition,) = kept["transitions"]
-    assert transition["conditions"] == {"min_index_age": "30d"}
+    assert transition["conditions"] == {"min_index_age": "31d"}
     assert states[transition["state_name"]]["actions"] == [{"delete": {}}]
+
+
+@pytest.mark.parametrize(
+    ("rotation", "age"), [("OneHour", "31d"), ("OneDay", "31d"), ("OneWeek", "37d"), ("OneMonth", "61d")]
+)
+def test_an_index_lives_until_its_last_document_is_old_enough(rotation, age):
+    policy = ilm_policy(Layout("cw", ("v",), rotation, retention_days=30))
+    assert policy["policy"]["phases"]["delete"]["min_age"] == age
+
+
+async def test_one_index_for_everything_has_no_retention():
+    step, *_ = await steps(Documented("opensearch"), Layout("cw", ("v",), "NoRotation", retention_days=30))
+    assert (step.state, step.take) == ("unavailable", None)
+    assert "set index_rotation" in step.detail
 
 
 class Documented:
