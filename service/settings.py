@@ -143,7 +143,7 @@ class Settings(BaseModel):
     index_rotation: Literal["NoRotation", "OneHour", "OneDay", "OneWeek", "OneMonth"] = "OneDay"
     """How much event time one index holds; a change leaves the indices of before as they are."""
     retention_days: int = Field(0, ge=0, le=36500)
-    """Days that documents are kept; 0 for ever. A server deletes whole indices when their newest documents are that old,
+    """Days that documents are kept; 0 for ever. A server deletes whole indices once all their documents are so old,
     by a policy that `cutwater setup` makes; the SQLite file keeps that much event time before its newest document."""
 
     # Process

@@ -1,6 +1,7 @@
-"""docs/compatibility.md, printed by a run of the tests themselves: python -m tests.compatibility
+"""docs/compatibility.md, printed by a run of the tests themselves: python -m tests.compatibility [SERVER]
 
-Tests marked ``compatibility("what")`` run on every server; the page says which passed. Exit code 1 if one failed.
+Tests marked ``compatibility("what")`` run on every server, or on one such as opensearch-3.8.0, whose column is written
+anew; the page says what passed. Exit code 1 if a test failed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.opensearch import SPECS
+from tests.servers.opensearch import SPECS, Spec
 
 PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
 NAMES = {"opensearch": "OpenSearch", "elasticsearch": "Elasticsearch"}
@@ -63,28 +64,43 @@ class Tally:
         elif report.when == "call":
             self.passed[kind, server] += 1
 
-    def table(self) -> str:
-        """A row a kind, a column a server."""
-        kinds = list(dict.fromkeys(kind for kind in self.kinds.values()))
-        head = [f"{NAMES[spec.distribution]} {spec.version}" for spec in SPECS]
+    def table(self, before: dict[tuple[str, str], str]) -> str:
+        """A row a kind, a column a server; what did not run is as it was before."""
+        head = [_title(spec) for spec in SPECS]
         lines = [f"| | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-        rows = ((kind, [self._cell(kind, spec.name) for spec in SPECS]) for kind in kinds)
-        return "\n".join([*lines, *(f"| {kind} | {' | '.join(cells)} |" for kind, cells in rows)])
+        for kind in dict.fromkeys(self.kinds.values()):
+            cells = (self._cell(kind, spec.name) or before.get((kind, _title(spec)), "not run") for spec in SPECS)
+            lines += [f"| {kind} | {' | '.join(cells)} |"]
+        return "\n".join(lines)
 
     def _cell(self, kind: str, server: str) -> str:
         if failed := self.failed[kind, server]:
             return f"**{failed} failed**"
-        return f"✓ {self.passed[kind, server]}" if self.passed[kind, server] else "not run"
+        return f"✓ {self.passed[kind, server]}" if self.passed[kind, server] else ""
+
+
+def _title(spec: Spec) -> str:
+    return f"{NAMES[spec.distribution]} {spec.version}"
+
+
+def _cells(page: str) -> dict[tuple[str, str], str]:
+    """What a page says of each kind and server."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
+    if not rows:
+        return {}
+    servers = rows[0][1:]
+    return {(row[0], server): cell for row in rows[2:] for server, cell in zip(servers, row[1:], strict=True)}
 
 
 def main() -> int:
     """Run, print and write."""
     tally = Tally()
-    code = pytest.main(["-q", "-m", "compatibility", "tests/service", *sys.argv[1:]], plugins=[tally])
-    text = TEXT.format(table=tally.table())
+    chosen = ["-k", sys.argv[1]] if len(sys.argv) > 1 else []
+    code = pytest.main(["-q", "-m", "compatibility", "tests/service", *chosen], plugins=[tally])
+    before = _cells(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    text = TEXT.format(table=tally.table(before))
     print(text)
-    if tally.passed:
-        PAGE.write_text(text, encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
     return int(code)
 
 
