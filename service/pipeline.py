@@ -135,6 +135,8 @@ class ShardPipeline:
         except ValueError as error:
             self._hold.refuse(str(error))
             self._fleet = self._fleet.fresh()
+        if self._hold.lease.parents and not self._hold.lease.snapshot:
+            await self._hold.commit(Checkpoint(start.position))  # what it has inherited is its own from now on
         return start
 
     async def _watch(self) -> None:
