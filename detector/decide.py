@@ -31,14 +31,17 @@ REFRACTORY = 30  # readings after an alert before the next, and without an anoma
 ALERT = 3.2
 FATIGUE = 0.3
 REMEMBERED = 64  # alerts
-REACH = 8.0  # usual deviations from a score to the threshold
+REACH = 5.5  # from the usual score to the threshold, in steps from the usual score to the high one
+HIGH = 0.95  # of the scores lie below the high one
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64).
 CLOCK = 10
 SEEN, TIME, LATE, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
-LEVEL = 6
-EPISODE_PEAK, USUAL, DEVIATION, INTERVAL, LONGEST_GAP, BROKEN = range(LEVEL)  # BROKEN: count at the last broken limit
+LEVEL = 7
+EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN = range(
+    LEVEL
+)  # BROKEN: count at the last broken limit
 NEVER = -(2**62)
 
 
@@ -175,21 +178,29 @@ def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -
 
 @njit(error_model="numpy", cache=True, nogil=True)
 def threshold_now(level: Any, scored: int, confidence: float) -> float:
-    """The score above which a reading is an anomaly."""
+    """The score above which a reading is an anomaly: the tail of the sensor's scores, drawn out."""
     if scored < PROVISIONAL:
         return np.inf
-    spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
-    return float((level[USUAL] + REACH * spread) * (2.0 - confidence))
+    step = max(level[TAIL] - level[USUAL], 0.1 * level[USUAL])
+    return float((level[USUAL] + REACH * step) * (2.0 - confidence))
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
-def get_used(level: Any, scored: int, score: float) -> None:
-    """Count a score among the usual ones; one far above them (at first: above what forests usually say) as less."""
+def get_used(level: Any, scored: int, score: float, is_anomaly: bool) -> None:
+    """Count a score among the usual ones; one far above them (at first: above what forests usually say) as less.
+
+    The high score is tracked by steps up at a score above it and down at one below, which balance at HIGH.
+    """
     spread = max(_NORMAL * level[DEVIATION], 0.05 * level[USUAL])
     bounded = min(score, level[USUAL] + 3.0 * spread if scored >= PROVISIONAL else 1.5)
     rate = max(1.0 / (scored + 1.0), 1.0 / 512.0)
     level[DEVIATION] += rate * (abs(bounded - level[USUAL]) - level[DEVIATION])
     level[USUAL] += rate * (bounded - level[USUAL])
+    if scored < PROVISIONAL:
+        level[TAIL] = level[USUAL] + level[DEVIATION]
+    else:
+        step = max(2.0 / (scored + 1.0), 0.01) * (0.25 if is_anomaly else 1.0)
+        level[TAIL] = max(level[TAIL], level[USUAL]) + step * (HIGH if score > level[TAIL] else HIGH - 1.0)
 
 
 @njit(error_model="numpy", cache=True, nogil=True)
@@ -322,7 +333,7 @@ def decide(
         scored = clock[SCORED]
         threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))
         if score[i] > 0.0:
-            get_used(level, scored, score[i])
+            get_used(level, scored, score[i], score[i] > threshold[i])
             clock[SCORED] += 1
         if score[i] > threshold[i]:
             is_anomaly[i] = True

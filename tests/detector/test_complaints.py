@@ -29,10 +29,10 @@ def minutes(n: int) -> np.ndarray:
     return START + MINUTE * np.arange(n, dtype=np.int64)
 
 
-def run(values, times=None, **settings) -> Scores:
+def run(values, times=None, profile="small", **settings) -> Scores:
     values = np.asarray(values, dtype=float).reshape(len(values), -1)
     times = minutes(len(values)) if times is None else np.asarray(times, dtype=np.int64)
-    configuration = Configuration(dimensions=values.shape[1], profile="small", **settings)
+    configuration = Configuration(dimensions=values.shape[1], profile=profile, **settings)
     return Detector(configuration, 1).process(times, values)
 
 
@@ -71,6 +71,20 @@ def test_a_constant_raises_no_alert_however_long():
     assert alerts(run(np.full(5000, 0.1))) == []
 
 
+@pytest.mark.parametrize("shape", ["normal", "autocorrelated", "counts", "seasonal"])
+def test_healthy_noise_is_hardly_ever_an_anomaly(shape):
+    random = np.random.default_rng(1)
+    values = random.normal(0, 1, 20_000)
+    if shape == "autocorrelated":
+        for row in range(1, len(values)):
+            values[row] += 0.8 * values[row - 1]
+    elif shape == "counts":
+        values = random.poisson(3, 20_000).astype(float)
+    elif shape == "seasonal":
+        values += 5 * np.sin(2 * np.pi * np.arange(20_000) / 1440)
+    assert run(values, profile="default").is_anomaly.mean() < 0.002
+
+
 # Said once
 
 
@@ -87,7 +101,7 @@ def test_a_level_shift_alerts_once_and_becomes_normal():
 def test_an_outlier_that_comes_again_and_again_stays_an_anomaly_but_is_told_less_and_less():
     values = noise(20_000)
     values[1000::200] = 90
-    scores = run(values)
+    scores = run(values, profile="default")
     outliers = np.arange(1000, 20_000, 200)
     assert scores.is_anomaly[outliers].all()
     assert scores.alert[outliers[:5]].any()
