@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -122,18 +122,23 @@ _PERIODS: dict[Rotation, Callable[[str], str]] = {
 
 
 async def steps(server: Server, layout: Layout, *, retention: bool = True) -> list[Step]:
-    """Everything that documents need: retention (unless left out), templates, new fields on the indices of before."""
+    """Everything that documents need: retention (unless left out), templates, new fields on the indices of before.
+
+    Without a look at retention it is not known whether the template should name a policy: either is right then.
+    """
     policy = await _retention(server, layout) if layout.retention_days and retention else None
     lifecycle = server.distribution == "elasticsearch" and policy is not None and policy.state != "unavailable"
     plan = [policy] if policy else []
     if layout.prefix in (await server.request("GET", f"/{layout.prefix}/_mapping") or {}):  # an alias gives others
         raise server.error(f"an index is called {layout.prefix!r}, which shall be an alias; set another index_prefix")
-    for name, template in layout.templates(serverless=server.serverless, lifecycle=lifecycle).items():
-        plan.append(await _template_step(server, name, template))
+    right = [layout.templates(serverless=server.serverless, lifecycle=each) for each in (False, True)]
+    for name, template in right[lifecycle].items():
+        digests = {each[name]["_meta"]["digest"] for each in ([right[lifecycle]] if retention else right)}
+        plan.append(await _template_step(server, name, template, digests))
     return plan + await _mapping_steps(server, layout)
 
 
-async def _template_step(server: Server, name: str, template: dict[str, Any]) -> Step:
+async def _template_step(server: Server, name: str, template: dict[str, Any], digests: Collection[str]) -> Step:
     path, what = f"/_index_template/{name}", f"index template {name!r}"
     present = ((await server.request("GET", path)) or {}).get("index_templates")
     take = partial(_put, server, what, path, template)
@@ -143,7 +148,7 @@ async def _template_step(server: Server, name: str, template: dict[str, Any]) ->
     if meta.get("owner") != OWNER:
         raise server.error(f"the {what} is not Cutwater's; set another index_prefix")
     # By digest and not by comparing: what an administrator has tuned since stays until our own content changes.
-    if meta.get("digest") == template["_meta"]["digest"]:
+    if meta.get("digest") in digests:
         return Step(what, "present")
     return Step(what, "update", take=take)
 

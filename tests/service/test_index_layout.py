@@ -184,15 +184,21 @@ class Documented:
         self.distribution = distribution
         self.policy = policy
         self.puts = []
+        self.templates = {}
 
     async def request(self, method, path, body=None):
         if method == "PUT":
-            self.puts.append(path)
-            self.policy = body["policy"]
+            if "/_index_template/" in path:
+                self.templates[path] = {"index_templates": [{"index_template": body}]}
+            else:
+                self.puts.append(path)
+                self.policy = body["policy"]
             return {"acknowledged": True}
+        if "/_index_template/" in path:
+            return self.templates.get(path)
         if path == "/_ilm/status":
             return {"operation_mode": "RUNNING"}
-        if self.policy is None or "/_index_template/" in path or "_mapping" in path:
+        if self.policy is None or "_mapping" in path:
             return None
         if self.distribution == "opensearch":
             return {"_id": "cw", "_version": 2, "_seq_no": 10, "_primary_term": 3, "policy": self.policy}
@@ -222,6 +228,15 @@ async def test_a_policy_is_made_kept_and_changed_as_documented(distribution, pat
 
     assert [await policy_step(days) for days in (30, 30, 60)] == ["create", "present", "update"]
     assert server.puts == [path, path + change]
+
+
+@pytest.mark.parametrize("distribution", ["opensearch", "elasticsearch"])
+async def test_a_run_that_may_not_look_at_policies_finds_the_templates_that_setup_made(distribution):
+    server, layout = Documented(distribution), Layout("cw", ("v",), retention_days=30)
+    for step in await steps(server, layout):
+        await step.take()
+    assert {step.state for step in await steps(server, layout, retention=False)} == {"present"}
+    assert {step.state for step in await steps(server, layout)} == {"present"}
 
 
 @pytest.mark.parametrize("distribution", ["opensearch", "elasticsearch"])
