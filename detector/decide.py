@@ -199,7 +199,7 @@ def get_used(level: Any, scored: int, score: float, is_anomaly: bool) -> None:
     if scored < PROVISIONAL:
         level[TAIL] = level[USUAL] + level[DEVIATION]
     else:
-        step = max(2.0 / (scored + 1.0), 0.01) * (0.25 if is_anomaly else 1.0)
+        step = max(2.0 / (scored + 1.0), 0.005) * (0.25 if is_anomaly else 1.0)
         level[TAIL] = max(level[TAIL], level[USUAL]) + step * (HIGH if score > level[TAIL] else HIGH - 1.0)
 
 

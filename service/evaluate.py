@@ -1,4 +1,8 @@
-"""``cutwater evaluate``: the detector over recordings, as the service would run it, and how well it did."""
+"""``cutwater evaluate``: the detector over recordings, as the service would run it, and how well it did.
+
+A labelled stretch is *seen* if a reading in it is an anomaly, and *told* if there is an alert in it. Recall and delay
+are those of alerts, precision is the share of alerts that lie in a labelled stretch, and the others are false.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,8 @@ class Result:
         anomalies: readings that were one.
         alerts: how often someone would have been told.
         windows: labelled stretches; None if the recording has no labels.
-        found: those with an alert inside.
+        seen: those with an anomaly or an alert inside.
+        told: those with an alert inside.
         false_alarms: alerts outside.
         delays: minutes from the beginning of each window that was found to its first alert.
         marks: for the score of NAB.
@@ -50,7 +55,8 @@ class Result:
     anomalies: int
     alerts: int
     windows: int | None
-    found: int
+    seen: int
+    told: int
     false_alarms: int
     delays: tuple[float, ...]
     marks: nab.Marks
@@ -154,11 +160,14 @@ def _one(job: _Job) -> list[Result]:
 def _judge(name: str, history: History, scores: Scores, silences: Sequence[Silence], job: _Job) -> Result:
     windows = history.windows if job.windows is None else job.windows
     alerts = np.sort(np.append(history.times[scores.alert], [one.time for one in silences if one.alert]))
+    unusual = history.times[scores.is_anomaly]
     inside = np.zeros(len(alerts), dtype=bool)
     delays = []
+    seen = 0
     for start, end in windows or ():
         hits = (alerts >= start) & (alerts <= end)
         inside |= hits
+        seen += bool(hits.any() or ((unusual >= start) & (unusual <= end)).any())
         if hits.any():
             delays.append(float(alerts[hits][0] - start) / 60_000)
     return Result(
@@ -168,7 +177,8 @@ def _judge(name: str, history: History, scores: Scores, silences: Sequence[Silen
         anomalies=int(scores.is_anomaly.sum()),
         alerts=len(alerts),
         windows=None if windows is None else len(windows),
-        found=len(delays),
+        seen=seen,
+        told=len(delays),
         false_alarms=0 if windows is None else int((~inside).sum()),
         delays=tuple(delays),
         marks=nab.mark(history.times, scores.alert_score, windows or ()),
@@ -241,19 +251,23 @@ def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
 # The table
 
 
-HEADINGS = ("recording", "readings", "anomalies", "alerts", "found", "recall", "precision", "delay", "false/day")
+HEADINGS = (
+    *("recording", "readings", "anomalies", "seen", "alerts", "told", "recall", "precision", "delay", "false/day"),
+)
+_NOT_ON_TERMINALS = ("readings", "recall")
 
 
 def cells(result: Result) -> tuple[str, ...]:
     """A row of the table; without labels only counts."""
-    counts = (result.name, f"{result.readings:,}", f"{result.anomalies:,}", f"{result.alerts:,}")
+    name, readings, anomalies = result.name, f"{result.readings:,}", f"{result.anomalies:,}"
+    alerts = f"{result.alerts:,}"
     if result.windows is None:
-        return (*counts, "", "", "", "", "")
-    found = f"{result.found}/{result.windows}"
-    recall = f"{result.found / result.windows:.2f}" if result.windows else "–"
+        return name, readings, anomalies, "", alerts, "", "", "", "", ""
+    seen, told = f"{result.seen}/{result.windows}", f"{result.told}/{result.windows}"
+    recall = f"{result.told / result.windows:.2f}" if result.windows else "–"
     precision = f"{1 - result.false_alarms / result.alerts:.2f}" if result.alerts else "–"
     daily = f"{result.false_alarms / result.days:.3f}" if result.days else "–"
-    return (*counts, found, recall, precision, _duration(result.delays), daily)
+    return name, readings, anomalies, seen, alerts, told, recall, precision, _duration(result.delays), daily
 
 
 def _duration(minutes: Sequence[float]) -> str:
@@ -276,7 +290,8 @@ def _total(results: Sequence[Result]) -> tuple[str, ...]:
         anomalies=sum(result.anomalies for result in results),
         alerts=sum(result.alerts for result in judged or results),
         windows=sum(result.windows or 0 for result in judged) if judged else None,
-        found=sum(result.found for result in judged),
+        seen=sum(result.seen for result in judged),
+        told=sum(result.told for result in judged),
         false_alarms=sum(result.false_alarms for result in judged),
         delays=tuple(delay for result in judged for delay in result.delays),
         marks=results[0].marks,
@@ -299,14 +314,16 @@ def _nab_line(results: Iterable[Result]) -> str:
 
 
 def table(results: Sequence[Result], width: int) -> Table:
-    """For a terminal of this width: of long names the ends, and no counts of readings."""
+    """For a terminal of this width: of long names the ends."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    room = max(width - 66, 14)
-    for heading in (HEADINGS[0], *HEADINGS[2:]):
-        shown.add_column(heading, justify="left" if heading == HEADINGS[0] else "right", no_wrap=True)
+    room = max(width - 69, 12)
+    columns = [k for k, heading in enumerate(HEADINGS) if heading not in _NOT_ON_TERMINALS]
+    for k in columns:
+        shown.add_column(HEADINGS[k], justify="right" if k else "left", no_wrap=True)
     rows = [cells(result) for result in results]
-    for name, _, *others in [*rows, *([_total(results)] if len(rows) > 1 else [])]:
-        shown.add_row(name if len(name) <= room else "…" + name[1 - room :], *others)
+    for row in [*rows, *([_total(results)] if len(rows) > 1 else [])]:
+        name = row[0] if len(row[0]) <= room else "…" + row[0][1 - room :]
+        shown.add_row(name, *(row[k] for k in columns[1:]))
     if len(rows) > 1:
         shown.rows[-2].end_section = True
     return shown

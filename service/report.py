@@ -149,6 +149,7 @@ def report(
     if len(rows) > 1:
         sums = "".join(f"<td>{cell}</td>" for cell in total[1:])
         body.append(f'<tr class="total"><th>{html.escape(total[0])}</th>{sums}</tr>')
+    explained = _NOTE if any(cells[3] for cells, _ in rows) else ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in headings)
     legend = "".join(f'<span><svg viewBox="0 0 16 12">{shape}</svg>{text}</span>' for shape, text in _LEGEND)
     return (
@@ -157,7 +158,7 @@ def report(
         f"<title>Cutwater: evaluation</title><style>{_STYLE}</style>"
         f"<h1>Evaluation</h1><div class=scroll><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
-        f"<p>{html.escape(note)}</p><p class=legend>{legend}</p>{''.join(sections)}</html>"
+        f"<p>{html.escape(note)}</p><p>{explained}</p><p class=legend>{legend}</p>{''.join(sections)}</html>"
     )
 
 
@@ -218,6 +219,10 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     return [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
+_NOTE = (
+    "Seen: labelled stretches with an anomaly. Told: with an alert. Recall and delay are those of alerts; precision is "
+    "the share of alerts inside a labelled stretch, the others are false."
+)
 _LEGEND = (
     ('<path d="M0 9L5 3L10 8L16 2" class="value"/>', "value"),
     ('<path d="M8 2l4 4l-4 4l-4-4z" class="anomaly"/>', "anomaly"),

@@ -78,12 +78,14 @@ export class Latest {
     const values = features.map((feature) => number(document[`feature_data_${feature}`]));
     const expected = features.map((feature) => number(document[`expected_values_${feature}`]));
     const instead = expected.join() === values.join() ? "" : make("small", {}, ` instead of ${expected.join(" · ")}`);
-    const was = since ? ["silent since ", brief(at)] : [values.join(" · "), instead];
+    const kind = document.anomaly_kind ?? "";
+    const beside = document.is_anomaly ? instead : make("small", {}, ` ${kind}`); // no single value shows it
+    const was = since ? ["silent since ", brief(at)] : [values.join(" · "), beside];
     const grade = make("span", { class: "grade", title: `grade ${score(document.anomaly_grade)}` }, make("i"));
     grade.firstChild.style.width = `${Math.round(100 * Math.min(1, Math.max(0.06, document.anomaly_grade)))}%`;
     const link = make(
       "a",
-      { href: this.link({ sensor, at }), "data-sensor": sensor, "data-at": at, title: `${sensor}\n${moment(at)}` },
+      { href: this.link({ sensor, at }), "data-sensor": sensor, "data-at": at, title: `${sensor}\n${moment(at)}\n${kind}` },
       make("div", {}, make("span", { class: "name" }, sensor), grade, score(document.anomaly_score)),
       make(
         "div",
