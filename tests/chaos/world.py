@@ -155,6 +155,11 @@ class World:
             worker.kill()
             self.kills += 1
 
+    def await_work(self, worker: Worker, patience: float) -> None:
+        """Wait until a worker has seen a reading. Raises AssertionError if it ends before."""
+        if not wait(lambda: worker.received() > 0 or not worker.alive, patience) or not worker.alive:
+            raise AssertionError(f"a worker does not work:\n{worker.output}")
+
     def await_death(self, worker: Worker, patience: float) -> bool:
         """Wait until a worker has killed itself, counted; whether it did."""
         try:
