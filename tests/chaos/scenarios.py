@@ -123,7 +123,7 @@ def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tup
     limit = ("--max-in-flight-bytes", str(16 * 1024 * 1024))
     with (
         opensearch.Server(opensearch.OPENSEARCH_3, narrow) as server,
-        World(folder, seed, settings=limit, server=server, refuse=True) as world,
+        World(folder, seed, rate=LIGHT, settings=limit, server=server, refuse=True) as world,
     ):
         worker = world.start()
         wait(lambda: world.count() > 0, PATIENCE)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from service.index.prepare import OWNER
 from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, letters_in, query
 from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
@@ -120,7 +121,7 @@ class World:
         words = [f"--{name}={value}" for name, value in options.items()]
         if self._refuse:
             assert self.server is not None
-            mappings = {"properties": {"sensor": {"type": "long"}}}
+            mappings = {"_meta": {"owner": OWNER}, "_routing": {"required": True}}
             self.server.request("PUT", f"/{self._prefix}-2025.12.31", {"mappings": mappings})
             words.append("--refuse")
         self._writer = self._stack.enter_context(Cutwater(*words, folder=self.folder, module=("tests.chaos.writer",)))
