@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
+import re
 import signal
-import subprocess
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,33 +19,45 @@ import psutil
 
 from service.index.prepare import OWNER
 from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, letters_in, query
+from tests.chaos.worker import run
 from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
 
 STREAM = "chaos"
+PATIENCE = 60.0  # s, for a worker to come to where it is wanted, on a busy machine
 CATCH_UP = 180.0  # s, that workers may take for what is left when all is written
 SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkpoint-seconds", "0.5")
 
 
-class Worker(Cutwater):
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.chaos.nursery"])
+
+
+class Worker:
     """``cutwater run``, to be killed from outside, or by itself at its ``number``-th ``moment``."""
 
     def __init__(self, *arguments: str, folder: Path, moment: str | None = None, number: int = 1) -> None:
-        module = ("tests.chaos.worker", moment, str(number)) if moment else ("service.cli",)
-        super().__init__("run", "--port", "0", "--poll-seconds", "0.2", *arguments, folder=folder, module=module)
         self.moment = moment
+        self._log = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
+        command = ("run", "--port", "0", "--poll-seconds", "0.2", *arguments)
+        self._process = _processes.Process(target=run, args=(command, folder, self._log, moment, number))
+        self._process.daemon = True
+        self._process.start()
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return self._process.is_alive()
+
+    @property
+    def output(self) -> str:
+        """What it has printed."""
+        return self._log.read_text() if self._log.exists() else ""
 
     def status(self) -> dict[str, Any] | None:
         """What it tells of itself; None while it cannot."""
-        lines = [line for line in self.lines if "page and API at " in line]
-        if not lines:
-            return None
+        found = re.search(r"page and API at (\S+)", self.output)
         try:
-            return httpx.get(lines[0].split()[-1] + "/status", timeout=5).json()  # type: ignore[no-any-return]
+            return httpx.get(found[1] + "/status", timeout=5).json() if found else None
         except httpx.HTTPError:
             return None
 
@@ -54,18 +69,30 @@ class Worker(Cutwater):
     def memory(self) -> int:
         """Resident bytes; 0 if it is gone."""
         try:
-            return int(psutil.Process(self.process.pid).memory_info().rss)
+            return int(psutil.Process(self._process.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             return 0
 
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
     def send(self, number: int) -> None:
         """A signal."""
-        self.process.send_signal(number)
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.join()
+
+    def ended(self, patience: float) -> int | None:
+        """Its exit code, once it has ended by itself; None if it has not in time."""
+        self._process.join(patience)
+        return self._process.exitcode
+
+    def leave(self) -> None:
+        """SIGTERM, and wait for a clean end."""
+        self.send(signal.SIGTERM)
+        if self.ended(PATIENCE) != 0:
+            raise AssertionError(f"a worker ended with {self._process.exitcode}:\n{self.output}")
 
 
 class World:
@@ -163,12 +190,11 @@ class World:
 
     def await_death(self, worker: Worker, patience: float) -> bool:
         """Wait until a worker has killed itself, counted; whether it did."""
-        try:
-            worker.process.wait(patience)
-        except subprocess.TimeoutExpired:
+        code = worker.ended(patience)
+        if code is None:
             return False
-        if worker.process.returncode != -signal.SIGKILL:
-            raise AssertionError(f"a worker ended with {worker.process.returncode}:\n{worker.output}")
+        if code != -signal.SIGKILL:
+            raise AssertionError(f"a worker ended with {code}:\n{worker.output}")
         self.kills += 1
         return True
 
@@ -234,8 +260,8 @@ class World:
             self.start()
         wait(lambda: self.count() >= len(expected), CATCH_UP)
         for worker in self.workers:
-            if worker.alive and (code := worker.terminate()):
-                raise AssertionError(f"a worker ended with {code}:\n{worker.output}")
+            if worker.alive:
+                worker.leave()
         buried = letters_in(self._data)
         if missing := refused.keys() - buried.keys():
             raise AssertionError(f"refused documents are no dead letters: {sorted(missing)[:5]}")
@@ -261,19 +287,19 @@ class World:
             *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", "undisturbed", *SETTINGS),
             folder=self.folder,
         )
-        with worker:
+        self.workers.append(worker)
 
-            def done() -> bool:
-                status = worker.status()
-                return (
-                    status is not None
-                    and status["readings"]["received"] >= readings
-                    and not any(shard["in_flight_bytes"] for shard in status["shards"])
-                )
+        def done() -> bool:
+            status = worker.status()
+            return (
+                status is not None
+                and status["readings"]["received"] >= readings
+                and not any(shard["in_flight_bytes"] for shard in status["shards"])
+            )
 
-            worker.wait_for(done, f"{readings} readings")
-            if worker.terminate():
-                raise AssertionError(worker.output)
+        if not wait(lambda: done() or not worker.alive, CATCH_UP) or not worker.alive:
+            raise AssertionError(f"{readings} readings were too much for an undisturbed worker:\n{worker.output}")
+        worker.leave()
         if sensors := disorder(self._undisturbed_data):
             raise AssertionError(f"out of order even undisturbed: {', '.join(sensors[:5])}")
         return in_sqlite(self._undisturbed_data), letters_in(self._undisturbed_data)
