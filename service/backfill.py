@@ -72,7 +72,7 @@ async def from_index(index: Index, wanted: Filter, features: Sequence[str], prog
         progress(len(page))
     if not usual:
         raise HistoryError(
-            "the index holds only anomalies; learn from files, or run the service with index = all first"
+            "the index holds no ordinary readings; learn from files, or run the service with index = all"
         )
     return [
         _past(sensor, np.array(times[::-1], dtype=np.int64), np.array(values[::-1], dtype=np.float64))

@@ -80,7 +80,9 @@ async def test_the_index_gives_back_what_was_measured(index):
 
 async def test_an_index_of_anomalies_only_is_refused(index):
     await index.write([entry(number, is_anomaly=True) for number in range(10)])
-    with pytest.raises(HistoryError, match="only anomalies; learn from files, or run the service with index = all"):
+    with pytest.raises(
+        HistoryError, match="no ordinary readings; learn from files, or run the service with index = all"
+    ):
         await from_index(index, Filter(), ("temperature",), nothing)
 
 
