@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ class StartError(Exception):
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
     """The index and the dead letters, open. Raises StartError, IndexSetupError or StateError."""
-    path = data_file(settings.data_dir)
+    path = data_file(settings)
     async with AsyncExitStack() as stack:
         remote, url = settings.opensearch_url, settings.dead_letter_url
         index: Index = OpenSearchIndex.of(settings) if remote else SQLiteIndex(path, settings.retention_days)
@@ -40,7 +41,7 @@ async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]
 @asynccontextmanager
 async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, Blobs]]:
     """A worker's leases and snapshots, open. Raises StartError or StateError."""
-    path = data_file(settings.data_dir)
+    path = data_file(settings)
     region, name, url = settings.region, settings.lease_table, settings.snapshot_url
     table: Table = DynamoDBTable(name, settings.stream, region) if name else SQLiteTable(path, settings.stream, worker)
     blobs: Blobs = S3Blobs(url, region) if url else SQLiteBlobs(path)
@@ -51,13 +52,18 @@ async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, B
         yield table, blobs
 
 
-def data_file(folder: Path) -> Path:
-    """The SQLite file in a folder, which is made if needed. Raises StartError if it cannot be written."""
+def data_file(settings: Settings) -> Path:
+    """The SQLite file in data_dir, which is made if needed. Raises StartError if it cannot be written.
+
+    Workers on several machines have a folder each, so that they may share a network file system: SQLite's locks do not
+    reach across it.
+    """
+    folder = settings.data_dir / socket.gethostname() if settings.lease_table else settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise StartError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
     return folder / "cutwater.db"

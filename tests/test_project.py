@@ -172,15 +172,37 @@ def test_constraints_name_one_version_of_each_dependency_and_no_more():
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
 
-def test_policy_allows_what_the_service_calls_and_no_more():
-    source = (PROJECT / "service/kinesis.py").read_text()
-    called = {"kinesis:" + name.title().replace("_", "") for name in re.findall(r"_client\.(\w+)", source)}
-    (statement,) = json.loads((PROJECT / "deploy/iam-policy.json").read_text())["Statement"]
-    assert set(statement["Action"]) == called
-    assert (
-        stack()["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]["Action"]
-        == (statement["Action"])
-    )
+# Where each of the policy's statements is needed, and what S3 calls its permissions.
+CALLERS = {
+    "kinesis": ["service/kinesis.py"],
+    "dynamodb": ["service/leases/dynamodb.py"],
+    "s3": ["service/snapshots/s3.py"],
+}
+PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:DeleteObjects": "s3:DeleteObject"}
+
+
+def called(service: str) -> set[str]:
+    """The permissions that the code needs of an AWS service."""
+    source = "".join((PROJECT / path).read_text() for path in CALLERS[service])
+    names = {f"{service}:{name.title().replace('_', '')}" for name in re.findall(r"_client\.(\w+)", source)}
+    return {PERMISSIONS.get(name, name) for name in names}
+
+
+@pytest.mark.parametrize("service", CALLERS)
+def test_policy_allows_what_the_service_calls_and_no_more(service):
+    statements = json.loads((PROJECT / "deploy/iam-policy.json").read_text())["Statement"]
+    allowed = {action for statement in statements for action in statement["Action"]}
+    assert {action for action in allowed if action.startswith(f"{service}:")} == called(service)
+
+
+def test_ecs_grants_what_the_policy_does():
+    statements = json.loads((PROJECT / "deploy/iam-policy.json").read_text())["Statement"]
+    policy = {statement["Sid"]: statement["Action"] for statement in statements}
+    given = {}
+    for statement in stack()["TaskRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]:
+        statement = statement[1] if isinstance(statement, list) else statement
+        given[statement["Sid"]] = statement["Action"]
+    assert {name: given[name] for name in policy} == policy
 
 
 def test_ecs_runs_the_image_as_the_dockerfile_means_it():
