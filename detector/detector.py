@@ -9,12 +9,13 @@ from typing import Literal, Self
 
 import numpy as np
 
-from detector.batch import Floats, Integers, Scores
+from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Scores
 from detector.decide import (
     BROKEN,
     REFRACTORY,
     SCORED,
     SEEN,
+    TIME,
     State,
     begin,
     carve,
@@ -130,6 +131,7 @@ class Detector:
     def process(self, times: Integers, values: Floats) -> Scores:
         """Score and judge each reading, then learn it. ``times`` [n] in ms, ``values`` [n, d]; raises ValueError."""
         scores, filled, missing = self._prepare(values, self._state.last)
+        newest = int(self._state.clock[TIME])
         scores.seen[:] = self.seen + np.arange(len(values))
         if self._forest is not None:
             scores.score[:] = self._forest.process(filled)
@@ -157,6 +159,7 @@ class Detector:
         )
         self._describe(scores, times, values, filled)
         self._tell_broken_limits(scores, times, values)
+        self._respect_patience(scores, times, newest)
         return scores
 
     def score(self, times: Integers, values: Floats) -> Scores:
@@ -181,8 +184,9 @@ class Detector:
 
     @property
     def patience(self) -> float:
-        """Milliseconds after which a silence is longer than this sensor's own; infinity before that is known."""
-        return float(patience_now(self._state.level, self.seen))
+        """Milliseconds after which a silence is told: longer than this sensor's own, or as the rules say."""
+        learnt = np.array([patience_now(self._state.level, self.seen)])
+        return float(self.configuration.rules.patience(learnt)[0])
 
     def adapt(self, seed: int) -> Detector:
         """A detector for a new sensor that starts with all that this one has learnt (a template), at any time."""
@@ -246,6 +250,15 @@ class Detector:
             before = np.concatenate((self._state.level[BROKEN : BROKEN + 1], scores.seen[rows[:-1]]))
             scores.alert[rows] |= (scores.seen[rows] - before > REFRACTORY) & ~rules.is_quiet(times[rows])
             self._state.level[BROKEN] = scores.seen[rows[-1]]
+
+    def _respect_patience(self, scores: Scores, times: Integers, newest: int) -> None:
+        """If a rule says how long a silence may be, take back the alert of a reading that ends a shorter one."""
+        if self.configuration.rules.silent_after is not None:
+            scores.patience[:] = self.configuration.rules.patience(scores.patience)
+            before = np.maximum.accumulate(np.append(newest, times))[:-1]
+            rows = (scores.kind == SILENT) & (times - before <= scores.patience)
+            scores.alert[rows] = False
+            scores.kind[rows] = np.where(scores.is_anomaly[rows], SPIKE, NONE)
 
     def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
         scores.ready[:] = scores.seen >= self.configuration.needed

@@ -46,6 +46,8 @@ class Rules:
             alert if it is the first for some time.
         minimum_grade: anomalies of a lower grade are none.
         quiet: spans of the UTC day in which no alert is raised, such as "22:00-06:00".
+        silent_after: seconds without a reading, while others go on, after which a sensor counts as silent; 0: never.
+            None: what is unusual for the sensor.
 
     Raises:
         ValueError: a value is out of its range; the message names it.
@@ -61,6 +63,7 @@ class Rules:
     always_above: float | None = None
     minimum_grade: float = 0.0
     quiet: tuple[str, ...] = ()
+    silent_after: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -78,6 +81,8 @@ class Rules:
             raise ValueError(f"never_between = {self.never_between}: the lower bound comes first")
         for span in self.quiet:
             _minutes(span)
+        if self.silent_after is not None and not 0 <= self.silent_after < np.inf:
+            raise ValueError(f"silent_after = {self.silent_after}: must be a finite number of seconds, or 0 for never")
 
     def apply(self, times: Integers, values: Floats, scores: Scores) -> None:
         """Correct ``is_anomaly``, ``grade``, ``alert`` and ``kind`` in place. NaN values are missing."""
@@ -106,6 +111,10 @@ class Rules:
         scores.alert[self.is_quiet(times)] = False
         scores.grade[~scores.is_anomaly] = 0.0
         scores.kind[~(scores.is_anomaly | scores.alert)] = NONE
+
+    def patience(self, learnt: Floats) -> Floats:
+        """Milliseconds of silence after which a sensor is told, given what is unusual for it."""
+        return learnt if self.silent_after is None else np.full_like(learnt, self.silent_after * 1000 or np.inf)
 
     def broken(self, values: Floats) -> Flags:
         """[n] whether a value of [n, d] lies beyond a hard limit."""

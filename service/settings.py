@@ -114,6 +114,9 @@ class Settings(BaseModel):
     """Anomalies of a lower grade are none."""
     quiet: tuple[str, ...] = ()
     """Spans of the day, in UTC, in which there are no alerts; anomalies stay."""
+    silent_after: float | None = Field(None, ge=0)
+    """Seconds without a reading, while the other sensors of its shard go on, after which a sensor is told as silent; 0:
+    never; by default what is unusual for it."""
     rules: dict[str, dict[str, Any]] = {}
     """Other rules for some sensors: a table [rules."boiler-*"] holds those that differ for sensors of such names (* is
     any text); the first table that fits counts."""

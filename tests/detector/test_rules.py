@@ -126,6 +126,7 @@ def test_all_values_of_a_reading_must_be_near():
         ({"always_below": 5, "always_above": 3}, "always_below = 5: must be less than always_above = 3"),
         ({"never_between": (5, 3)}, r"never_between = \(5, 3\): the lower bound comes first"),
         ({"quiet": ("22-6",)}, "quiet = '22-6': must be spans of the UTC day such as 22:00-06:00"),
+        ({"silent_after": -1.0}, "silent_after = -1.0: must be a finite number of seconds, or 0 for never"),
         ({"quiet": ("25:00-06:00",)}, "quiet = '25:00-06:00'"),
     ],
 )

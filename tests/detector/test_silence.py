@@ -140,6 +140,23 @@ def test_at_quiet_times_a_silence_is_no_alert():
     assert [alert for *_, alert in run(stream(500, silent=[(300, 420)]), configuration=configuration)[1]] == [False]
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(None, [310]), (1800.0, [331]), (3600.0 * 12, []), (0.0, [])])
+def test_rules_may_say_after_how_long_a_sensor_is_silent(seconds, told):
+    configuration = Configuration(profile="small", rules=Rules(silent_after=seconds))
+    readings = stream(500, silent=[(300, 420)])
+    for size, restart in ((100_000, False), (333, True)):
+        scores, found = run(readings, size, configuration, restart)
+        minutes = [int((readings.times[row] - START) / MINUTE) for row, *_ in found]
+        assert len(minutes) == len(told)
+        assert all(abs(a - b) <= 12 for a, b in zip(minutes, told, strict=True))
+        assert not (scores.alert & (scores.kind == SILENT)).any()
+
+
+def test_with_a_rule_even_a_sensor_still_learning_is_silent():
+    configuration = Configuration(profile="small", rules=Rules(silent_after=600))
+    assert len(run(stream(200, silent=[(60, 200)]), configuration=configuration)[1]) == 1
+
+
 def test_a_sensor_still_learning_may_be_silent():
     assert run(stream(200, silent=[(60, 200)]))[1] == []
 
