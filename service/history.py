@@ -18,6 +18,7 @@ Window = tuple[int, int]  # first and last event time in ms, inclusive
 
 TIME_COLUMNS = ("timestamp", "@timestamp", "time", "datetime", "date", "ts")
 LABEL_COLUMNS = ("label", "anomaly", "is_anomaly")
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000  # ms
 _NO = ("", "0", "0.0", "false", "no", "normal", "none")
 
 
@@ -67,7 +68,10 @@ def moment(text: str) -> int:
         return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
     if not math.isfinite(number):
         raise ValueError(f"{text!r} is not a time")
-    return round(number * 1000) if abs(number) < 1e11 else round(number)
+    milliseconds = round(number * 1000) if abs(number) < 1e11 else round(number)
+    if not _YEAR_1 <= milliseconds < _YEAR_10000:
+        raise ValueError(f"{text!r} lies outside the calendar")
+    return milliseconds
 
 
 def find(paths: Sequence[Path]) -> list[tuple[Path, str]]:

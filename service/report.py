@@ -16,6 +16,7 @@ from service.history import History, Window
 _WIDTH, _LEFT, _RIGHT, _GAP = 1000.0, 62.0, 8.0, 16.0
 _TALL, _LOW, _AXIS = 130.0, 56.0, 18.0  # heights of a panel of values, of one of scores, and of the times
 _TOP = 30.0  # of the first panel; above lie its title and the flags
+_MOST = 1e300  # of values, so that their differences are finite
 _MOST_MARKS = 3000
 _LISTED = 200  # alerts
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
@@ -35,7 +36,7 @@ class _Panel:
     ) -> None:
         self.title, self.top, self.height = title, top, height
         self.start, self.size = span[0], max(span[1] - span[0], 1)
-        finite = np.concatenate([part[np.isfinite(part)] for part in values])
+        finite = np.clip(np.concatenate([part[np.isfinite(part)] for part in values]), -_MOST, _MOST)
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
         low = min(low, 0.0) if zero else low
         margin = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
@@ -47,6 +48,7 @@ class _Panel:
 
     def y(self, values: Floats) -> Floats:
         """Places of values."""
+        values = np.clip(values, self.low, self.high)
         return self.top + self.height * (1.0 - (values - self.low) / (self.high - self.low))
 
     def frame(self) -> str:
@@ -188,7 +190,7 @@ def _list(alerts: Sequence[tuple[int, str, str]]) -> str:
                    for time, kind, what in alerts[:_LISTED])  # fmt: skip
     more = f", the first {_LISTED} of them" if len(alerts) > _LISTED else ""
     count = "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
-    return f"<details><summary>{count}{more}</summary><table class=alerts>{rows}</table></details>"
+    return f'<details><summary>{count}{more}</summary><table class="alerts">{rows}</table></details>'
 
 
 def _time(milliseconds: int) -> str:
