@@ -34,6 +34,17 @@ _FINITE = float(np.finfo(np.float64).max)
 _ORDINARY = 2.0**60  # distances up to here, and down to its inverse, need no unit
 
 
+@kernel
+def usable(forest: int, values: int, n: int, dimensions: int) -> bool:
+    """Whether values, f64 [n, dimensions], are finite and as many a reading as the forest takes."""
+    if dimensions != get_i64(forest, DIMENSIONS):
+        return False
+    total = 0.0
+    for i in range(n * dimensions):
+        total += get_f64(values, i) * 0.0  # NaN from then on, if it is not finite
+    return total == 0.0
+
+
 @inline
 def offsets(forest: int) -> int:
     """Address of the offsets, f64 [dimensions]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from detector import box_tree, kernels, layout, sorted_tree
 from detector.batch import Floats
 from detector.envelope import seal, unseal
-from detector.forest import Parameters, checked
+from detector.forest import Parameters, checked, laid_out
 from detector.machine import LANES
 from detector.sampler import RANDOM, UNUSED
 
+_NOTHING = np.empty(0)
 _SLIDING = 50.0  # a decay at which a newer point leaves before an older one once in exp(50) times
 
 
@@ -34,22 +35,25 @@ class CutForest:
 
     def process(self, values: Floats) -> Floats:
         """Score each reading against the past, then learn it. Returns [n]."""
-        values = checked(values, self.parameters.dimensions)
+        values = laid_out(values)
         scores = np.empty(len(values))
-        kernels.process(self._buffer, values, True, scores)
+        if not kernels.process(self._buffer, values, True, scores):
+            self._refuse(values)
         return scores
 
     def score(self, values: Floats) -> Floats:
         """Score each row as if it were the next reading; learns nothing. Returns [n]."""
-        values = checked(values, self.parameters.dimensions)
+        values = laid_out(values)
         scores = np.empty(len(values))
-        kernels.score(self._buffer, values, scores)
+        if not kernels.score(self._buffer, values, scores):
+            self._refuse(values)
         return scores
 
     def update(self, values: Floats) -> None:
         """Learn all of the readings, scoring none; a gate lets them pass."""
-        values = checked(values, self.parameters.dimensions)
-        kernels.process(self._buffer, values, False, np.empty(0))
+        values = laid_out(values)
+        if not kernels.process(self._buffer, values, False, _NOTHING):
+            self._refuse(values)
 
     def attribution(self, values: Floats) -> Floats:
         """Split each row's score over components and directions; learns nothing. [n, shingle * dimensions, 2]"""
@@ -102,6 +106,11 @@ class CutForest:
             raise ValueError(f"the snapshot holds {len(body)} bytes, its parameters need {forest._buffer.nbytes}")
         forest._buffer.view(np.uint8)[:] = np.frombuffer(body, np.uint8)
         return forest
+
+    def _refuse(self, values: Floats) -> NoReturn:
+        """Say why a kernel refused ``values``."""
+        checked(values, self.parameters.dimensions)
+        raise AssertionError("a kernel refused values without a reason")
 
     @property
     def _header(self) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from detector.batch import Floats
 MAX_TREES = 1000
 MAX_SAMPLES = 16_384
 MAX_COMPONENTS = 1024
+_FLOAT = np.dtype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,27 @@ class Parameters:
         return max(after, self.shingle)
 
 
+def laid_out(values: Floats) -> Floats:
+    """``values`` as compiled code takes them: C-contiguous, writeable float64 [n, d]; the same object if it is that.
+
+    Raises:
+        ValueError: not two dimensions.
+    """
+    if type(values) is np.ndarray and values.ndim == 2 and values.dtype is _FLOAT and values.flags.carray:
+        return values
+    array = np.require(values, np.float64, ("C", "W", "A"))
+    if array.ndim != 2:
+        raise ValueError(f"values must have the shape [n, dimensions], not {list(array.shape)}")
+    return array
+
+
 def checked(values: Floats, dimensions: int) -> Floats:
     """``values`` as a C-contiguous, writeable array [n, dimensions] of finite float64; the same object if it is one.
 
     Raises:
         ValueError: another shape, or a value that is not finite, named with its place.
     """
-    array = np.require(values, np.float64, ("C", "W"))
+    array = np.require(values, np.float64, ("C", "W", "A"))
     if array.ndim != 2 or array.shape[1] != dimensions:
         raise ValueError(f"values must have the shape [n, {dimensions}], not {list(array.shape)}")
     if not np.isfinite(array).all():

@@ -11,19 +11,28 @@ from typing import Any
 from numpy.typing import NDArray
 
 from detector import stream
+from detector.codes import usable
 from detector.compiled import entry
 
 
 @entry
-def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArray[Any]) -> None:
-    """``stream.process``."""
-    stream.process(buffer.ctypes.data, values.ctypes.data, len(values), scored, out.ctypes.data, buffer[0])
+def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArray[Any]) -> bool:
+    """``stream.process``, unless it returns False because values [n, d] are not finite or d is another."""
+    forest, readings = buffer.ctypes.data, values.ctypes.data
+    if not usable(forest, readings, values.shape[0], values.shape[1]):
+        return False
+    stream.process(forest, readings, values.shape[0], scored, out.ctypes.data, buffer[0])
+    return True
 
 
 @entry
-def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
-    """``stream.ask_score``."""
-    stream.ask_score(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> bool:
+    """``stream.ask_score``, unless it returns False as ``process`` does."""
+    forest, readings = buffer.ctypes.data, values.ctypes.data
+    if not usable(forest, readings, values.shape[0], values.shape[1]):
+        return False
+    stream.ask_score(forest, readings, values.shape[0], out.ctypes.data, buffer[0])
+    return True
 
 
 @entry
