@@ -27,9 +27,10 @@ import math
 
 import numpy as np
 
-from detector.layout import DECAY, EPOCH, PADDED, SAMPLES, SLOTS, TREE_BYTES, TREES_AT, WIDTH
+from detector.layout import DECAY, EPOCH, GROWTH, PADDED, SAMPLES, SLOTS, TREE_BYTES, TREES_AT, WIDTH
 from detector.machine import (
     beyond,
+    climb,
     distance,
     enlarge,
     f32,
@@ -43,6 +44,7 @@ from detector.machine import (
     inline,
     kernel,
     move,
+    padding,
     set_f32,
     set_f64,
     set_i32,
@@ -50,7 +52,7 @@ from detector.machine import (
     set_u16,
     unite,
 )
-from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, heaviest, settle
+from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, enters, heaviest, settle
 
 LANES = 8  # walks in lockstep: while one waits for memory the others go on
 BLOCK = 16  # slots come in blocks of one vector
@@ -156,6 +158,40 @@ def _descend(tree: int, tree_stride: int, x: int, x_stride: int, last: int, slot
 
 
 @inline
+def _above(nodes: int, node: int) -> int:
+    """The parent; the root for the root."""
+    parent = get_u16(nodes + NODE * node, PARENT)
+    return node if parent == NONE else parent
+
+
+@inline
+def _ancestors(nodes: int, node: int) -> tuple[int, int, int, int]:
+    """The four nodes above a node, or the root in place of those beyond it."""
+    a = _above(nodes, node)
+    b = _above(nodes, a)
+    c = _above(nodes, b)
+    return a, b, c, _above(nodes, c)
+
+
+@inline
+def _climb(
+    nodes: int, boxes: int, padded: int, node: int, score: float, depth: int, x: int
+) -> tuple[float, float, int]:
+    """(score, how far x lies outside, node) four levels up; ``depth`` is that of the first."""
+    a, b, c, d = _ancestors(nodes, node)
+    width, sides = 8 * padded, nodes + 4 * SIDES
+    score, outside = climb(
+        score,
+        depth,
+        (sides + NODE * a, sides + NODE * b, sides + NODE * c, sides + NODE * d),
+        (boxes + width * a, boxes + width * b, boxes + width * c, boxes + width * d),
+        x,
+        padded,
+    )
+    return score, outside, d
+
+
+@inline
 def _ascend(
     nodes: int, boxes: int, points: int, slots: int, padded: int, leaf: int, depth: int, x: int, n: int
 ) -> float:
@@ -163,15 +199,13 @@ def _ascend(
     if distance(points + 4 * padded * (leaf - slots), x, padded) == _ZERO:
         return _score_equal(nodes, leaf, depth, n)
     score = _inverse(depth)
-    node = leaf
-    while depth > 0:
-        node = get_u16(nodes + NODE * node, PARENT)
-        outside = beyond(boxes + 8 * padded * node, x, padded)
-        if outside == _ZERO:
-            break
-        p = outside / (get_f32(nodes + NODE * node, SIDES) + outside)
-        depth -= 1
-        score += p * (_inverse(depth) - score)
+    node, outside = leaf, _ONE
+    while depth > 0 and outside > _ZERO:
+        score, outside, node = _climb(nodes, boxes, padded, node, score, depth - 1, x)
+        depth -= 4
+        if padded == LANES:  # then four more levels cost less than a wrong guess whether they are needed
+            score, outside, node = _climb(nodes, boxes, padded, node, score, depth - 1, x)
+            depth -= 4
     return score
 
 
@@ -196,10 +230,13 @@ def score_run(
     sums: int,
     scratch: int,
     like: int,
-) -> None:
-    """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``."""
-    slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
-    i = start
+) -> int:
+    """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``.
+
+    Returns the leaf of the last of them, if there is one.
+    """
+    slots, padded = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like)
+    i, lanes = start, 0
     while i < stop:
         lanes = min(LANES, stop - i)
         x = points + stride * i
@@ -208,12 +245,19 @@ def score_run(
             score = _score_lane(tree, slots, padded, x + lane * stride, lane, unit, scratch)
             set_i64(sums, i + lane, get_i64(sums, i + lane) + score)
         i += lanes
+    return get_i64(scratch, max(lanes - 1, 0))
 
 
 @kernel
-def score_across(forest: int, first: int, last: int, point: int, unit: float, scratch: int, like: int) -> int:
-    """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit."""
-    slots, padded, size = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, TREE_BYTES)
+def score_across(
+    forest: int, first: int, last: int, point: int, unit: float, learning: bool, time: int, scratch: int, like: int
+) -> int:
+    """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit.
+
+    If ``learning``, each tree then learns the point if it ``enters`` at ``time``.
+    """
+    samples = get_i64(forest, SAMPLES)
+    slots, padded, size = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like), get_i64(forest, TREE_BYTES)
     tree = forest + get_i64(forest, TREES_AT) + first * size
     total = 0
     while first < last:
@@ -221,6 +265,10 @@ def score_across(forest: int, first: int, last: int, point: int, unit: float, sc
         _descend(tree, size, point, 0, lanes - 1, slots, scratch)
         for lane in range(lanes):
             total += _score_lane(tree + lane * size, slots, padded, point, lane, unit, scratch)
+        if learning:
+            for lane in range(lanes):
+                if enters(tree + lane * size, samples, time):
+                    learn(forest, tree + lane * size, point, time, get_i64(scratch, lane), like)
         first += lanes
         tree += lanes * size
     return total
@@ -323,7 +371,7 @@ def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like
 
     parts: f64 [width][2]; scratch: 16 bytes for each component and direction.
     """
-    slots, padded, width = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, WIDTH)
+    slots, padded, width = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like), get_i64(forest, WIDTH)
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
     own, box = scratch, scratch + 16 * padded
     for j in range(2 * width):
@@ -361,7 +409,7 @@ def _mass(nodes: int, slots: int, masses: int, node: int) -> int:
 @kernel
 def displace(forest: int, tree: int, point: int, scratch: int, like: int) -> float:
     """As ``sorted_tree.displace``; scratch: 8 bytes a slot."""
-    slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
+    slots, padded = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like)
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
     _weigh(tree, slots, padded, scratch)
     reached, above, total = 1.0, 0.0, 0.0
@@ -387,7 +435,7 @@ def recall(forest: int, tree: int, point: int, missing: int, codes: int, scratch
     missing: f32 [padded], 1 where a component is missing, else 0. Of the leaves that the point may reach, whatever it
     has there, the one that is nearest in the other components. scratch: 8 bytes a slot.
     """
-    slots, padded, width = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, WIDTH)
+    slots, padded, width = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like), get_i64(forest, WIDTH)
     nodes, _, _, _, _, points = _parts(tree, slots, padded)
     best, nearest = np.inf, -1
     set_i64(scratch, 0, get_i32(tree, ROOT))
@@ -439,17 +487,25 @@ def _make_leaf(nodes: int, leaf: int, mass: int, parent: int) -> None:
 
 
 @inline
+def _gap(low: int, high: int, x: int, component: int) -> float:
+    """How far x lies outside of the box in one component."""
+    v = get_f32(x, component)
+    return max(max(get_f32(low, component) - v, v - get_f32(high, component)), _ZERO)
+
+
+@inline
 def _choose_cut(low: int, high: int, x: int, width: int, outside: float, u: float) -> tuple[int, float]:
     """(component, cut) uniform on the part of x's way that lies outside of the box; u is uniform on [0, 1)."""
     rest = f32(u * outside)
-    component, gap = 0, _ZERO
-    for j in range(width):
-        here = max(max(get_f32(low, j) - get_f32(x, j), get_f32(x, j) - get_f32(high, j)), _ZERO)
-        if here > _ZERO:
-            component, gap = j, here
-            if rest < here:
-                break
-            rest -= here
+    component = 0
+    gap = _gap(low, high, x, component)
+    while rest >= gap and component < width - 1:
+        rest -= gap
+        component += 1
+        gap = _gap(low, high, x, component)
+    while gap == _ZERO:  # rounding has led beyond the last
+        component -= 1
+        gap = _gap(low, high, x, component)
     rest = min(rest, gap)
     v, smallest, biggest = get_f32(x, component), get_f32(low, component), get_f32(high, component)
     if v < smallest:
@@ -482,11 +538,13 @@ def _separate(
 
 
 @kernel
-def insert(forest: int, tree: int, slot: int, x: int) -> None:
-    """Insert the point at x into the tree as number ``slot`` of the sample."""
-    slots, padded, width = get_i64(forest, SLOTS), get_i64(forest, PADDED), get_i64(forest, WIDTH)
+def insert(forest: int, tree: int, slot: int, x: int, start: int, like: int) -> None:
+    """Insert the point at x into the tree as number ``slot`` of the sample; ``start`` is a node on x's way down."""
+    slots, padded, width = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like), get_i64(forest, WIDTH)
     nodes, _, leaves, free, boxes, points = _parts(tree, slots, padded)
-    leaf, _ = find_leaf(tree, slots, x)
+    leaf = start
+    while 0 <= leaf < slots:
+        leaf = _child(nodes, leaf, x)
     if leaf >= 0 and distance(points + 4 * padded * (leaf - slots), x, padded) == _ZERO:
         set_i32(nodes + NODE * leaf, CUT, get_u32(nodes + NODE * leaf, CUT) + 1)
         set_u16(leaves, slot, leaf - slots)
@@ -521,8 +579,8 @@ def insert(forest: int, tree: int, slot: int, x: int) -> None:
 
 
 @inline
-def _vacate(tree: int, nodes: int, leaves: int, points: int, slots: int, padded: int, slot: int, mass: int) -> None:
-    """Move a leaf of equal points from ``slot``, which leaves the sample, to another of its points."""
+def _vacate(tree: int, nodes: int, leaves: int, points: int, slots: int, padded: int, slot: int, mass: int) -> int:
+    """Move a leaf of equal points from ``slot``, which leaves the sample, to another of its points; returns it."""
     heir = 0
     while get_u16(leaves, heir) != slot:
         heir += 1
@@ -533,12 +591,16 @@ def _vacate(tree: int, nodes: int, leaves: int, points: int, slots: int, padded:
     parent = get_u16(nodes + NODE * (slots + slot), PARENT)
     _make_leaf(nodes, slots + heir, mass, parent)
     _replace_child(tree, nodes, parent, slots + slot, slots + heir)
+    return slots + heir
 
 
 @kernel
-def remove(forest: int, tree: int, slot: int) -> None:
-    """Remove number ``slot`` of the sample from the tree."""
-    slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
+def remove(forest: int, tree: int, slot: int, like: int) -> tuple[int, int]:
+    """Remove number ``slot`` of the sample from the tree.
+
+    Returns (leaf, node): walks down that ended at ``leaf`` now reach ``node``, -1 if the tree is empty, and go on.
+    """
+    slots, padded = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like)
     nodes, _, leaves, free, boxes, points = _parts(tree, slots, padded)
     own = get_u16(leaves, slot)
     leaf = slots + own
@@ -547,12 +609,12 @@ def remove(forest: int, tree: int, slot: int) -> None:
     if mass > 0:
         set_i32(nodes + NODE * leaf, CUT, mass)
         if own == slot:
-            _vacate(tree, nodes, leaves, points, slots, padded, slot, mass)
-        return
+            return leaf, _vacate(tree, nodes, leaves, points, slots, padded, slot, mass)
+        return leaf, leaf
     parent = get_u16(nodes + NODE * leaf, PARENT)
     if parent == NONE:
         set_i32(tree, ROOT, -1)
-        return
+        return leaf, -1
     at = nodes + NODE * parent
     sibling = get_u16(at, RIGHT) if get_u16(at, LEFT) == leaf else get_u16(at, LEFT)
     above = get_u16(at, PARENT)
@@ -569,11 +631,12 @@ def remove(forest: int, tree: int, slot: int) -> None:
             break
         set_f32(at, SIDES, sides)
         above = get_u16(at, PARENT)
+    return leaf, sibling
 
 
 @kernel
-def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
-    """Offer a point to the tree's sample at ``time``; it ``enters``."""
+def learn(forest: int, tree: int, point: int, time: int, leaf: int, like: int) -> None:
+    """Offer a point to the tree's sample at ``time``; it ``enters``. ``leaf``: where its walk down ends; -1: unknown."""
     slots, samples, decay = get_i64(forest, SLOTS), get_i64(forest, SAMPLES), get_f64(forest, DECAY)
     weights = weights_of(forest, tree, like)
     age = np.float64(time - get_i64(forest, EPOCH))
@@ -581,14 +644,18 @@ def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
     action, weight = decide(tree, weights, slots // BLOCK, samples, age, decay)
     if action == SKIP:
         return
-    slot = n
+    slot, start = n, leaf if leaf >= 0 else get_i32(tree, ROOT)
     if action == REPLACE:
         slot = heaviest(weights, slots // BLOCK)
-        remove(forest, tree, slot)
+        removed, instead = remove(forest, tree, slot, like)
         n -= 1
-    insert(forest, tree, slot, point)
+        if leaf < 0:
+            start = get_i32(tree, ROOT)
+        elif leaf == removed:
+            start = instead
+    insert(forest, tree, slot, point, start, like)
     set_f32(weights, slot, weight)
-    settle(tree, weights, slots // BLOCK, n + 1, samples, time, age, decay)
+    settle(tree, weights, slots // BLOCK, n + 1, samples, time, age, decay, get_f64(forest, GROWTH))
 
 
 @inline
@@ -606,7 +673,7 @@ def weights_of(forest: int, tree: int, like: int) -> int:
 @kernel
 def extent(forest: int, tree: int, component: int, like: int) -> tuple[float, float]:
     """(smallest, largest) code of a component in the tree, which is not empty."""
-    slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
+    slots, padded = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like)
     _, _, _, _, boxes, points = _parts(tree, slots, padded)
     low, high = _corners(boxes, points, slots, padded, get_i32(tree, ROOT))
     return get_f32(low, component), get_f32(high, component)
@@ -615,7 +682,7 @@ def extent(forest: int, tree: int, component: int, like: int) -> tuple[float, fl
 @kernel
 def translate(forest: int, tree: int, component: int, by: float, like: int) -> None:
     """Subtract ``by`` from all codes of a component; exact where ``extent`` is within a factor of two of it."""
-    slots, padded = get_i64(forest, SLOTS), get_i64(forest, PADDED)
+    slots, padded = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like)
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
     for i in range(slots):
         box, point, at = boxes + 8 * padded * i, points + 4 * padded * i, nodes + NODE * i

@@ -11,9 +11,10 @@ from detector import box_tree, kernels, layout, sorted_tree
 from detector.batch import Floats
 from detector.envelope import seal, unseal
 from detector.forest import Parameters, checked, laid_out
-from detector.machine import LANES
+from detector.machine import LANES, PADDINGS
 from detector.sampler import RANDOM, UNUSED
 
+_BOXES = {components: np.dtype(kind.name) for kind, components in PADDINGS.items()}
 _NOTHING = np.empty(0)
 _SLIDING = 50.0  # a decay at which a newer point leaves before an older one once in exp(50) times
 
@@ -122,7 +123,7 @@ def _plant(parameters: Parameters) -> NDArray[Any]:
     line = parameters.width == 1
     padded = 1 if line else -(-parameters.width // LANES) * LANES
     slots = -(-parameters.samples // 16) * 16
-    kind: Any = np.float32
+    kind: Any = _BOXES.get(padded, np.float32)
     if line:
         kind = np.uint8 if parameters.samples <= 256 else np.uint16
         size = sorted_tree.tree_bytes(slots, np.dtype(kind).itemsize)
@@ -149,7 +150,7 @@ def _plant(parameters: Parameters) -> NDArray[Any]:
         layout.EPOCH_LENGTH: int(np.clip(8.0 / decay, 64, 65536)) if decay > 0 else 65536,
     }.items():
         header.view(np.int64)[slot] = value
-    header.view(np.float64)[layout.DECAY] = decay
+    header.view(np.float64)[[layout.DECAY, layout.GROWTH]] = decay, np.expm1(decay)
     header.view(np.float64)[layout.GATE] = parameters.gate or 0.0
     seeds = np.random.SeedSequence(parameters.seed).generate_state(parameters.trees + 1, np.uint64)
     header.view(np.uint64)[layout.RANDOM] = seeds[0]

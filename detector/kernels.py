@@ -1,7 +1,7 @@
 """The compiled entry points of a forest: each one call from Python, whatever it does inside.
 
 The element type of the buffer says which trees a forest has, so that one function serves all kinds and is compiled for
-those that are used: uint8 and uint16 are sorted trees with depths of that type, float32 are trees of boxes.
+those that are used (``detector.kinds``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The two kinds of trees behind one set of functions.
 
 ``like``, the last argument of each, is a value whose type decides at compile time: uint8 and uint16 stand for sorted
-trees with depths of that type, float32 for trees of boxes.
+trees with depths of that type, all others for trees of boxes (``detector.machine.PADDINGS`` says of which width).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _of_kind(name: str) -> Any:
 
     @overload(function, strict=False, jit_options={"error_model": "numpy"})
     def choose(*arguments: Any) -> Any:
-        module = box_tree if arguments[-1] == types.float32 else sorted_tree
+        module = sorted_tree if arguments[-1] in (types.uint8, types.uint16) else box_tree
         return getattr(module, name).py_func
 
     return function

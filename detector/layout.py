@@ -1,6 +1,6 @@
 """Where things lie in a forest's one buffer.
 
-    header   18 slots of 8 bytes, named below
+    header   19 slots of 8 bytes, named below
     offsets  f64 [dimensions]: what is subtracted from a value before it is stored (``detector.codes``)
     rounded  i64 [dimensions]: readings of this epoch whose codes are not exact
     window   f32 [width]: the codes of the last readings, oldest first; the next point without its newest reading
@@ -29,11 +29,12 @@ from __future__ import annotations
     EPOCH,  # i64: time from which the sampler's weights count
     EPOCH_LENGTH,  # i64
     DECAY,  # f64: of the sampler, per point
+    GROWTH,  # f64: expm1(DECAY)
     GATE,  # f64: 0 for none
     UNIT,  # f64: factor from a value's distance to its code; 0 before it is chosen
-) = range(18)
+) = range(19)
 
-HEADER = 8 * 18
+HEADER = 8 * 19
 SLACK = 128
 ALIGNMENT = 64
 

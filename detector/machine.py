@@ -157,6 +157,22 @@ def shallower(typing: Any, p: Any, i: Any, depth: Any, like: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64, like), code
 
 
+# Loops over the components of a point end up without branches if the compiler knows how many there are.
+
+PADDINGS = {types.int16: 8, types.int32: 16, types.int64: 32}  # by the type of ``like``; others are known when it runs
+
+
+@_instruction
+def padding(typing: Any, stored: Any, like: Any) -> Any:
+    """The padded components of a point: what the type of ``like`` stands for, else what is ``stored``."""
+    known = PADDINGS.get(like)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return arguments[0] if known is None else ir.Constant(_I64, known)
+
+    return types.int64(types.int64, like), code
+
+
 @_instruction
 def trailing_zeros(typing: Any, bits: Any) -> Any:
     """Position of the lowest bit set in ``bits``; 64 if none is."""
@@ -278,6 +294,22 @@ def _fold(builder: Any, vector: Any, combine: Any) -> Any:
     return builder.extract_element(vector, ir.Constant(_I32, 0))
 
 
+def _pick(builder: Any, u: Any, v: Any, lanes: list[int]) -> Any:
+    """A vector of some lanes of u, and of v behind it."""
+    return builder.shuffle_vector(u, v, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
+
+
+def _fold_four(builder: Any, vectors: list[Any]) -> Any:
+    """The sums of four vectors of 8 lanes as one vector, each added in the order of ``_fold``."""
+
+    def add(u: Any, v: Any, low: list[int], high: list[int]) -> Any:
+        return builder.fadd(_pick(builder, u, v, low), _pick(builder, u, v, high))
+
+    a, b, c, d = (add(v, v, [0, 1, 2, 3], [4, 5, 6, 7]) for v in vectors)
+    ab, cd = (add(u, v, [0, 1, 4, 5], [2, 3, 6, 7]) for u, v in ((a, b), (c, d)))
+    return add(ab, cd, [0, 2, 4, 6], [1, 3, 5, 7])
+
+
 # Boxes and points of ``padded`` floats, a multiple of LANES: a box is its low corner and, right behind, its high one
 
 
@@ -303,6 +335,12 @@ def _put(builder: Any, vector: Any, address: Any, offset: Any) -> None:
     builder.store(vector, pointer, align=4)
 
 
+def _outside(builder: Any, low: Any, high: Any, x: Any) -> Any:
+    """How far x lies outside of the box, by component."""
+    zero = ir.Constant(low.type, [0.0] * low.type.count)
+    return _larger(builder, _larger(builder, builder.fsub(low, x), builder.fsub(x, high)), zero)
+
+
 @_instruction
 def beyond(typing: Any, box: Any, x: Any, padded: Any) -> Any:
     """How far x lies outside of the box, summed over the components; 0 only inside."""
@@ -311,17 +349,69 @@ def beyond(typing: Any, box: Any, x: Any, padded: Any) -> Any:
         box, x, padded = arguments
         high = builder.add(box, builder.mul(padded, ir.Constant(_I64, 4)))
         total = _accumulator(builder)
-        zero = ir.Constant(ir.VectorType(_F32, LANES), [0.0] * LANES)
 
         def body(vectors: Any, offset: Any) -> None:
             low, high, x = vectors
-            outside = _larger(builder, builder.fsub(low, x), builder.fsub(x, high))
-            _add_to(builder, total, _larger(builder, outside, zero))
+            _add_to(builder, total, _outside(builder, low, high, x))
 
         _over_components(builder, padded, [box, high, x], body)
         return _fold(builder, builder.load(total), lambda b, u, v: b.fadd(u, v))
 
     return types.float32(types.int64, types.int64, types.int64), code
+
+
+@_instruction
+def climb(typing: Any, score: Any, depth: Any, nodes: Any, boxes: Any, x: Any, padded: Any) -> Any:
+    """(score, how far x lies outside of the last box) after four levels on the way up.
+
+    Each box is cut off x with the chance p = outside / (sides + outside), and from then on x scores 1 / (depth + 1):
+    score = (1 - p) * score + p / (depth + 1). The four such steps are put together before they meet the score, so that
+    it does not wait for each. Levels above the root leave the score as it is, as boxes do that hold x.
+
+    ``nodes`` and ``boxes`` are the addresses of the four levels' sides (f32) and boxes; ``depth`` that of the first.
+    """
+    four = ir.VectorType(_F32, 4)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        score, depth, nodes, boxes, x, padded = arguments
+        nodes = cgutils.unpack_tuple(builder, nodes, 4)
+        boxes = cgutils.unpack_tuple(builder, boxes, 4)
+        width = builder.mul(padded, ir.Constant(_I64, 4))
+        totals = [_accumulator(builder) for _ in boxes]
+
+        def body(vectors: Any, offset: Any) -> None:
+            x = vectors[-1]
+            for number, total in enumerate(totals):
+                _add_to(builder, total, _outside(builder, vectors[2 * number], vectors[2 * number + 1], x))
+
+        corners = [address for box in boxes for address in (box, builder.add(box, width))]
+        _over_components(builder, padded, [*corners, x], body)
+        outside = _fold_four(builder, [builder.load(total) for total in totals])
+        sides: Any = ir.Constant(four, ir.Undefined)
+        for lane, node in enumerate(nodes):
+            value = builder.load(builder.inttoptr(node, _F32.as_pointer()), align=4)
+            sides = builder.insert_element(sides, value, ir.Constant(_I32, lane))
+        one, zero = ir.Constant(four, [1.0] * 4), ir.Constant(four, [0.0] * 4)
+        below = _spread(builder, builder.sitofp(depth, _F32), four)
+        levels = builder.fadd(below, ir.Constant(four, [1.0, 0.0, -1.0, -2.0]))  # depth + 1
+        chance = builder.fdiv(outside, builder.fadd(sides, outside))
+        chance = builder.select(builder.fcmp_ordered(">=", levels, one), chance, zero)
+        keep, gain = builder.fsub(one, chance), builder.fdiv(chance, _larger(builder, levels, one))
+        for lanes in (2, 1):  # of two steps, score * k + g and then score * l + h, make score * (k l) + (g l + h)
+            first, second = ([2 * lane + offset for lane in range(lanes)] for offset in (0, 1))
+            then = _pick(builder, keep, keep, second)
+            gain = builder.fadd(
+                builder.fmul(_pick(builder, gain, gain, first), then), _pick(builder, gain, gain, second)
+            )
+            keep = builder.fmul(_pick(builder, keep, keep, first), then)
+        keep, gain = (builder.extract_element(v, ir.Constant(_I32, 0)) for v in (keep, gain))
+        last = builder.extract_element(outside, ir.Constant(_I32, 3))
+        score = builder.fadd(builder.fmul(score, keep), gain)
+        return context.make_tuple(builder, signature.return_type, [score, last])
+
+    addresses = types.UniTuple(types.int64, 4)
+    result = types.UniTuple(types.float32, 2)
+    return result(types.float32, types.int64, addresses, addresses, types.int64, types.int64), code
 
 
 @_instruction

@@ -77,12 +77,14 @@ def exponential(header: int) -> float:
 
 
 @kernel
-def plan(header: int, time: int, age: float, decay: float) -> None:
-    """Draw which point enters the full sample next, from the one at ``time`` on, ``age`` after the epoch."""
+def plan(header: int, time: int, age: float, decay: float, growth: float) -> None:
+    """Draw which point enters the full sample next, from the one at ``time`` on, ``age`` after the epoch.
+
+    ``growth`` is expm1(decay).
+    """
     e = exponential(header)
     c = math.exp(min(np.float64(get_f32(header, LARGEST)) + decay * age, _LARGE))
     if decay > 0.0:
-        growth = math.expm1(decay)
         skipped = math.log1p(e * growth / c) / decay
         k = i64(min(skipped, float(_NEVER)))
         rest = e - c * math.expm1(decay * k) / growth
@@ -120,7 +122,15 @@ def heaviest(weights: int, blocks: int) -> int:
 
 @kernel
 def settle(
-    header: int, weights: int, blocks: int, count: int, samples: int, time: int, age: float, decay: float
+    header: int,
+    weights: int,
+    blocks: int,
+    count: int,
+    samples: int,
+    time: int,
+    age: float,
+    decay: float,
+    growth: float,
 ) -> None:
     """Note the sample's new state after a change at ``time``, and plan the next one if it is full."""
     if count != get_i64(header, COUNT):
@@ -128,7 +138,7 @@ def settle(
         set_f64(header, SCALE, math.log2(1.0 + count))
     if count == samples:
         set_f32(header, LARGEST, largest(weights, blocks))
-        plan(header, time + 1, age + 1.0, decay)
+        plan(header, time + 1, age + 1.0, decay, growth)
 
 
 @kernel

@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from detector.layout import DECAY, EPOCH, SAMPLES, SLOTS, TREE_BYTES, TREES_AT
+from detector.layout import DECAY, EPOCH, GROWTH, SAMPLES, SLOTS, TREE_BYTES, TREES_AT
 from detector.machine import (
     count_less,
     count_less_or_equal,
@@ -47,7 +47,7 @@ from detector.machine import (
     shallower,
     trailing_zeros,
 )
-from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, UNUSED, decide, draw, heaviest, settle
+from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, UNUSED, decide, draw, enters, heaviest, settle
 
 BLOCK = 16  # values in a block, one pivot each
 LANES = 16  # values that are located before they are scored: the searches overlap
@@ -257,8 +257,11 @@ def score_run(
     sums: int,
     scratch: int,
     like: int,
-) -> None:
-    """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``."""
+) -> int:
+    """Add the tree's score of each of points[start:stop], in multiples of 1 / unit, to the integers at ``sums``.
+
+    Returns nothing of use, where trees of boxes return a leaf.
+    """
     slots = get_i64(forest, SLOTS)
     x, _, header, d, pivots = _parts(tree, slots, like)
     n = get_i64(header, COUNT)
@@ -272,11 +275,18 @@ def score_run(
             score = _score(x, d, pivots, slots, n, get_i64(scratch, lane), get_f32(points, i + lane), like)
             set_i64(sums, i + lane, get_i64(sums, i + lane) + i64(score * factor))
         i += lanes
+    return -1
 
 
 @kernel
-def score_across(forest: int, first: int, last: int, point: int, unit: float, scratch: int, like: int) -> int:
-    """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit."""
+def score_across(
+    forest: int, first: int, last: int, point: int, unit: float, learning: bool, time: int, scratch: int, like: int
+) -> int:
+    """The sum of the scores of one point in trees first ... last - 1, in multiples of 1 / unit.
+
+    If ``learning``, each tree then learns the point if it ``enters`` at ``time``.
+    """
+    samples = get_i64(forest, SAMPLES)
     slots, size = get_i64(forest, SLOTS), get_i64(forest, TREE_BYTES)
     tree = forest + get_i64(forest, TREES_AT) + first * size
     v = get_f32(point, 0)
@@ -290,6 +300,10 @@ def score_across(forest: int, first: int, last: int, point: int, unit: float, sc
             x, _, header, d, pivots = _parts(tree + lane * size, slots, like)
             score = _score(x, d, pivots, slots, get_i64(header, COUNT), get_i64(scratch, lane), v, like)
             total += i64(score * (get_f64(header, SCALE) * unit))
+        if learning:
+            for lane in range(lanes):
+                if enters(header_of(forest, tree + lane * size, like), samples, time):
+                    learn(forest, tree + lane * size, point, time, -1, like)
         first += lanes
         tree += lanes * size
     return total
@@ -487,8 +501,8 @@ def insert(tree: int, slots: int, n: int, v: float, weight: float, like: int) ->
 
 
 @kernel
-def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
-    """Offer a point to the tree's sample at ``time``; it ``enters``."""
+def learn(forest: int, tree: int, point: int, time: int, leaf: int, like: int) -> None:
+    """Offer a point to the tree's sample at ``time``; it ``enters``. ``leaf`` is for trees of boxes."""
     slots, samples, decay = get_i64(forest, SLOTS), get_i64(forest, SAMPLES), get_f64(forest, DECAY)
     _, weights, header, _, _ = _parts(tree, slots, like)
     age = np.float64(time - get_i64(forest, EPOCH))
@@ -500,7 +514,7 @@ def learn(forest: int, tree: int, point: int, time: int, like: int) -> None:
         n -= 1
         remove(tree, slots, n + 1, heaviest(weights, slots // BLOCK), like)
     insert(tree, slots, n, get_f32(point, 0), weight, like)
-    settle(header, weights, slots // BLOCK, n + 1, samples, time, age, decay)
+    settle(header, weights, slots // BLOCK, n + 1, samples, time, age, decay, get_f64(forest, GROWTH))
 
 
 @inline

@@ -86,10 +86,11 @@ def pass_tree(
     while i < stop:
         full = get_i64(header, COUNT) == samples
         end = min(stop, get_i64(header, NEXT) - time + 1) if full else i + 1  # the last before it may be learnt
+        leaf = -1
         if end > first:
-            score_run(forest, tree, points, stride, max(i, first), end, SCORE_UNIT, sums, scratch, like)
+            leaf = score_run(forest, tree, points, stride, max(i, first), end, SCORE_UNIT, sums, scratch, like)
         if enters(header, samples, time + end - 1):
-            learn(forest, tree, points + stride * (end - 1), time + end - 1, like)
+            learn(forest, tree, points + stride * (end - 1), time + end - 1, leaf, like)
         i = end
 
 
@@ -100,7 +101,7 @@ def learn_point(forest: int, first: int, last: int, point: int, time: int, like:
     for number in range(first, last):
         tree = tree_at(forest, number)
         if enters(header_of(forest, tree, like), samples, time):
-            learn(forest, tree, point, time, like)
+            learn(forest, tree, point, time, -1, like)
 
 
 @kernel
@@ -122,10 +123,13 @@ def pass_trees(
     if stop - start < _FEW:
         for i in range(start, stop):
             point = points + stride * i
-            if i >= first:
-                score = score_across(forest, first_tree, last_tree, point, SCORE_UNIT, scratch, like)
+            if i < first:
+                learn_point(forest, first_tree, last_tree, point, time + i, like)
+            else:
+                score = score_across(
+                    forest, first_tree, last_tree, point, SCORE_UNIT, True, time + i, scratch, like
+                )
                 set_i64(sums, i, get_i64(sums, i) + score)
-            learn_point(forest, first_tree, last_tree, point, time + i, like)
         return
     for number in range(first_tree, last_tree):
         tree = tree_at(forest, number)
@@ -298,15 +302,29 @@ def workspace(forest: int) -> int:
 @kernel
 def ask_score(forest: int, values: int, n: int, out: int, like: int) -> None:
     """Write the score of each of n readings at ``values`` to ``out``, f64 [n]."""
-    trees = get_i64(forest, TREES)
-    point = np.empty(get_i64(forest, PADDED), np.float32)
-    scratch = np.empty(SCRATCH, np.int64)
-    for row in range(n):
-        total = 0
+    trees, stride = get_i64(forest, TREES), 4 * get_i64(forest, PADDED)
+    most = min(n, CHUNK)
+    points = np.empty(most * get_i64(forest, PADDED), np.float32)
+    sums = np.empty(most + SCRATCH, np.int64)
+    at, start = points.ctypes.data, sums.ctypes.data
+    scratch = start + 8 * most
+    done = 0
+    while done < n:
+        m = min(n - done, most)
+        sums[:m] = 0
         if ready(forest):
-            encode_question(forest, values, row, point.ctypes.data)
-            total = score_across(forest, 0, trees, point.ctypes.data, SCORE_UNIT, scratch.ctypes.data, like)
-        set_f64(out, row, total / (SCORE_UNIT * trees))
+            for i in range(m):
+                encode_question(forest, values, done + i, at + stride * i)
+            if m < _FEW:
+                for i in range(m):
+                    point = at + stride * i
+                    sums[i] = score_across(forest, 0, trees, point, SCORE_UNIT, False, 0, scratch, like)
+            else:
+                for number in range(trees):
+                    score_run(forest, tree_at(forest, number), at, stride, 0, m, SCORE_UNIT, start, scratch, like)
+        for i in range(m):
+            set_f64(out, done + i, sums[i] / (SCORE_UNIT * trees))
+        done += m
 
 
 @kernel
