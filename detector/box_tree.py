@@ -45,6 +45,7 @@ from detector.machine import (
     kernel,
     move,
     padding,
+    prefetch,
     set_f32,
     set_f64,
     set_i32,
@@ -210,6 +211,16 @@ def _ascend(
 
 
 @inline
+def _fetch(tree: int, slots: int, padded: int, leaf: int) -> None:
+    """Ask for what ``_ascend`` will read first, before others are scored: a forest may not fit into the cache."""
+    nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
+    lines = padded // LANES
+    prefetch(points + 4 * padded * (leaf - slots), (lines + 1) // 2)
+    for node in _ancestors(nodes, leaf):
+        prefetch(boxes + 8 * padded * node, lines)
+
+
+@inline
 def _score_lane(tree: int, slots: int, padded: int, x: int, lane: int, unit: float, scratch: int) -> int:
     """The score of the lane's point in multiples of 1 / unit."""
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
@@ -263,6 +274,8 @@ def score_across(
     while first < last:
         lanes = min(LANES, last - first)
         _descend(tree, size, point, 0, lanes - 1, slots, scratch)
+        for lane in range(lanes):
+            _fetch(tree + lane * size, slots, padded, get_i64(scratch, lane))
         for lane in range(lanes):
             total += _score_lane(tree + lane * size, slots, padded, point, lane, unit, scratch)
         if learning:
@@ -636,7 +649,7 @@ def remove(forest: int, tree: int, slot: int, like: int) -> tuple[int, int]:
 
 @kernel
 def learn(forest: int, tree: int, point: int, time: int, leaf: int, like: int) -> None:
-    """Offer a point to the tree's sample at ``time``; it ``enters``. ``leaf``: where its walk down ends; -1: unknown."""
+    """Offer a point to the tree's sample at ``time``; it ``enters``. ``leaf``: its walk's end, -1 if unknown."""
     slots, samples, decay = get_i64(forest, SLOTS), get_i64(forest, SAMPLES), get_f64(forest, DECAY)
     weights = weights_of(forest, tree, like)
     age = np.float64(time - get_i64(forest, EPOCH))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -16,18 +18,25 @@ from detector.sampler import RANDOM, UNUSED
 
 _BOXES = {components: np.dtype(kind.name) for kind, components in PADDINGS.items()}
 _NOTHING = np.empty(0)
+_WORTH_THREADS = 6400  # points times trees; some 300 us of work, to which a second thread adds 50
 _SLIDING = 50.0  # a decay at which a newer point leaves before an older one once in exp(50) times
 
 
 class CutForest:
-    """See ``detector.forest.Forest``."""
+    """See ``detector.forest.Forest``.
+
+    Making the first one of a kind compiles its kernels or reads them from the cache; nothing is compiled later.
+    ``threads``: among so many the trees are divided while a large batch goes through them. Behind a gate, where a
+    point may be learnt only once all trees have scored it, there is one.
+    """
 
     KIND: ClassVar = "cutwater"
 
     def __init__(self, parameters: Parameters, threads: int = 1) -> None:
         self.parameters = parameters
-        self._threads = threads
         self._buffer = _plant(parameters)
+        self._threads = 1 if parameters.gate is not None else min(threads, parameters.trees)
+        kernels.warm_up(self._buffer.dtype, self._threads > 1)
 
     @property
     def seen(self) -> int:
@@ -38,7 +47,7 @@ class CutForest:
         """Score each reading against the past, then learn it. Returns [n]."""
         values = laid_out(values)
         scores = np.empty(len(values))
-        if not kernels.process(self._buffer, values, True, scores):
+        if not self._take(values, True, scores):
             self._refuse(values)
         return scores
 
@@ -53,7 +62,7 @@ class CutForest:
     def update(self, values: Floats) -> None:
         """Learn all of the readings, scoring none; a gate lets them pass."""
         values = laid_out(values)
-        if not kernels.process(self._buffer, values, False, _NOTHING):
+        if not self._take(values, False, _NOTHING):
             self._refuse(values)
 
     def attribution(self, values: Floats) -> Floats:
@@ -108,6 +117,28 @@ class CutForest:
         forest._buffer.view(np.uint8)[:] = np.frombuffer(body, np.uint8)
         return forest
 
+    def _take(self, values: Floats, scored: bool, scores: Floats) -> bool:
+        """Go through the trees with ``values``, in several threads where that pays; False if they are not usable."""
+        if self._threads == 1 or len(values) * self.parameters.trees < _WORTH_THREADS:
+            return bool(kernels.process(self._buffer, values, scored, scores))
+        chunk = np.zeros(kernels.CHUNK_SLOTS, np.int64)
+        work = np.empty((self._threads, kernels.CHUNK + kernels.SCRATCH), np.int64)
+        memory = np.empty(_room(self._header), np.float32)
+        done = 0
+        while done < len(values):
+            if kernels.begin_chunk(self._buffer, values, done, scored, memory, chunk) < 0:
+                return False
+            parts = [
+                _pool().submit(kernels.pass_chunk, self._buffer, part, self._threads, chunk, work[part])
+                for part in range(1, self._threads)
+            ]
+            kernels.pass_chunk(self._buffer, 0, self._threads, chunk, work[0])
+            for part in parts:
+                part.result()
+            kernels.end_chunk(self._buffer, chunk, scored, work.sum(axis=0), scores, done)
+            done += int(chunk[kernels.READINGS])
+        return True
+
     def _refuse(self, values: Floats) -> NoReturn:
         """Say why a kernel refused ``values``."""
         checked(values, self.parameters.dimensions)
@@ -116,6 +147,18 @@ class CutForest:
     @property
     def _header(self) -> NDArray[np.int64]:
         return self._buffer.view(np.uint8)[: layout.HEADER].view(np.int64)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads that all forests share."""
+    return ThreadPoolExecutor(thread_name_prefix="forest")
+
+
+def _room(header: NDArray[np.int64]) -> int:
+    """Floats of memory that a chunk needs; see ``stream.room``."""
+    width, padded, dimensions = (int(header[slot]) for slot in (layout.WIDTH, layout.PADDED, layout.DIMENSIONS))
+    return kernels.CHUNK * (padded + dimensions) + width
 
 
 def _plant(parameters: Parameters) -> NDArray[Any]:

@@ -24,6 +24,7 @@ _I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 _F32, _F64 = ir.FloatType(), ir.DoubleType()
 _FLOATS = 16  # lanes of a vector of float32: one AVX-512 register, two of AVX2, four of NEON
 _BYTES = 64  # its bytes
+_PREFETCH = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
 LANES = 8  # floats to which the components of a point are padded
 
 f32: Callable[[Any], float] = cast(Any, np.float32)  # in compiled code, conversions
@@ -159,7 +160,7 @@ def shallower(typing: Any, p: Any, i: Any, depth: Any, like: Any) -> Any:
 
 # Loops over the components of a point end up without branches if the compiler knows how many there are.
 
-PADDINGS = {types.int16: 8, types.int32: 16, types.int64: 32}  # by the type of ``like``; others are known when it runs
+PADDINGS: dict[Any, int] = {types.int16: 8, types.int32: 16, types.int64: 32}  # by the type of ``like``, if known
 
 
 @_instruction
@@ -206,6 +207,22 @@ def move(typing: Any, to: Any, source: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), code
+
+
+@_instruction
+def prefetch(typing: Any, p: Any, lines: Any) -> Any:
+    """Ask for the ``lines`` of 64 bytes from p on, so that they are in the cache when they are needed; a hint."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bytes_ = _I8.as_pointer()
+        hint = builder.module.declare_intrinsic("llvm.prefetch", [bytes_], _PREFETCH)
+        p, lines = arguments
+        with cgutils.for_range(builder, lines) as loop:
+            line = builder.inttoptr(builder.add(p, builder.mul(loop.index, ir.Constant(_I64, _BYTES))), bytes_)
+            builder.call(hint, [line, *(ir.Constant(_I32, flag) for flag in (0, 3, 1))])  # read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
 
 
 # Sixteen floats at a time

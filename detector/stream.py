@@ -126,9 +126,7 @@ def pass_trees(
             if i < first:
                 learn_point(forest, first_tree, last_tree, point, time + i, like)
             else:
-                score = score_across(
-                    forest, first_tree, last_tree, point, SCORE_UNIT, True, time + i, scratch, like
-                )
+                score = score_across(forest, first_tree, last_tree, point, SCORE_UNIT, True, time + i, scratch, like)
                 set_i64(sums, i, get_i64(sums, i) + score)
         return
     for number in range(first_tree, last_tree):
@@ -255,33 +253,71 @@ def finish(forest: int, readings: int, time: int, newest: int, like: int) -> Non
         renew(forest, newest, like)
 
 
+# A chunk of a batch, i64 [CHUNK_SLOTS]: readings, address and stride of their points, the first that is a whole point,
+# the first that is scored, the time of the first, address of the newest reading
+READINGS, POINTS, STRIDE, START, FIRST, TIME, NEWEST = range(7)
+CHUNK_SLOTS = 7
+
+
+@kernel
+def begin_chunk(forest: int, values: int, done: int, n: int, scored: bool, memory: int, chunk: int) -> int:
+    """Encode those of readings done ... n - 1 that can go through the trees together; returns how many."""
+    m = ahead(forest, n - done)
+    points, stride = begin(forest, values, done, done + m, memory)
+    start = min(first_of(forest, get_i64(forest, SHINGLE) - 1), m)
+    set_i64(chunk, READINGS, m)
+    set_i64(chunk, POINTS, points)
+    set_i64(chunk, STRIDE, stride)
+    set_i64(chunk, START, start)
+    set_i64(chunk, FIRST, first_of(forest, get_i64(forest, FIRST_SCORE)) if scored else m)
+    set_i64(chunk, TIME, get_i64(forest, LEARNT))
+    set_i64(chunk, NEWEST, values + 8 * get_i64(forest, DIMENSIONS) * (done + m - 1))
+    return m
+
+
+@kernel
+def pass_chunk(forest: int, first_tree: int, last_tree: int, chunk: int, sums: int, scratch: int, like: int) -> None:
+    """Take a chunk through some trees; adds to ``sums``. Other trees may be passed at the same time."""
+    start, time = get_i64(chunk, START), get_i64(chunk, TIME)
+    points, stride, first = get_i64(chunk, POINTS), get_i64(chunk, STRIDE), get_i64(chunk, FIRST)
+    m = get_i64(chunk, READINGS)
+    pass_trees(forest, first_tree, last_tree, points, stride, start, m, first, time - start, sums, scratch, like)
+
+
+@kernel
+def end_chunk(forest: int, chunk: int, time: int, scored: bool, sums: int, out: int, like: int) -> None:
+    """Write the scores of a chunk to ``out``, f64 [readings], and move on."""
+    m, trees = get_i64(chunk, READINGS), get_i64(forest, TREES)
+    if scored:
+        for i in range(m):
+            set_f64(out, i, get_i64(sums, i) / (SCORE_UNIT * trees))
+    finish(forest, m, time, get_i64(chunk, NEWEST), like)
+
+
 @kernel
 def process(forest: int, values: int, n: int, scored: bool, out: int, like: int) -> None:
     """Take n readings at ``values`` in; write their scores, unless they are not ``scored``, to ``out``, f64 [n]."""
-    trees = get_i64(forest, TREES)
-    most = min(n, CHUNK)
+    trees, most = get_i64(forest, TREES), min(n, CHUNK)
     memory = np.empty(room(forest, most), np.float32)
-    sums = np.empty(most + SCRATCH, np.int64)
+    work = np.empty(CHUNK_SLOTS + most + SCRATCH, np.int64)
+    chunk = work.ctypes.data
+    sums = chunk + 8 * CHUNK_SLOTS
+    scratch = sums + 8 * most
     done = 0
     while done < n:
-        m = ahead(forest, n - done)
-        points, stride = begin(forest, values, done, done + m, memory.ctypes.data)
-        start = min(first_of(forest, get_i64(forest, SHINGLE) - 1), m)
-        first = first_of(forest, get_i64(forest, FIRST_SCORE)) if scored else m
-        time = get_i64(forest, LEARNT)
-        scratch = sums.ctypes.data + 8 * most
-        sums[:m] = 0
+        m = begin_chunk(forest, values, done, n, scored, memory.ctypes.data, chunk)
+        for i in range(m):
+            set_i64(sums, i, 0)
+        start = get_i64(chunk, START)
         if scored and get_f64(forest, GATE) > 0.0:
-            time = pass_gate(forest, points, stride, start, m, first, sums.ctypes.data, scratch, like)
+            points, stride, first = get_i64(chunk, POINTS), get_i64(chunk, STRIDE), get_i64(chunk, FIRST)
+            time = pass_gate(forest, points, stride, start, m, first, sums, scratch, like)
         else:
-            at = sums.ctypes.data
-            pass_trees(forest, 0, trees, points, stride, start, m, first, time - start, at, scratch, like)
-            time += m - start
-        if scored:
-            for i in range(m):
-                set_f64(out, done + i, sums[i] / (SCORE_UNIT * trees))
+            pass_chunk(forest, 0, trees, chunk, sums, scratch, like)
+            time = get_i64(chunk, TIME) + m - start
+        end_chunk(forest, chunk, time, scored, sums, out + 8 * done, like)
         done += m
-        finish(forest, m, time, values + 8 * get_i64(forest, DIMENSIONS) * (done - 1), like)
+    work[0] = 0  # numba frees it after its last use, and takes no address for one
 
 
 # Questions: what would happen if a reading were the next one; they change nothing
@@ -325,6 +361,7 @@ def ask_score(forest: int, values: int, n: int, out: int, like: int) -> None:
         for i in range(m):
             set_f64(out, done + i, sums[i] / (SCORE_UNIT * trees))
         done += m
+    points[:1] = f32(0.0)  # numba frees it after its last use, and takes no address for one
 
 
 @kernel

@@ -160,6 +160,30 @@ class TestStream:
             assert grow(parameters, engine).process(variant).tobytes() == expected.tobytes()
 
 
+class TestThreads:
+    """Of our own engine; with other parameters than elsewhere, so that batches are worth dividing."""
+
+    @pytest.mark.parametrize(
+        "parameters", [replace(LINE, trees=31), replace(SHINGLES, trees=31)], ids=["line", "boxes"]
+    )
+    def test_do_not_change_anything(self, parameters: Parameters) -> None:
+        values = noise(parameters, 3000)
+        alone, together = grow(parameters), grow(parameters, threads=3)
+        scores = [together.process(part) for part in (values[:2100], values[2100:2150], values[2150:2600])]
+        assert np.concatenate(scores).tobytes() == alone.process(values[:2600]).tobytes()
+        alone.update(values[2600:])
+        together.update(values[2600:])
+        assert together.snapshot() == alone.snapshot()
+
+    def test_refuse_what_one_refuses(self) -> None:
+        forest = grow(replace(LINE, trees=31), threads=2)
+        values = noise(LINE, 1000)
+        values[700, 0] = math.nan
+        with pytest.raises(ValueError, match=r"values\[700, 0\] is nan"):
+            forest.process(values)
+        assert forest.seen == 0
+
+
 @every_engine
 class TestValues:
     STREAMS = {  # noqa: RUF012
