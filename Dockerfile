@@ -47,10 +47,9 @@ ENV PATH=/opt/cutwater/bin:${PATH} \
     CUTWATER_HOST=0.0.0.0 \
     CUTWATER_PORT=8080
 USER 10001
-RUN python -c "import numpy as np; from detector.detector import Configuration, Detector; \
-times, values = np.arange(400) * 1000, np.random.default_rng(0).normal(size=(400, 4)); \
-shapes = [(Configuration(dimensions=d, shingle=s, trees=2), values[:, :d].copy()) for d, s in ((1, 1), (1, 8), (4, 8))]; \
-[(m.process(times, v), m.score(times[:1], v[:1]), m.silence(10**6)) for m, v in ((Detector(c, 0), v) for c, v in shapes)]"
+# Single values, and points of up to 8, 16, 32 and more components: all that there is (docs/forest.md, "Start-up").
+RUN python -c "from detector.detector import Configuration, warm_up; \
+[warm_up(Configuration(dimensions=d, shingle=s, trees=2)) for d, s in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8))]"
 # numba wants its folder writable even to read from it: as a volume it is, filled from the image, on a read-only root.
 VOLUME ["/data", "/var/cache/numba"]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from detector.batch import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE, STUCK
+from detector.compiled import entry
 from detector.views import BINS, HOUR
 
 # Statistics, in the rows of ``stats``; each row is usual square, count, largest, and whether it is alarming and told.
@@ -33,7 +33,7 @@ _FAST, _VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
 _LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def surprise(stats: Any, which: int, size: float, least: float) -> float:
     """How far ``size`` lies beyond its limit (1: at it), 0 while calibrating; then learns it."""
     stat = stats[which]
@@ -57,7 +57,7 @@ def surprise(stats: Any, which: int, size: float, least: float) -> float:
     return ratio
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def usual_now(time: int, profile: Any, visits: Any) -> float:
     """The hour-of-week profile between the hours' middles, or the hour of day's mean; NaN if never visited."""
     place = (time - HOUR // 2) / HOUR
@@ -85,7 +85,7 @@ def forget_hour(memory: NDArray[np.float64]) -> None:
     memory[:, [_HOUR, _HOUR_SUM, _HOUR_COUNT]] = -np.inf, 0.0, 0.0
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
     """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays)."""
     m = memory
@@ -164,7 +164,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
         m[_LAST] = x
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def relate(memory: Any, products: Any, errors: Any, stats: Any, out: Any) -> None:
     """Correlation break: each value against its closest companion.
 

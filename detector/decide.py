@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from detector.batch import NONE, SILENT, SPIKE
+from detector.compiled import entry
 from detector.conditions import ALARM, MEMORY, STATISTIC_KINDS, STATISTICS, TOLD, examine, forget_hour, relate
 from detector.line import line_insert, line_score, uniform
 from detector.views import BINS, MEAN, SMOOTHINGS, VIEW_KINDS, VIEWS, WEIGHTS, look
@@ -143,7 +143,7 @@ def forget_when(state: State) -> None:
     forget_hour(state.memory)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def fill(values: Any, last: Any, missing: Any) -> None:
     """Replace NaN by the value's last one (before its first: 0), in place, and say where."""
     for i in range(values.shape[0]):
@@ -155,7 +155,7 @@ def fill(values: Any, last: Any, missing: Any) -> None:
                 last[j] = values[i, j]
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -> None:
     """Score each one-dimensional reading against all random cut trees of samples of all readings, then learn it."""
     lines, count = len(state.raw_held), len(values)
@@ -176,7 +176,7 @@ def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -
         state.clock[PAST] += count
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def threshold_now(level: Any, scored: int, confidence: float) -> float:
     """The score above which a reading is an anomaly: the tail of the sensor's scores, drawn out."""
     if scored < PROVISIONAL:
@@ -185,7 +185,7 @@ def threshold_now(level: Any, scored: int, confidence: float) -> float:
     return float((level[USUAL] + REACH * step) * (2.0 - confidence))
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def get_used(level: Any, scored: int, score: float, is_anomaly: bool) -> None:
     """Count a score among the usual ones; one far above them (at first: above what forests usually say) as less.
 
@@ -203,7 +203,7 @@ def get_used(level: Any, scored: int, score: float, is_anomaly: bool) -> None:
         level[TAIL] = max(level[TAIL], level[USUAL]) + step * (HIGH if score > level[TAIL] else HIGH - 1.0)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def patience_now(level: Any, seen: int) -> float:
     """Milliseconds after which a silence is longer than this sensor's own; infinity before that is known."""
     if seen < WARM:
@@ -211,7 +211,7 @@ def patience_now(level: Any, seen: int) -> float:
     return float(max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def decide(
     state: State,
     times: Any,

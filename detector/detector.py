@@ -266,3 +266,13 @@ class Detector:
         self.configuration.rules.apply(times, values, scores)
         usual = ~(scores.is_anomaly | scores.alert)
         scores.expected[usual] = filled[usual]
+
+
+def warm_up(configuration: Configuration) -> None:
+    """Compile all that detectors of a configuration run, or read it from the cache, so that no reading waits for it."""
+    detector = Detector(configuration, 0)
+    times = np.arange(3, dtype=np.int64) * 1000
+    values = np.arange(3 * configuration.dimensions, dtype=np.float64).reshape(3, -1)
+    detector.process(times, values)
+    detector.score(times, values)
+    _ = detector.patience

@@ -19,7 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from detector.compiled import entry
 
 _X, _W = np.polynomial.legendre.leggauss(8)
 _NODES = (1.0 + _X) / 2.0
@@ -29,7 +30,7 @@ _SMALL = 0.15  # the first power left out adds less than p^5 / 5
 _LOGS = np.log(_NODES)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def _side(points: Any, at: int, step: int, count: int, v: float, out: Any) -> None:
     """Multiply ``out`` [8] by the product of 1 - p (1 - t) over ``count`` gaps from point ``at`` away from v.
 
@@ -56,7 +57,7 @@ def _side(points: Any, at: int, step: int, count: int, v: float, out: Any) -> No
         out[q] *= np.exp(-m * (one + m * (two / 2.0 + m * (three / 3.0 + m * four / 4.0))))
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def line_score(points: Any, n: int, v: float) -> float:
     """Expected score of v over all random cut trees of the sorted ``points[:n]``, n > 0; at most log2(1 + n)."""
     first = int(np.searchsorted(points[:n], v))
@@ -82,7 +83,7 @@ def line_score(points: Any, n: int, v: float) -> float:
     return float(scale * total)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def uniform(state: Any) -> float:
     """The next draw from (0, 1] of the xorshift64* generator in ``state[0]`` (uint64, not 0)."""
     x = state[0]
@@ -93,7 +94,7 @@ def uniform(state: Any) -> float:
     return 1.0 - np.float64((x * np.uint64(2685821657736338717)) >> np.uint64(11)) * 2.0**-53
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def line_insert(points: Any, weights: Any, n: int, v: float, step: float, random: Any) -> int:
     """Offer v to a time-decayed weighted reservoir; returns how many points it holds now.
 

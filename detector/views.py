@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from detector.batch import LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE
+from detector.compiled import entry
 
 HOUR = 3_600_000
 BINS = 168  # hours of a week
@@ -27,7 +27,7 @@ _PROFILE_RATE = 0.02
 _LEVEL_RATE = 0.01
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def seasonal(x: float, hour: int, means: Any, visits: Any, level: Any) -> float:
     """x minus this hour of the week's usual value (before its first visit: the level); then learns x.
 
@@ -46,7 +46,7 @@ def seasonal(x: float, hour: int, means: Any, visits: Any, level: Any) -> float:
     return float(residual)
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
+@entry
 def look(
     x: float, time: int, seen: int, window: Any, means: Any, visits: Any, levels: Any, scale: float, out: Any
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from detector.batch import Floats, Scores
+from detector.detector import warm_up
 from detector.fleet import Fleet
 from service import __version__
 from service.checkpoints import Checkpoints, Hold
@@ -36,6 +37,7 @@ from service.templates import Templates, TemplateStore
 
 log = logging.getLogger("cutwater")
 
+NOTICE_SECONDS = 1.0  # of compiling before it is worth a word
 RATE_WINDOW = 5.0  # s, over which throughput is averaged
 
 
@@ -100,6 +102,7 @@ class Service:
 
         Raises StreamError or StateError.
         """
+        await self._warm_up()
         meter = asyncio.create_task(self._measure())
         try:
             return await self.consumer.run()
@@ -108,6 +111,16 @@ class Service:
         finally:
             meter.cancel()
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _warm_up(self) -> None:
+        """Have everything compiled before the first reading; say so where that is not in the cache and takes long."""
+        notice = asyncio.get_running_loop().call_later(
+            NOTICE_SECONDS,
+            log.info,
+            "compiling the detector for this machine; it takes half a minute, once for each version and processor",
+        )
+        await asyncio.to_thread(warm_up, self.configuration)
+        notice.cancel()
 
     def stop(self) -> None:
         """Fetch no more, finish and commit what is fetched, let other workers go on, then let ``run`` return."""

@@ -13,24 +13,24 @@ from detector.grow import grow
 from tests.detector.test_forest import GATED, LINE, SHINGLES, noise
 
 ROOT = Path(__file__).parents[2]
-# One small kernel of its own stands for all, so that nothing is compiled for seconds.
+# A small kernel stands for all, so that nothing is compiled for seconds.
 PROBE = """
-import sys
-from pathlib import Path
 from detector import compiled
-print(compiled.cache_directory("machine"))
-assert compiled.entry(eval("lambda x: x + 1")) is not None
+def double(x):
+    return 2 * x
+double.__module__ = "detector.layout"
+print(compiled.cache_directory("layout"), compiled.entry(double)(21))
 """
 
 
-def directory(folder: Path, **environment: str) -> str:
-    """Where a process with this environment keeps its kernels."""
+def probe(folder: Path, **environment: str) -> str:
+    """Where a process with this environment keeps a kernel, and what the kernel says."""
     usual = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    result = subprocess.run(
-        [sys.executable, "-c", PROBE.replace("entry(eval(\"lambda x: x + 1\"))", "cache_directory(\"machine\") or 1")],
-        cwd=folder, env={**usual, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return result.stdout.strip()
+    (folder / "probe.py").write_text(PROBE)
+    return subprocess.run(
+        [sys.executable, "probe.py"], cwd=folder, env={**usual, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
 
 
 @pytest.mark.parametrize("parameters", [LINE, SHINGLES, GATED], ids=["line", "boxes", "gate"])
@@ -55,4 +55,27 @@ def test_kernels_depend_on_the_modules_that_they_are_made_of() -> None:
 
 
 def test_cache_is_where_numba_is_told(tmp_path: Path) -> None:
-    assert directory(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "told")).startswith(str(tmp_path / "told" / "machine-"))
+    place, _, result = probe(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "told")).rpartition(" ")
+    assert Path(place).parent == tmp_path / "told"
+    assert list(Path(place).rglob("*.nbi"))
+    assert result == "42"
+
+
+def test_works_without_any_place_to_write_to(tmp_path: Path) -> None:
+    assert probe(tmp_path, NUMBA_CACHE_DIR="/dev/null/nowhere", HOME="/dev/null/nowhere") == "None 42"
+
+
+def test_prefers_the_sources_to_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled._settings, "CACHE_DIR", "")
+    look = compiled.cache_directory.__wrapped__
+    assert "__pycache__" in look("layout").parts
+    monkeypatch.setattr(compiled, "_SOURCES", _ReadOnly(compiled._SOURCES))
+    assert look("layout").parent == tmp_path / "cutwater"
+
+
+class _ReadOnly(type(Path())):  # type: ignore[misc]
+    """A folder below which nothing can be made: its __pycache__ is elsewhere, where there is no folder."""
+
+    def __truediv__(self, name: object) -> Path:
+        return Path("/dev/null/nowhere") if name == "__pycache__" else Path(str(self)) / str(name)
