@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS lease (
     PRIMARY KEY (stream, leaseKey)
 )
 """
+_HOST = socket.gethostname().encode()
 _SIGNS = ", ".join("?" * 12)
 _UNCHANGED = "WHERE stream = ? AND leaseKey = ? AND leaseOwner IS ? AND leaseCounter = ?"
 
@@ -54,6 +56,7 @@ class SQLiteTable:
             self._workers.mkdir(exist_ok=True)
             self._life = os.open(self._workers / self._worker, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(self._life, _HOST)
         except OSError as error:
             raise StateError(
                 f"{self._workers}: {error.strerror}; set data_dir to a folder that is writable and has locks"
@@ -102,12 +105,14 @@ class SQLiteTable:
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether a worker's file exists and nobody locks it; it is deleted then."""
+    """Whether a worker's file is of this machine and nobody locks it; it is deleted then."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False  # it may be on another machine
+        return False
     try:
+        if os.read(file, 1024) != _HOST:
+            return False  # network file systems do not always show the locks of other machines
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False

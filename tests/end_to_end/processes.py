@@ -88,10 +88,11 @@ class Cutwater:
 class Service(Cutwater):
     """``cutwater run``."""
 
-    def __init__(self, endpoint_url: str, *arguments: str, folder: Path) -> None:
-        super().__init__(
-            "run", "--endpoint-url", endpoint_url, "--port", "0", "--poll-seconds", "0.2", *arguments, folder=folder
-        )
+    def __init__(
+        self, endpoint_url: str, *arguments: str, folder: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        own = ("run", "--endpoint-url", endpoint_url, "--port", "0", "--poll-seconds", "0.2")
+        super().__init__(*own, *arguments, folder=folder, environment=environment)
         self.address = self.find(r"page and API at (http://\S+)")
 
     def get(self, path: str) -> Any:

@@ -224,3 +224,23 @@ def test_rows_of_past_shards_go_when_their_children_have_checkpoints(world):
     assert {lease.shard for lease in world.rows()} == {shard.shard.id for shard in world.stream.open()}
     world.check()
     assert world.found() == world.expected()
+
+
+def test_what_comes_after_the_very_first_start_is_read_even_if_that_worker_dies_at_once(world):
+    """With ``start = LATEST``: the time of the first start is kept before anything is read, and children inherit it."""
+    feed(world, 20)  # too early
+    world.clock.now, world.since = 10.0, 10_000
+    world.start()
+    world.steps(20)
+    assert {lease.since for lease in world.rows()} == {10_000}
+    world.kill(world.workers[0])
+    before = world.expected()
+    feed(world, 30)
+    world.stream.split(world.stream.open()[0])
+    feed(world, 30)
+    world.clock.now, world.since = 99.0, 99_000
+    world.start()
+    for _ in range(40):
+        world.advance(1)
+    assert {lease.since for lease in world.rows()} == {10_000}
+    assert world.found().keys() == world.expected().keys() - before.keys()

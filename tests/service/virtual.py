@@ -203,6 +203,7 @@ class ScriptedStream:
         while not ended:
             await asyncio.sleep(0)
             left = [record for record in one.records if after is None or record.position > after]
+            left = [record for record in left if after or since is None or record.arrival >= since]
             chunk = left[:BATCH]
             size = sum(len(record.data) for record in chunk)
             await room.reserve(size)
@@ -271,7 +272,7 @@ class Worker:
             stream=world.stream,
             checkpoints=checkpoints,
             pipeline=lambda hold: ShardPipeline(hold, setup, Chain()),
-            since=None,
+            since=world.since,
             failover_seconds=FAILOVER,
             stop_seconds=STOP,
             metrics=setup.metrics,
@@ -320,6 +321,7 @@ class World:
 
     def __init__(self, folder, shards=2):
         self.clock = Clock()
+        self.since = None  # where a worker that starts now would begin to read a new stream
         self.path = folder / "cutwater.db"
         self.stream = ScriptedStream(self.clock, shards)
         self.index = Index()
