@@ -249,6 +249,9 @@ class Detector:
         if len(rows):
             before = np.concatenate((self._state.level[BROKEN : BROKEN + 1], scores.seen[rows[:-1]]))
             scores.alert[rows] |= (scores.seen[rows] - before > REFRACTORY) & ~rules.is_quiet(times[rows])
+            alone = rows[scores.alert[rows] & (scores.episode_start[rows] == 0)]
+            scores.episode_start[alone], scores.episode_readings[alone] = times[alone], 1
+            scores.episode_peak[alone] = scores.score[alone]
             self._state.level[BROKEN] = scores.seen[rows[-1]]
 
     def _respect_patience(self, scores: Scores, times: Integers, newest: int) -> None:

@@ -89,6 +89,13 @@ def test_a_broken_limit_is_told_once_whatever_the_batches(batch):
     assert np.flatnonzero(scores.alert & (scores.kind == KINDS.index("limit"))).tolist() == [10, 150]
 
 
+def test_the_alert_of_a_limit_begins_an_episode_if_there_is_none():
+    scores = run(Rules(always_above=50), [1.0, 99.0, 99.0])
+    assert scores.alert.tolist() == [False, True, False]
+    assert scores.episode_start.tolist() == [0, START + MINUTE, 0]
+    assert scores.episode_readings.tolist() == [0, 1, 0]
+
+
 def test_limits_are_stronger_than_never():
     assert run(Rules(never_between=(0, 100), always_above=70)).is_anomaly[SPIKE]
 
