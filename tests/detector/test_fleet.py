@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import OTHERS, Fleet
+from detector.rules import Rules
 
 CONFIGURATION = Configuration(engine="rrcf", trees=3, samples=8, seed=5)
 
@@ -104,3 +105,20 @@ def test_sensors_of_one_template_go_on_differently():
     ]
     assert more[0][0] == more[1][0]
     assert more[0][-1] != more[1][-1]
+
+
+def test_a_sensor_has_the_rules_of_the_first_pattern_that_fits():
+    rules_of = (("freezer-*", Rules(always_above=-15)), ("*-1", Rules(always_above=90)))
+    fleet = Fleet(Configuration(profile="small", rules=Rules(always_above=50), rules_of=rules_of))
+    names = ("freezer-1", "boiler-1", "hall")
+    scores = fleet.process(Readings(names, np.arange(3), np.zeros(3, np.int64), np.full((3, 1), 60.0)))
+    assert scores.is_anomaly.tolist() == [True, False, True]
+
+
+def test_a_restored_fleet_goes_on_under_new_rules():
+    before, after = (Fleet(Configuration(profile="small", rules=rules)) for rules in (Rules(), Rules(always_above=50)))
+    before.process(one("a", 0, 1.0))
+    after.restore(before.snapshot())
+    scores = after.process(one("a", 1, 60.0))
+    assert scores.seen[0] == 1
+    assert scores.is_anomaly[0]
