@@ -29,8 +29,8 @@ What these servers are, and what that leaves open:
 - They are the vendors' own programs from Maven's repository, started as single nodes on one machine: no cluster, no
   replicas.
 - Faults of the servers' own making (a write queue of one, 64 KB of indexing pressure, requests of at most 100 KB, a
-  blocked index, SIGKILL) are run on OpenSearch 3.8 and Elasticsearch 9.5 (tests/service/test_index_faults.py) with 6 000
-  documents; `CUTWATER_TEST_DOCUMENTS=200000` is the whole run.
+  blocked index, SIGKILL) are run on OpenSearch 3.8 and Elasticsearch 9.5 with 6 000 documents
+  (tests/service/test_index_faults.py); `CUTWATER_TEST_DOCUMENTS=200000` is the whole run.
 - Index state management (OpenSearch) and index lifecycle management (Elasticsearch) are not among those jars. The
   requests for retention are checked against schemas written from the documentation; no server has carried them out.
 - Elasticsearch 8 and 9 come without their security and with an answer to `GET /` of the test's own.
