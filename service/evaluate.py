@@ -119,7 +119,7 @@ def evaluate(
         console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         place = output / "report.html"
-        place.write_text(report(HEADINGS, _rows(ordered), _total(ordered), _nab_line(ordered)), encoding="utf-8")
+        place.write_text(_page(ordered), encoding="utf-8")
         console.print(f"Report: {place}", highlight=False, soft_wrap=True)
     return ordered
 
@@ -300,8 +300,24 @@ def _total(results: Sequence[Result]) -> tuple[str, ...]:
     return cells(total)
 
 
-def _rows(results: Sequence[Result]) -> list[tuple[tuple[str, ...], str]]:
-    return [(cells(result), result.plot) for result in results]
+def _filled(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    """The columns that hold anything: without labels some do not."""
+    return [k for k in range(len(HEADINGS)) if any(row[k] for row in rows)]
+
+
+def _page(results: Sequence[Result]) -> str:
+    rows = [cells(result) for result in results]
+    columns = _filled(rows)
+    headings, total = ([line[k] for k in columns] for line in (HEADINGS, _total(results)))
+    shown = [([row[k] for k in columns], result.plot) for row, result in zip(rows, results, strict=True)]
+    note = _nab_line(results)
+    return report(headings, shown, total, [note, _NOTE] if any(row[3] for row in rows) else [])
+
+
+_NOTE = (
+    "Seen: labelled stretches with an anomaly. Told: with an alert. Recall and delay are those of alerts; precision is "
+    "the share of alerts inside a labelled stretch, the others are false."
+)
 
 
 def _nab_line(results: Iterable[Result]) -> str:
@@ -317,10 +333,10 @@ def table(results: Sequence[Result], width: int) -> Table:
     """For a terminal of this width: of long names the ends."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     room = max(width - 69, 12)
-    columns = [k for k, heading in enumerate(HEADINGS) if heading not in _NOT_ON_TERMINALS]
+    rows = [cells(result) for result in results]
+    columns = [k for k in _filled(rows) if HEADINGS[k] not in _NOT_ON_TERMINALS]
     for k in columns:
         shown.add_column(HEADINGS[k], justify="right" if k else "left", no_wrap=True)
-    rows = [cells(result) for result in results]
     for row in [*rows, *([_total(results)] if len(rows) > 1 else [])]:
         name = row[0] if len(row[0]) <= room else "…" + row[0][1 - room :]
         shown.add_row(name, *(row[k] for k in columns[1:]))

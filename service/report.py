@@ -112,7 +112,8 @@ def plot(history: History, scores: Scores, silences: Sequence[Silence], windows:
     bottom = told.top + _LOW
     parts = [panel.frame() for panel in (*panels, below, told)]
     parts += [_stretch(below, start, end, bottom, "window") for start, end in windows]
-    parts += [_stretch(below, one.since, one.time, bottom, "silence") for one in silences]
+    ends = [int(times[times > one.since].min(initial=span[1])) for one in silences]
+    parts += [_stretch(below, one.since, end, bottom, "silence") for one, end in zip(silences, ends, strict=True)]
     parts += [_times_axis(below, bottom)]
     for j, panel in enumerate(panels):
         parts.append(panel.line(times, history.values[:, j], "value"))
@@ -138,7 +139,7 @@ def plot(history: History, scores: Scores, silences: Sequence[Silence], windows:
 
 
 def report(
-    headings: Sequence[str], rows: Sequence[tuple[tuple[str, ...], str]], total: Sequence[str], note: str
+    headings: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], total: Sequence[str], notes: Sequence[str]
 ) -> str:
     """The page: of each recording the cells of its row and its picture."""
     body = []
@@ -151,7 +152,6 @@ def report(
     if len(rows) > 1:
         sums = "".join(f"<td>{cell}</td>" for cell in total[1:])
         body.append(f'<tr class="total"><th>{html.escape(total[0])}</th>{sums}</tr>')
-    explained = _NOTE if any(cells[3] for cells, _ in rows) else ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in headings)
     legend = "".join(f'<span><svg viewBox="0 0 16 12">{shape}</svg>{text}</span>' for shape, text in _LEGEND)
     return (
@@ -160,7 +160,8 @@ def report(
         f"<title>Cutwater: evaluation</title><style>{_STYLE}</style>"
         f"<h1>Evaluation</h1><div class=scroll><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
-        f"<p>{html.escape(note)}</p><p>{explained}</p><p class=legend>{legend}</p>{''.join(sections)}</html>"
+        f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
+        f"<p class=legend>{legend}</p>{''.join(sections)}</html>"
     )
 
 
@@ -221,10 +222,6 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     return [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-_NOTE = (
-    "Seen: labelled stretches with an anomaly. Told: with an alert. Recall and delay are those of alerts; precision is "
-    "the share of alerts inside a labelled stretch, the others are false."
-)
 _LEGEND = (
     ('<path d="M0 9L5 3L10 8L16 2" class="value"/>', "value"),
     ('<path d="M8 2l4 4l-4 4l-4-4z" class="anomaly"/>', "anomaly"),

@@ -90,6 +90,8 @@ def test_without_labels_there_are_only_counts(tmp_path):
     assert result.windows is None
     assert result.alerts >= 2
     assert "NAB" not in shown
+    assert "anomalies" in shown
+    assert "precision" not in shown
 
 
 def test_files_are_reported_in_order_and_summed_up(tmp_path):
