@@ -26,7 +26,6 @@ CREATE TABLE IF NOT EXISTS lease (
     PRIMARY KEY (stream, leaseKey)
 )
 """
-_HOST = socket.gethostname().encode()
 _SIGNS = ", ".join("?" * 12)
 _UNCHANGED = "WHERE stream = ? AND leaseKey = ? AND leaseOwner IS ? AND leaseCounter = ?"
 
@@ -56,7 +55,7 @@ class SQLiteTable:
             self._workers.mkdir(exist_ok=True)
             self._life = os.open(self._workers / self._worker, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(self._life, _HOST)
+            os.write(self._life, _kernel())
         except OSError as error:
             raise StateError(
                 f"{self._workers}: {error.strerror}; set data_dir to a folder that is writable and has locks"
@@ -104,6 +103,14 @@ class SQLiteTable:
         return self._stream, row.shard, row.owner, row.counter
 
 
+def _kernel() -> bytes:
+    """Names the running kernel, within which locks can be trusted; containers of one machine share it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:  # not Linux
+        return socket.gethostname().encode()
+
+
 def _abandoned(path: Path) -> bool:
     """Whether a worker's file is of this machine and nobody locks it; it is deleted then."""
     try:
@@ -111,7 +118,7 @@ def _abandoned(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if os.read(file, 1024) != _HOST:
+        if os.read(file, 1024) != _kernel():
             return False  # network file systems do not always show the locks of other machines
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -75,3 +75,20 @@ def test_a_bucket_that_is_not_there_ends_the_start_with_one_clear_line(stream, t
     assert code == 1
     assert "make the bucket" in output.splitlines()[-1]
     assert "Traceback" not in output
+
+
+def test_a_damaged_snapshot_ends_the_start_with_one_clear_line_or_is_learnt_anew(stream, tmp_path):
+    code, output = run("simulate", "--endpoint-url", stream, "--count", "500", *READINGS, folder=tmp_path)
+    assert code == 0, output
+    with Service(stream, *SETTINGS, folder=tmp_path) as service:
+        service.wait_for_readings(500)
+        assert service.terminate() == 0, service.output
+    with sqlite3.connect(tmp_path / "data" / "cutwater.db") as db:
+        db.execute("UPDATE snapshot SET data = substr(data, 1, length(data) - 1)")
+    code, output = run("run", "--endpoint-url", stream, "--port", "0", *SETTINGS, folder=tmp_path)
+    assert code == 1
+    assert "is damaged: its checksum does not match; restore it from a copy, or set on_bad_snapshot = learn" in output
+    assert "Traceback" not in output
+    with Service(stream, *SETTINGS, "--on-bad-snapshot", "learn", folder=tmp_path) as service:
+        service.find(r"(all its sensors are learnt anew)")
+        assert service.terminate() == 0, service.output
