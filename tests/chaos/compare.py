@@ -70,11 +70,12 @@ def letters_in(path: Path) -> Contents:
 
 
 def disorder(path: Path) -> list[str]:
-    """Sensors whose readings were not scored in the order of their event times, each once, by one model."""
+    """Sensors whose readings were not scored in the order of the stream, each once, by one model."""
     rows = query(
         path,
         "SELECT sensor, json_extract(document, '$.readings_seen') FROM document "
-        "WHERE json_extract(document, '$.sequence_number') IS NOT NULL ORDER BY sensor, time, id",
+        "WHERE json_extract(document, '$.sequence_number') IS NOT NULL ORDER BY sensor, "
+        "json_extract(document, '$.sequence_number'), json_extract(document, '$.sub_sequence_number')",
     )
     return sorted({one for (one, seen), (other, after) in pairwise(rows) if one == other and after != seen + 1})
 

@@ -109,7 +109,7 @@ def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Differ
         for _ in range(2):
             worker = world.start()
             world.await_work(worker, PATIENCE)
-            world.work(3.0)
+            world.work(6.0)
             world.kill(worker)
             say(f"kill {world.kills}: {world.count()} documents so far")
         return world, world.finish()

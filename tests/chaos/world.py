@@ -25,7 +25,8 @@ from tests.servers import opensearch
 
 STREAM = "chaos"
 PATIENCE = 60.0  # s, for a worker to come to where it is wanted, on a busy machine
-CATCH_UP = 180.0  # s, that workers may take for what is left when all is written
+CATCH_UP = 180.0  # s, that an undisturbed worker may take
+SILENCE = 45.0  # s without a new document, after which no more is expected
 SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkpoint-seconds", "0.5")
 
 
@@ -258,7 +259,7 @@ class World:
             del expected[document]
         if not any(worker.alive for worker in self.workers):
             self.start()
-        wait(lambda: self.count() >= len(expected), CATCH_UP)
+        self._await_documents(len(expected))
         for worker in self.workers:
             if worker.alive:
                 worker.leave()
@@ -269,6 +270,14 @@ class World:
         if not difference.none:
             raise AssertionError(f"dead letters differ: {difference}")
         return compare(expected, self.documents())
+
+    def _await_documents(self, count: int) -> None:
+        """Wait until the index has so many documents, or none has come for long."""
+        present, since = -1, time.monotonic()
+        while (now := self.count()) < count and time.monotonic() - since < SILENCE:
+            if now > present:
+                present, since = now, time.monotonic()
+            time.sleep(0.5)
 
     def _refused(self) -> dict[str, str]:
         """The documents of 2025, by the ids of the dead letters that are to become of them."""
