@@ -90,7 +90,8 @@ class Worker:
         return self._process.exitcode
 
     def leave(self) -> None:
-        """SIGTERM, and wait for a clean end."""
+        """SIGTERM once it works, and wait for a clean end."""
+        wait(lambda: self.status() is not None or not self.alive, PATIENCE)
         self.send(signal.SIGTERM)
         if self.ended(PATIENCE) != 0:
             raise AssertionError(f"a worker ended with {self._process.exitcode}:\n{self.output}")
@@ -254,6 +255,8 @@ class World:
         written = int(self._writer.find(r"(\d+) readings in"))
         self.written = int(self._writer.find(r", (\d+) a second"))
         expected, letters = self._undisturbed(written)
+        if not expected:
+            raise AssertionError("the sensors were still learning: there is nothing to compare")
         refused = self._refused() if self._refuse else {}
         for document in refused.values():
             del expected[document]
