@@ -1,13 +1,16 @@
 """The alert score on a folder of NAB recordings: python -m benchmarks.nab [--seeds 3] [--json]
 
 The folder (CUTWATER_NAB, or ../shared/nab) holds data/, windows.json, profiles.json and the benchmark's score.py.
-Beside the detector: its raw score (the forest alone) and krcf's. Cross-validation: the threshold chosen on all but one
-category (or on every other file) is applied to the rest; figures are of the files left out, together.
+Beside the detector's alert score: the score of its forest alone; that of a forest with the managed function's
+parameters; what the managed function itself said, where the folder holds it; krcf's; and, only if asked for, since it
+takes most of an hour, the reference forest's. Cross-validation: the threshold chosen on all but one category (or on
+every other file) is applied to the rest; figures are of the files left out, together.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import json
 import os
@@ -18,9 +21,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from benchmarks import print_json
 from detector.detector import Configuration, Detector
+from detector.explanation import kinesis_analytics
+from detector.grow import grow
 from service.history import read
 
 ROOT = Path(os.environ.get("CUTWATER_NAB", Path(__file__).parents[2] / "shared" / "nab"))
@@ -43,9 +50,27 @@ def alert_scores(name: str, seed: int, profile: str = "default") -> np.ndarray:
 
 
 def raw_scores(name: str, seed: int) -> np.ndarray:
-    """The score of a reading without views, gate and suppression: the compatibility profile."""
+    """The score of a reading, without views, gate and suppression."""
     (history,) = read(ROOT / "data" / name)
     return Detector(Configuration(), seed).process(history.times, history.values).score
+
+
+def compatible_scores(name: str, seed: int) -> np.ndarray:
+    """The score of a forest with the managed function's parameters."""
+    (history,) = read(ROOT / "data" / name)
+    return grow(kinesis_analytics(seed=seed)).process(history.values)
+
+
+def reference_scores(name: str, seed: int) -> np.ndarray:
+    """The score of the reference forest, 50 trees of 256."""
+    (history,) = read(ROOT / "data" / name)
+    return Detector(Configuration(engine="rrcf"), seed).process(history.times, history.values).score
+
+
+def managed_scores(name: str, _seed: int) -> np.ndarray:
+    """What the managed function said."""
+    with (ROOT / "kinesis_analytics_scores" / name).open(newline="") as file:
+        return np.array([float(row["anomaly_score"]) for row in csv.DictReader(file)])
 
 
 def krcf_scores(name: str, seed: int) -> np.ndarray:
@@ -65,8 +90,12 @@ def krcf_scores(name: str, seed: int) -> np.ndarray:
 DETECTORS: dict[str, Callable[[str, int], np.ndarray]] = {
     "cutwater": alert_scores,
     "cutwater raw": raw_scores,
+    "kinesis_analytics": compatible_scores,
+    "managed": managed_scores,
     "krcf raw": krcf_scores,
+    "reference": reference_scores,
 }
+MEASURES = ("standard", "low_fp", "low_fn")
 
 
 def nab(files: list[Any], scores: dict[str, np.ndarray]) -> list[float]:
@@ -87,33 +116,52 @@ def cross_validate(files: list[Any], scores: dict[str, np.ndarray], groups: list
     return float(module.nab(files, judged, profile, 1.0)[0])
 
 
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The median of a detector's rows, and how far the standard score lies apart."""
+    made = {name: float(np.median([row[name] for row in rows])) for name in rows[0] if name not in ("detector", "seed")}
+    return {
+        "detector": rows[0]["detector"],
+        "seed": "median",
+        **made,
+        "spread": float(np.ptp([row["standard"] for row in rows])),
+    }
+
+
 def main() -> None:
-    """Print one row a detector and seed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print one row a detector and seed, and one for the median of the seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    usual = [name for name in DETECTORS if name != "reference"]
+    parser.add_argument("--detectors", nargs="+", default=usual, choices=list(DETECTORS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    files, _ = scorer().load(ROOT), None
+    files = scorer().load(ROOT)
     names = [file[0] for file in files]
+    categories = sorted({name.split("/")[0] for name in names})
+    jobs = [
+        (detector, seed)
+        for detector in arguments.detectors
+        if detector != "managed" or (ROOT / "kinesis_analytics_scores").exists()
+        for seed in range(1 if detector in ("managed", "reference") else arguments.seeds)
+    ]
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor() as pool:
-        for detector, function in DETECTORS.items():
-            for seed in range(arguments.seeds if detector == "cutwater" else 1):
-                scores = dict(zip(names, pool.map(function, names, [seed] * len(names)), strict=True))
-                standard, low_fp, low_fn = nab(files, scores)
-                row: dict[str, Any] = {"detector": detector, "seed": seed, "standard": standard, "low_fp": low_fp,
-                                       "low_fn": low_fn}  # fmt: skip
-                if detector == "cutwater":
-                    categories = sorted({name.split("/")[0] for name in names})
-                    row["leave_one_category_out"] = cross_validate(
-                        files, scores, [[f for f in files if f[0].startswith(c + "/")] for c in categories]
-                    )
-                    row["half_split"] = cross_validate(files, scores, [files[::2], files[1::2]])
-                rows.append(row)
-                if not arguments.json:
-                    print(row, flush=True)
+        for detector, seed in track(jobs, "detectors", console=Console(stderr=True), transient=True):
+            found = pool.map(DETECTORS[detector], names, [seed] * len(names))
+            scores = dict(zip(names, found, strict=True))
+            row: dict[str, Any] = {"detector": detector, "seed": seed}
+            row |= {measure: float(value) for measure, value in zip(MEASURES, nab(files, scores), strict=True)}
+            if detector == "cutwater":
+                left_out = [[file for file in files if file[0].startswith(c + "/")] for c in categories]
+                row["leave_one_category_out"] = cross_validate(files, scores, left_out)
+                row["half_split"] = cross_validate(files, scores, [files[::2], files[1::2]])
+            rows.append(row)
+    for detector in dict.fromkeys(row["detector"] for row in rows):
+        rows.append(summary([row for row in rows if row["detector"] == detector]))
     if arguments.json:
         print_json("nab", rows)
+    else:
+        print("\n".join(map(str, rows)))
 
 
 if __name__ == "__main__":

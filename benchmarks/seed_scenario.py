@@ -1,4 +1,4 @@
-"""The classic scenario at default settings: python -m benchmarks.seed_scenario [--readings 100000] [--json]
+"""The classic scenario at default settings: python -m benchmarks.seed_scenario [--first-seed 0] [--json]
 
 Integers from 10-20, 1 % from 100-120. Every outlier after learning should be an anomaly, and nothing else.
 """
@@ -6,10 +6,10 @@ Integers from 10-20, 1 % from 100-120. Every outlier after learning should be an
 from __future__ import annotations
 
 import argparse
-import json
 
 import numpy as np
 
+from benchmarks import print_json
 from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
@@ -40,10 +40,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readings", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = [run(sensors, seed, arguments.readings) for sensors in (1, 50) for seed in range(arguments.seeds)]
-    print(json.dumps(rows, indent=1) if arguments.json else "\n".join(map(str, rows)))
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    rows = [run(sensors, seed, arguments.readings) for sensors in (1, 50) for seed in seeds]
+    if arguments.json:
+        print_json("seed_scenario", rows)
+    else:
+        print("\n".join(map(str, rows)))
 
 
 if __name__ == "__main__":

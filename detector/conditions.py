@@ -22,15 +22,19 @@ ALARM = 3
 QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
 _SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
-_REACH = np.array([8.0, 8.0, 7.0, 5.0, 5.0, 7.0, 0.0])
+_REACH = np.array([8.0, 6.0, 6.0, 3.5, 4.0, 6.0, 0.0])
 _WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
-_BEYOND = np.array([2.0, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5])
+_BEYOND = np.array([2.0, 1.5, 1.5, 1.1, 1.2, 1.2, 1.5])
+_FORGET = np.array([0.99999, 0.9999, 0.9999, 0.999, 0.999, 0.9999, 0.0])  # part of the largest size that is kept
+_GROW = np.array([np.inf, 1.002, 1.002, 1.02, 1.02, 1.002, 1.0])  # at most, at once, so that a slow rise is seen
 _RISE = 1.25
 
 # What a value keeps besides, in the columns of ``memory``.
-MEMORY = 16
+MEMORY = 21
 _FAST, _VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
 _LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
+_EARLIER, _LATER, _NEAREST, _ALARMED, SHIFT = range(16, 21)  # SHIFT: hours by which this sensor's clock has moved
+_NORMAL_AFTER = 48.0  # hours after which what alarms is the pattern
 
 
 @entry
@@ -43,7 +47,7 @@ def surprise(stats: Any, which: int, size: float, least: float) -> float:
     if stat[1] >= _WARM[which] and limit > 0.0:
         ratio = size / limit
     stat[1] += 1.0
-    bounded = min(size, 3.0 * usual) if stat[1] > 32.0 else size
+    bounded = min(size, 3.0 * usual) if stat[1] > 0.25 * _WARM[which] else size
     if ratio > 1.0:
         if stat[ALARM] == QUIET:
             stat[2] = max(stat[2], limit / _BEYOND[which]) * _RISE
@@ -52,8 +56,9 @@ def surprise(stats: Any, which: int, size: float, least: float) -> float:
         return ratio
     stat[ALARM] = QUIET
     stat[0] += max(1.0 / stat[1], 5e-4) * (bounded * bounded - stat[0])
-    if stat[1] > 32.0:
-        stat[2] = max(stat[2] * 0.99999, size)
+    if stat[1] > 0.5 * _WARM[which]:
+        most = stat[2] * _GROW[which] if stat[1] > _WARM[which] else size
+        stat[2] = max(stat[2] * _FORGET[which], min(size, most))
     return ratio
 
 
@@ -86,6 +91,55 @@ def forget_hour(memory: NDArray[np.float64]) -> None:
 
 
 @entry
+def learn_hour(
+    mean: float, then: int, memory: Any, profile: Any, visits: Any, stats: Any, least: float, out: Any
+) -> None:
+    """Compare the mean of the hour ``then`` (since 1970) with the profile, then learn it.
+
+    If the profile fits better an hour earlier or later, the clock by which the sensor lives has been changed: nothing
+    is wrong with the pattern, and when it lasts the profile is read by the new clock. What alarms is learnt slowly, so
+    that a fault does not spoil the next weeks, and after ``_NORMAL_AFTER`` hours it is the new level.
+    """
+    m = memory
+    slot = then + int(m[SHIFT])
+    middle = slot * HOUR + HOUR // 2
+    expected = usual_now(middle, profile, visits)
+    earlier = usual_now(middle - HOUR, profile, visits)
+    later = usual_now(middle + HOUR, profile, visits)
+    if expected == expected and earlier == earlier and later == later:
+        off = mean - expected
+        for other in (mean - earlier, mean - later):
+            if abs(other) < abs(off):
+                off = other
+        m[_NEAREST] += (abs(off) - m[_NEAREST]) / 6.0
+        m[_OFFSET] += (off - m[_OFFSET]) / 12.0
+        out[_PATTERN] = surprise(stats, _PATTERN, m[_NEAREST], least)
+        out[_DRIFT] = surprise(stats, _DRIFT, abs(m[_OFFSET]), least)
+        m[_ERROR] += (abs(mean - expected) - m[_ERROR]) / 6.0
+        m[_EARLIER] += (abs(mean - earlier) - m[_EARLIER]) / 6.0
+        m[_LATER] += (abs(mean - later) - m[_LATER]) / 6.0
+        better = min(m[_EARLIER], m[_LATER])
+        if better < 0.4 * m[_ERROR] and stats[_PATTERN, 1] >= _WARM[_PATTERN]:
+            by = -1 if m[_EARLIER] < m[_LATER] else 1
+            m[SHIFT] += by
+            slot += by
+            m[_EARLIER], m[_ERROR], m[_LATER] = m[_ERROR], better, m[_ERROR]
+    slot %= BINS
+    visits[slot] += 1.0
+    rate = max(0.3, 1.0 / visits[slot])
+    if max(out[_PATTERN], out[_DRIFT]) > 1.0:
+        m[_ALARMED] += 1.0
+        if visits[slot] > 1.0:
+            rate = 0.1
+        if m[_ALARMED] == _NORMAL_AFTER:
+            profile += m[_OFFSET]
+            m[_OFFSET] = 0.0
+    else:
+        m[_ALARMED] = 0.0
+    profile[slot] += rate * (mean - profile[slot])
+
+
+@entry
 def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
     """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays)."""
     m = memory
@@ -109,9 +163,9 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     m[_LONG] += max(1.0 / stats[_SPIKE, 1], 3e-4) * (energy - m[_LONG])
     floor = grain * grain
     change = abs(np.log((m[_SHORT] + floor) / (m[_LONG] + floor)))
-    out[_NOISE] = surprise(stats, _NOISE, change, 1.0)
+    out[_NOISE] = surprise(stats, _NOISE, change, 0.7)
     # level: what is left without the daily and weekly pattern, now against the last day
-    usual = usual_now(time, profile, visits)
+    usual = usual_now(time + int(m[SHIFT]) * HOUR, profile, visits)
     m[_Z] = 0.0
     if usual == usual:
         rest = x - usual
@@ -121,23 +175,17 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
         m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
         away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
         out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
+        if out[_LEVEL] > 1.0:  # a season that comes an hour early or late has moved no level
+            earlier = usual_now(time + (int(m[SHIFT]) - 1) * HOUR, profile, visits)
+            later = usual_now(time + (int(m[SHIFT]) + 1) * HOUR, profile, visits)
+            if abs(away) < abs(away) / out[_LEVEL] + max(abs(earlier - usual), abs(later - usual)):
+                out[_LEVEL] = 1.0
         m[_Z] = rest - m[_LEVEL_SLOW]
         m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
     # pattern and drift: whole hours against the profile
     hour = np.float64(time // HOUR)
     if hour > m[_HOUR] and m[_HOUR_COUNT] > 0.0:
-        mean = m[_HOUR_SUM] / m[_HOUR_COUNT]
-        then = int(m[_HOUR])
-        expected = usual_now(then * HOUR + HOUR // 2, profile, visits)
-        if expected == expected:
-            error = mean - expected
-            m[_ERROR] += (abs(error) - m[_ERROR]) / 6.0
-            m[_OFFSET] += (error - m[_OFFSET]) / 12.0
-            out[_PATTERN] = surprise(stats, _PATTERN, m[_ERROR], 10.0 * grain)
-            out[_DRIFT] = surprise(stats, _DRIFT, abs(m[_OFFSET]), 10.0 * grain)
-        slot = int(then % BINS)
-        visits[slot] += 1.0
-        profile[slot] += max(0.3, 1.0 / visits[slot]) * (mean - profile[slot])
+        learn_hour(m[_HOUR_SUM] / m[_HOUR_COUNT], int(m[_HOUR]), m, profile, visits, stats, 10.0 * grain, out)
         m[_HOUR_SUM] = 0.0
         m[_HOUR_COUNT] = 0.0
     if hour > m[_HOUR]:
@@ -187,7 +235,8 @@ def relate(memory: Any, products: Any, errors: Any, stats: Any, out: Any) -> Non
             errors[j, 0] += max(1.0 / count, 1.0 / 30.0) * (error - errors[j, 0])
             errors[j, 1] += max(1.0 / count, 3e-4) * (error - errors[j, 1])
             change = max(0.0, np.log((errors[j, 0] + 1e-12) / (errors[j, 1] + 1e-12)))
-            out[j, _CORRELATION] = surprise(stats[j], _CORRELATION, change, 1.0)
+            out[j, _CORRELATION] = surprise(stats[j], _CORRELATION, change, 0.7)
     for j in range(d):
         for k in range(d):
-            products[j, k] += 5e-4 * (memory[j, _Z] * memory[k, _Z] - products[j, k])
+            broken = max(out[j, _CORRELATION], out[k, _CORRELATION]) > 1.0
+            products[j, k] += (1e-4 if broken else 5e-4) * (memory[j, _Z] * memory[k, _Z] - products[j, k])

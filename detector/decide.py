@@ -4,9 +4,9 @@ Two questions, two paths. *Is this reading anomalous?* The forest of the reading
 score is compared with the sensor's usual scores, in which an anomaly counts for little; the
 thousandth outlier is as anomalous as the first. *Should someone be told?* The views answer, each scored against a
 sample behind a **surprise gate**: a reading is learnt with probability (score / GATE)^2, so that the sample keeps what
-was rare and thins what is common, and the rare becomes familiar after a few repeats. Their sum is an alert if it
-exceeds every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` for each doubling of the earlier alerts that
-were as high: what has been said before is said less loudly, as an equal point scores less in a leaf that holds many.
+was rare and thins what is common, and the rare becomes familiar after a few repeats. Their sum counts if it exceeds
+every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` for each doubling of the earlier ones that did and were
+as high: what has been heard before is said less loudly, as an equal point scores less in a leaf that holds many.
 """
 
 from __future__ import annotations
@@ -16,28 +16,33 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.batch import NONE, SILENT, SPIKE
+from detector.batch import DRIFT, LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE
 from detector.compiled import entry
-from detector.conditions import ALARM, MEMORY, STATISTIC_KINDS, STATISTICS, TOLD, examine, forget_hour, relate
-from detector.line import line_insert, line_score, uniform
-from detector.views import BINS, MEAN, SMOOTHINGS, VIEW_KINDS, VIEWS, WEIGHTS, look
+from detector.conditions import ALARM, MEMORY, SHIFT, STATISTIC_KINDS, STATISTICS, TOLD, examine, forget_hour, relate
+from detector.line import BLOCK, HELD, line_insert, line_score, uniform
+from detector.views import BINS, HOUR, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS, VIEWS, WEIGHTS, look, resemblance
 
 WARM = 128  # readings that views learn unseen before their first alert
 PROVISIONAL = 32  # readings before the first score
 GATE = 2.0
 DECAY = 0.1  # per sample size, of the samples behind the gate
-SUPPRESSION = 100
+SUPPRESSION = 80
 REFRACTORY = 30  # readings after an alert before the next, and without an anomaly before an episode ends
-ALERT = 3.2
+ALERT = 3.2  # at a reading in five minutes or more
+HASTE = 0.5  # more for each doubling of the values a day beyond that: they are as many chances of a false alarm
+_UNHURRIED, _HASTIEST = 300_000.0, 10_000.0  # milliseconds between readings
+YOUNG = 1.0  # more at first, less and less until a day is known
+DAY = 86_400_000
 FATIGUE = 0.3
-REMEMBERED = 64  # alerts
+NOTED = 2.5  # a sum from which it is remembered
+REMEMBERED = 128
 REACH = 5.5  # from the usual score to the threshold, in steps from the usual score to the high one
 HIGH = 0.95  # of the scores lie below the high one
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
-# The columns of ``clock`` (int64) and of ``level`` (float64).
-CLOCK = 10
-SEEN, TIME, LATE, LAST_ALERT, ALERTS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST = range(CLOCK)
+# The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told.
+CLOCK = 11
+SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW = range(CLOCK)
 LEVEL = 7
 EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN = range(
     LEVEL
@@ -50,16 +55,17 @@ class State(NamedTuple):
 
     random: NDArray[np.uint64]  # [1]
     clock: NDArray[np.int64]  # [CLOCK]
-    held: NDArray[np.int64]  # [d, VIEWS] points in a sample
+    counts: NDArray[np.int64]  # [d, VIEWS, 2] of each sample; see ``detector.line``
     offered: NDArray[np.int64]  # [d, VIEWS] points that passed the gate
     level: NDArray[np.float64]  # [LEVEL]
     sums: NDArray[np.float64]  # [SUPPRESSION] ring
     peaks: NDArray[np.float64]  # [REMEMBERED] ring
     last: NDArray[np.float64]  # [d] last value that was not missing
     window: NDArray[np.float64]  # [d, MEAN] ring
-    means: NDArray[np.float64]  # [d, SMOOTHINGS, BINS]
-    visits: NDArray[np.float64]  # [d, SMOOTHINGS, BINS]
+    means: NDArray[np.float64]  # [d, SMOOTHINGS, SLOTS]
+    visits: NDArray[np.float64]  # [d, SMOOTHINGS, SLOTS]
     levels: NDArray[np.float64]  # [d, SMOOTHINGS]
+    misses: NDArray[np.float64]  # [d, SMOOTHINGS, PREDICTIONS]
     profile: NDArray[np.float64]  # [d, BINS] hourly means
     days: NDArray[np.float64]  # [d, BINS] visits of the profile
     memory: NDArray[np.float64]  # [d, MEMORY]
@@ -68,10 +74,12 @@ class State(NamedTuple):
     errors: NDArray[np.float64]  # [d, 2]
     points: NDArray[np.float64]  # [d, VIEWS, S]
     keys: NDArray[np.float64]  # [d, VIEWS, S]
+    squares: NDArray[np.float64]  # [d, VIEWS, S / BLOCK]
     raw_random: NDArray[np.uint64]  # [L]
-    raw_held: NDArray[np.int64]  # [L]
+    raw_counts: NDArray[np.int64]  # [L, 2]
     raw_points: NDArray[np.float64]  # [L, R]
     raw_keys: NDArray[np.float64]  # [L, R]
+    raw_squares: NDArray[np.float64]  # [L, R / BLOCK]
 
 
 def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
@@ -80,16 +88,17 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
     return {
         "random": (np.uint64, (1,)),
         "clock": (i, (CLOCK,)),
-        "held": (i, (d, VIEWS)),
+        "counts": (i, (d, VIEWS, 2)),
         "offered": (i, (d, VIEWS)),
         "level": (f, (LEVEL,)),
         "sums": (f, (SUPPRESSION,)),
         "peaks": (f, (REMEMBERED,)),
         "last": (f, (d,)),
         "window": (f, (d, MEAN)),
-        "means": (f, (d, SMOOTHINGS, BINS)),
-        "visits": (f, (d, SMOOTHINGS, BINS)),
+        "means": (f, (d, SMOOTHINGS, SLOTS)),
+        "visits": (f, (d, SMOOTHINGS, SLOTS)),
         "levels": (f, (d, SMOOTHINGS)),
+        "misses": (f, (d, SMOOTHINGS, PREDICTIONS)),
         "profile": (f, (d, BINS)),
         "days": (f, (d, BINS)),
         "memory": (f, (d, MEMORY)),
@@ -98,10 +107,12 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
         "errors": (f, (d, 2)),
         "points": (f, (d, VIEWS, points)),
         "keys": (f, (d, VIEWS, points)),
+        "squares": (f, (d, VIEWS, -(-points // BLOCK))),
         "raw_random": (np.uint64, (lines,)),
-        "raw_held": (i, (lines,)),
+        "raw_counts": (i, (lines, 2)),
         "raw_points": (f, (lines, raw)),
         "raw_keys": (f, (lines, raw)),
+        "raw_squares": (f, (lines, -(-raw // BLOCK))),
     }
 
 
@@ -129,16 +140,15 @@ def reseed(state: State, seed: int) -> None:
 def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
     reseed(state, seed)
-    state.clock[[TIME, LAST_ALERT, EPISODE_LAST]] = NEVER
+    state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW]] = NEVER
     state.level[BROKEN] = -np.inf
     state.last[:] = np.nan
-    state.levels[:] = np.nan
     state.memory[:] = np.nan
 
 
 def forget_when(state: State) -> None:
     """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence or alert."""
-    state.clock[[TIME, LAST_ALERT]] = NEVER
+    state.clock[[TIME, LAST_ALERT, SLOW]] = NEVER
     state.clock[EPISODE] = 0
     forget_hour(state.memory)
 
@@ -158,20 +168,19 @@ def fill(values: Any, last: Any, missing: Any) -> None:
 @entry
 def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -> None:
     """Score each one-dimensional reading against all random cut trees of samples of all readings, then learn it."""
-    lines, count = len(state.raw_held), len(values)
+    lines, count = len(state.raw_counts), len(values)
     if count == 0:
         return
     for line in range(lines):
-        points, keys = state.raw_points[line], state.raw_keys[line]
-        held, past = state.raw_held[line], state.clock[PAST]
+        points, keys, squares = state.raw_points[line], state.raw_keys[line], state.raw_squares[line]
+        counts, past = state.raw_counts[line], state.clock[PAST]
         for i in range(count):
             v = values[i, 0]
             if past >= PROVISIONAL:
-                out[i] += line_score(points, held, v) / lines
+                out[i] += line_score(points, squares, counts[HELD], v) / lines
             if learn:
-                held = line_insert(points, keys, held, v, decay * past, state.raw_random[line : line + 1])
+                line_insert(points, keys, squares, counts, v, decay * past, state.raw_random[line : line + 1])
                 past += 1
-        state.raw_held[line] = held
     if learn:
         state.clock[PAST] += count
 
@@ -199,7 +208,7 @@ def get_used(level: Any, scored: int, score: float, is_anomaly: bool) -> None:
     if scored < PROVISIONAL:
         level[TAIL] = level[USUAL] + level[DEVIATION]
     else:
-        step = max(2.0 / (scored + 1.0), 0.005) * (0.25 if is_anomaly else 1.0)
+        step = max(5.0 / (scored + 1.0), 0.005) * (0.25 if is_anomaly else 1.0)
         level[TAIL] = max(level[TAIL], level[USUAL]) + step * (HIGH if score > level[TAIL] else HIGH - 1.0)
 
 
@@ -209,6 +218,90 @@ def patience_now(level: Any, seen: int) -> float:
     if seen < WARM:
         return np.inf
     return float(max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
+
+
+@entry
+def waited(state: State, time: int) -> float:
+    """How far the silence before a reading at ``time`` lies beyond this sensor's own (1: at the limit); learns it."""
+    clock, level = state.clock, state.level
+    seen = clock[SEEN]
+    if clock[TIME] == NEVER:
+        return 0.0
+    gap = np.float64(time - clock[TIME]) if clock[LATE] == 0 else 0.0  # late readings broke the silence
+    silence = gap / patience_now(level, seen)
+    longest = max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])
+    level[LONGEST_GAP] = max(0.9999 * level[LONGEST_GAP], min(gap, 3.0 * longest))
+    bounded = min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap
+    level[INTERVAL] += max(1.0 / seen, 0.01) * (bounded - level[INTERVAL])
+    return float(silence)
+
+
+@entry
+def compare(state: State, value: int, view: Any, scores: Any) -> float:
+    """Score the views of one value, learn what passes the gate; returns the weighted sum."""
+    seen = state.clock[SEEN]
+    offered = state.offered[value]
+    decay = DECAY / state.points.shape[2]
+    total = 0.0
+    for k in range(VIEWS):
+        points, squares, counts = state.points[value, k], state.squares[value, k], state.counts[value, k]
+        score = line_score(points, squares, counts[HELD], view[k]) if counts[HELD] > 0 else 0.0
+        scores[k] = score
+        total += WEIGHTS[k] * score
+        if seen < WARM or uniform(state.random) <= (score / GATE) ** 2:
+            line_insert(points, state.keys[value, k], squares, counts, view[k], decay * offered[k], state.random)
+            offered[k] += 1
+    return total
+
+
+@entry
+def novelty(state: State, total: float) -> float:
+    """What is new in a sum of the views' scores: 0 if the recent past had as much, else less what was heard before."""
+    clock, sums = state.clock, state.sums
+    seen = clock[SEEN]
+    fresh = seen >= WARM
+    for k in range(SUPPRESSION):
+        if sums[k] >= total:
+            fresh = False
+            break
+    sums[seen % SUPPRESSION] = total
+    if not fresh or total < NOTED:
+        return total if fresh else 0.0
+    before = 0
+    for k in range(min(clock[PEAKS], REMEMBERED)):
+        if state.peaks[k] >= total:
+            before += 1
+    state.peaks[clock[PEAKS] % REMEMBERED] = total
+    clock[PEAKS] += 1
+    return float(total - FATIGUE * np.log2(1.0 + before))
+
+
+@entry
+def bar_now(level: Any, seen: int, dimensions: int) -> float:
+    """The alert score above which someone is told."""
+    interval = max(level[INTERVAL], _HASTIEST)
+    hurry = max(0.0, np.log2(_UNHURRIED / interval)) + np.log2(dimensions)
+    return float(ALERT + HASTE * hurry + YOUNG * max(0.0, 1.0 - seen * level[INTERVAL] / DAY))
+
+
+@entry
+def is_slow(kind: int) -> bool:
+    """Whether a fault of this kind shows in several statistics, hours apart: within a day they are one matter."""
+    return kind in (LEVEL_SHIFT, DRIFT, PATTERN_CHANGE)
+
+
+@entry
+def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
+    """The condition farthest beyond its limit that was not told yet: (how far, its kind), or (0, NONE)."""
+    evidence, condition = 0.0, NONE
+    for j in range(len(ratios)):
+        for k in range(STATISTICS):
+            kind = STATISTIC_KINDS[k]
+            if ratios[j, k] > 1.0 and is_slow(kind) and time - state.clock[SLOW] < DAY:
+                state.stats[j, k, ALARM] = TOLD
+            if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] != TOLD:
+                evidence, condition = ratios[j, k], kind
+    return evidence, condition
 
 
 @entry
@@ -235,30 +328,15 @@ def decide(
     """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
     clock, level = state.clock, state.level
     d = values.shape[1]
-    capacity = state.points.shape[2]
     view = np.empty(VIEWS)
     told = np.empty(VIEWS)
     ratios = np.zeros((d, STATISTICS))
     for i in range(len(times)):
         seen = clock[SEEN]
         time = max(times[i], clock[TIME])  # a late reading counts as now
-        evidence, condition = 0.0, NONE
-        if clock[TIME] != NEVER:
-            gap = np.float64(time - clock[TIME]) if clock[LATE] == 0 else 0.0  # late readings broke the silence
-            silence = gap / patience_now(level, seen)
-            if silence > 1.0:
-                evidence, condition = silence, SILENT
-            level[LONGEST_GAP] = max(
-                0.9999 * level[LONGEST_GAP],
-                min(gap, 3.0 * max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])),
-            )
-            level[INTERVAL] += (
-                max(1.0 / seen, 0.01) * (min(gap, 10.0 * level[INTERVAL]) if seen > PROVISIONAL else gap)
-                - max(1.0 / seen, 0.01) * level[INTERVAL]
-            )
-        clock[LATE] = times[i] < time
-        clock[TIME] = time
-        most, novelty_kind = 0.0, NONE
+        silence = waited(state, time)
+        clock[TIME], clock[LATE] = time, times[i] < time
+        most, look_like = 0.0, NONE
         for j in range(d):
             x = values[i, j]
             memory = state.memory[j]
@@ -266,69 +344,43 @@ def decide(
             attribution[i, j] = abs(x - expected[i, j]) / np.sqrt(memory[1]) if memory[1] > 0.0 else 0.0
             look(
                 x,
-                time,
+                time + np.int64(memory[SHIFT]) * HOUR,
                 seen,
                 state.window[j],
                 state.means[j],
                 state.visits[j],
                 state.levels[j],
+                state.misses[j],
                 1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x),
                 view,
             )
-            total = 0.0
-            for k in range(VIEWS):
-                held = state.held[j, k]
-                s = line_score(state.points[j, k], held, view[k]) if held > 0 else 0.0
-                told[k] = WEIGHTS[k] * s
-                total += told[k]
-                if seen < WARM or uniform(state.random) <= (s / GATE) ** 2:
-                    step = DECAY / capacity * state.offered[j, k]
-                    state.held[j, k] = line_insert(
-                        state.points[j, k], state.keys[j, k], held, view[k], step, state.random
-                    )
-                    state.offered[j, k] += 1
+            total = compare(state, j, view, told)
             if total > most:
-                most = total
-                novelty_kind = VIEW_KINDS[np.argmax(told)]
+                most, look_like = total, resemblance(told)
             examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], ratios[j])
         if d > 1:
             relate(state.memory, state.products, state.errors, state.stats, ratios)
-        for j in range(d):
-            for k in range(STATISTICS):
-                if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] != TOLD:
-                    evidence, condition = ratios[j, k], STATISTIC_KINDS[k]
         # an alert: new, above the recent past, and not just after another
+        evidence, condition = strongest(state, ratios, time)
+        if silence > max(1.0, evidence):
+            evidence, condition = silence, SILENT
+        new, bar = novelty(state, most), bar_now(level, seen, d)
         rested = seen - clock[LAST_ALERT] > REFRACTORY
-        fresh = seen >= WARM and rested
-        for k in range(SUPPRESSION):
-            if state.sums[k] >= most:
-                fresh = False
-                break
-        state.sums[seen % SUPPRESSION] = most
-        found = NONE
-        if fresh:
-            before = 0
-            for k in range(min(clock[ALERTS], REMEMBERED)):
-                if state.peaks[k] >= most:
-                    before += 1
-            alert_score[i] = max(most - FATIGUE * np.log2(1.0 + before), 0.0)
-            found = novelty_kind
+        if rested:
+            alert_score[i] = new
         if evidence > 1.0 and (rested or condition == SILENT):
-            told_by_condition = ALERT * (1.0 + 0.25 * np.log2(evidence))
-            if told_by_condition > alert_score[i]:
-                alert_score[i] = told_by_condition
-                found = condition
-        if alert_score[i] > ALERT:
+            alert_score[i] = max(alert_score[i], bar * (1.0 + 0.25 * np.log2(evidence)))
+            look_like = condition
+        if alert_score[i] > bar:
             alert[i] = True
-            kind[i] = found
+            kind[i] = look_like
             clock[LAST_ALERT] = seen
+            if is_slow(condition):
+                clock[SLOW] = time
             for j in range(d):
                 for k in range(STATISTICS):
                     if ratios[j, k] > 1.0:
                         state.stats[j, k, ALARM] = TOLD
-            if fresh:
-                state.peaks[clock[ALERTS] % REMEMBERED] = most
-                clock[ALERTS] += 1
         # the reading itself
         scored = clock[SCORED]
         threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))

@@ -35,13 +35,9 @@ from detector.rules import Rules
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
 RAW = 128  # points of a line
-LINES: dict[str, int] = {
-    "small": 4,
-    "default": 16,
-    "best": 32,
-}  # samples of single values, of which a score is the mean
+LINES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # samples of single values, of which a score is the mean
 _HEADER = struct.Struct("<4sIIIIQ")
-_MAGIC = b"CWD2"
+_MAGIC = b"CWD3"
 
 
 @dataclass(frozen=True, slots=True)

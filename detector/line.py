@@ -11,7 +11,11 @@ the two sides. The depth D of v is thus a sum of independent Bernoullis, and
 whose integrand is a polynomial that eight Gauss-Legendre nodes integrate to about four digits. Equal points share a
 leaf; ties and the factor log2(1 + n) are as in the streaming forest (Guha, Mishra, Roy, Schrijvers, ICML 2016).
 
-A sample is a sorted row of values and their sampling weights: 16 bytes a point, and no noise from the choice of trees.
+Far gaps are taken ``BLOCK`` at a time: the product of (1 - p) telescopes to a ratio of two distances, and what
+(1 - p m) differs from (1 - p)^m by follows to second order from the block's sum of squared gaps.
+
+A sample is a sorted row of values and their sampling weights: 16.5 bytes a point, and no noise from the choice of
+trees.
 """
 
 from __future__ import annotations
@@ -22,21 +26,26 @@ import numpy as np
 
 from detector.compiled import entry
 
+BLOCK = 16
+HELD, WORST = 0, 1  # columns of a sample's ``counts``: points held, place of the key that goes first
+
 _X, _W = np.polynomial.legendre.leggauss(8)
 _NODES = (1.0 + _X) / 2.0
 _MISS = 1.0 - _NODES
 _WEIGHTS = _W / 2.0
 _SMALL = 0.15  # the first power left out adds less than p^5 / 5
+_FAR = 0.25  # a block's extent, in distances to it, up to which it is taken as a whole
 _LOGS = np.log(_NODES)
+_BENDS = _MISS * (1.0 - _MISS) / 2.0
 
 
 @entry
-def _side(points: Any, at: int, step: int, count: int, v: float, out: Any) -> None:
-    """Multiply ``out`` [8] by the product of 1 - p (1 - t) over ``count`` gaps from point ``at`` away from v.
+def _gaps(points: Any, at: int, step: int, count: int, v: float, product: Any, powers: Any) -> None:
+    """Take ``count`` gaps from point ``at`` away from v, one by one.
 
-    Most gaps are small beside their distance; the logarithm of their factors is summed by powers of p instead.
+    Most are small beside their distance; of them the sums of p to the first four powers go into ``powers`` [4], and
+    only the others' factors 1 - p (1 - t) into ``product`` [8].
     """
-    one, two, three, four = 0.0, 0.0, 0.0, 0.0
     near = points[at]
     for _ in range(count):
         at += step
@@ -45,21 +54,21 @@ def _side(points: Any, at: int, step: int, count: int, v: float, out: Any) -> No
         near = far
         if p < _SMALL:
             square = p * p
-            one += p
-            two += square
-            three += square * p
-            four += square * square
+            powers[0] += p
+            powers[1] += square
+            powers[2] += square * p
+            powers[3] += square * square
         else:
             for q in range(8):
-                out[q] *= 1.0 - p * _MISS[q]
-    for q in range(8):
-        m = _MISS[q]
-        out[q] *= np.exp(-m * (one + m * (two / 2.0 + m * (three / 3.0 + m * four / 4.0))))
+                product[q] *= 1.0 - p * _MISS[q]
 
 
 @entry
-def line_score(points: Any, n: int, v: float) -> float:
-    """Expected score of v over all random cut trees of the sorted ``points[:n]``, n > 0; at most log2(1 + n)."""
+def line_score(points: Any, squares: Any, n: int, v: float) -> float:
+    """Expected score of v over all random cut trees of the sorted ``points[:n]``, n > 0; at most log2(1 + n).
+
+    ``squares`` holds each block's sum of squared gaps, as ``line_insert`` keeps it.
+    """
     first = int(np.searchsorted(points[:n], v))
     after = first
     while after < n and points[after] == v:
@@ -67,19 +76,46 @@ def line_score(points: Any, n: int, v: float) -> float:
     equal = after - first
     power = -1.0  # the gaps next to v are ancestors for certain
     product = np.ones(8)
+    powers = np.zeros(4)
+    stretch, bend = 1.0, 0.0  # of the blocks: product of 1 / (1 - p), sum of p^2
     if after < n:
         power += 1.0
-        _side(points, after, 1, n - 1 - after, v, product)
+        block = (after + BLOCK - 1) // BLOCK
+        _gaps(points, after, 1, min(block * BLOCK, n - 1) - after, v, product, powers)
+        while block * BLOCK < n - 1:
+            at = block * BLOCK
+            end = min(at + BLOCK, n - 1)
+            near, far = points[at] - v, points[end] - v
+            if far - near < _FAR * near:
+                stretch *= far / near
+                bend += squares[block] / (near * far)
+            else:
+                _gaps(points, at, 1, end - at, v, product, powers)
+            block += 1
     if first > 0:
         power += 1.0
-        _side(points, first - 1, -1, first - 1, v, product)
+        block = (first - 1) // BLOCK
+        _gaps(points, first - 1, -1, first - 1 - block * BLOCK, v, product, powers)
+        while block > 0:
+            at = block * BLOCK
+            block -= 1
+            near, far = v - points[at], v - points[at - BLOCK]
+            if far - near < _FAR * near:
+                stretch *= far / near
+                bend += squares[block] / (near * far)
+            else:
+                _gaps(points, at, -1, BLOCK, v, product, powers)
     scale = np.log2(1.0 + n)
     if equal > 0:
         power += np.log2(1.0 + equal)
         scale *= 1.0 - equal / (2.0 * n)
+    one = powers[0] + np.log(stretch)
     total = 0.0
     for q in range(8):
-        total += _WEIGHTS[q] * product[q] * (1.0 if power == 0.0 else np.exp(power * _LOGS[q]))
+        m = _MISS[q]
+        exponent = power * _LOGS[q] + _BENDS[q] * bend
+        exponent -= m * (one + m * (powers[1] / 2.0 + m * (powers[2] / 3.0 + m * powers[3] / 4.0)))
+        total += _WEIGHTS[q] * product[q] * np.exp(exponent)
     return float(scale * total)
 
 
@@ -95,25 +131,46 @@ def uniform(state: Any) -> float:
 
 
 @entry
-def line_insert(points: Any, weights: Any, n: int, v: float, step: float, random: Any) -> int:
-    """Offer v to a time-decayed weighted reservoir; returns how many points it holds now.
+def line_insert(points: Any, keys: Any, squares: Any, counts: Any, v: float, step: float, random: Any) -> None:
+    """Offer v to a time-decayed weighted reservoir.
 
     ``step`` is the decay rate times the number of points offered so far. The sample keeps the smallest keys
     log(-log u) - step (Efraimidis & Spirakis 2006, with weights exp(step)).
     """
     key = np.log(-np.log(uniform(random)) + 1e-300) - step
+    n = counts[HELD]
+    changed = n  # the lowest and, below, the highest place whose gaps change
+    last = n
     if n == len(points):
-        worst = np.argmax(weights)
-        if key >= weights[worst]:
-            return n
-        for k in range(worst, n - 1):
-            points[k] = points[k + 1]
-            weights[k] = weights[k + 1]
+        worst = counts[WORST]
+        if key >= keys[worst]:
+            return
         n -= 1
-    rank = np.searchsorted(points[:n], v)
-    for k in range(n, rank, -1):
-        points[k] = points[k - 1]
-        weights[k] = weights[k - 1]
+        rank = int(np.searchsorted(points[: n + 1], v))
+        if rank > worst:
+            rank -= 1
+            for k in range(worst, rank):
+                points[k] = points[k + 1]
+                keys[k] = keys[k + 1]
+        else:
+            for k in range(worst, rank, -1):
+                points[k] = points[k - 1]
+                keys[k] = keys[k - 1]
+        changed, last = min(rank, worst), max(rank, worst)
+    else:
+        rank = int(np.searchsorted(points[:n], v))
+        for k in range(n, rank, -1):
+            points[k] = points[k - 1]
+            keys[k] = keys[k - 1]
+        changed = rank
     points[rank] = v
-    weights[rank] = key
-    return n + 1
+    keys[rank] = key
+    n += 1
+    counts[HELD] = n
+    if n == len(points):
+        counts[WORST] = np.argmax(keys)
+    for block in range(max(changed - 1, 0) // BLOCK, last // BLOCK + 1):
+        total = 0.0
+        for k in range(block * BLOCK, min(block * BLOCK + BLOCK, n - 1)):
+            total += (points[k + 1] - points[k]) ** 2
+        squares[block] = total

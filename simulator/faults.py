@@ -2,6 +2,22 @@
 
 A sensor has a daily and a weekly season, correlated noise, a slow trend and a resolution. A fault changes a stretch of
 its readings and comes with a label; everything follows from the seed.
+
+Sizes are given in standard deviations of the noise, beside a daily season of 4 to 16 of them from low to high, so that
+most faults stay inside the range of healthy values and no fixed limit finds them:
+
+- spike, 12 to 25: a bit flipped, a unit mistaken, a reading of another sensor. Smaller ones are rare but healthy in
+  sensors with heavy tails; one of the season's own size must be seen against the hour, not against the range.
+- level shift, 5 to 10 for six hours: a recalibration, a valve left open; less than most sensors' season.
+- drift, 8 to 15 within two days: a filter that clogs, a reference that ages; a quarter of a deviation an hour.
+- stuck for six hours at the last value; silent for six hours: a bus or a radio that hangs until it is reset.
+- noise change: 2.5 to 4 of further noise for six hours, as from a loose contact or a bearing.
+- pattern change: a day on which the season comes 6 to 18 hours late, as on a holiday or after a wrong timer; every
+  value is one that the sensor often has.
+- correlation break: one of three values that share four fifths of their noise mirrors itself for six hours, as after a
+  swapped sign; its range and its spread stay as they were.
+
+Not simulated: faults of several kinds at once, sensors with heavy tails or without a season, readings that come late.
 """
 
 from __future__ import annotations
@@ -77,7 +93,7 @@ def sensor(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Times [n], values [n, d] and the noise's standard deviation [d] of a healthy sensor.
 
-    The values of one sensor are correlated: they share the season and half of the noise.
+    The values of one sensor are correlated: they share the season and four fifths of the noise's variance.
     """
     random = np.random.default_rng(seed)
     times = START + interval * np.arange(round(days * DAY / interval), dtype=np.int64)
@@ -90,9 +106,11 @@ def sensor(
     def noise() -> NDArray[np.float64]:
         shocks = random.normal(size=len(times))
         memory = random.uniform(0, 0.5)
-        for i in range(1, len(shocks)):
-            shocks[i] += memory * shocks[i - 1]
-        return np.asarray(shocks * np.sqrt(1 - memory**2))
+        shocks *= np.sqrt(1 - memory**2)
+        for step in range(5):  # (1 + m z)(1 + m^2 z^2)... = 1 / (1 - m z), up to m^32
+            lag = 2**step
+            shocks[lag:] = shocks[lag:] + memory**lag * shocks[:-lag]
+        return shocks
 
     common = noise() if dimensions > 1 else np.zeros(len(times))
     values = np.empty((len(times), dimensions))
