@@ -47,7 +47,7 @@ from detector.machine import (
     shallower,
     trailing_zeros,
 )
-from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, UNUSED, decide, draw, enters, heaviest, settle
+from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, enters, heaviest, settle
 
 BLOCK = 16  # values in a block, one pivot each
 LANES = 16  # values that are located before they are scored: the searches overlap
@@ -427,20 +427,6 @@ def _unlink(d: int, n: int, at: int, like: int) -> int:
     return at + 1
 
 
-@kernel
-def remove(tree: int, slots: int, n: int, at: int, like: int) -> None:
-    """Remove point ``at`` of the n in the tree."""
-    x, weights, _, d, pivots = _parts(tree, slots, like)
-    gap = _unlink(d, n, at, like)
-    _shift(x, weights, at + 1, n, -1)
-    set_f32(x, n - 1, _INFINITY)
-    set_f32(weights, n - 1, UNUSED)
-    size = depth_bytes(like)
-    if n > 1:
-        move(d + size * gap, d + size * (gap + 1), size * (n - gap))
-    _write_pivots(x, pivots, slots)
-
-
 @inline
 def _join(x: int, d: int, header: int, n: int, r: int, v: float, gap_depth: int, left: bool, like: int) -> int:
     """Choose the cut that separates v from the points on the left (right) of gap r, and push down what is below it.
@@ -464,40 +450,73 @@ def _join(x: int, d: int, header: int, n: int, r: int, v: float, gap_depth: int,
     return new
 
 
+# A hole is where a new value of rank r goes among n points: it is point r and gap r + 1, and what is on its right lies
+# one place further on than it says, as if the buffer began there.
+
+
 @inline
 def _link(x: int, d: int, header: int, n: int, r: int, v: float, like: int) -> tuple[int, int]:
-    """(place, depth) of the gap that a new value v of rank r brings."""
+    """(place, depth) of the gap that a new value v brings where the hole is."""
+    size = depth_bytes(like)
+    right_x, right_d = x + 4, d + size
     depth = get_depth(d, r, like)
-    if n > 0 and r < n and get_f32(x, r) == v:
-        following = get_depth(d, r + 1, like)
-        equal = r + 1 < n and get_f32(x, r + 1) == v
+    if r < n and get_f32(right_x, r) == v:
+        following = get_depth(right_d, r + 1, like)
+        equal = r + 1 < n and get_f32(right_x, r + 1) == v
         return r + 1, following if equal else max(depth, following) + 1
     left = r == n
     if 0 < r < n:
-        low, high = np.float64(get_f32(x, r - 1)), np.float64(get_f32(x, r))
+        low, high = np.float64(get_f32(x, r - 1)), np.float64(get_f32(right_x, r))
         left = bool(draw(header) * (high - low) >= v - low)  # the cut lies above v
     if left:
         return r, _join(x, d, header, n, r, v, depth, True, like)
-    return r + 1, _join(x, d, header, n, r, v, depth, False, like)
+    return r + 1, _join(right_x, right_d, header, n, r, v, depth, False, like)
 
 
-@kernel
-def insert(tree: int, slots: int, n: int, v: float, weight: float, like: int) -> None:
-    """Insert v beside the n points in the tree."""
+@inline
+def _fill(tree: int, slots: int, n: int, r: int, v: float, weight: float, like: int) -> None:
+    """Put v into the hole, beside n points."""
     x, weights, header, d, pivots = _parts(tree, slots, like)
-    size = depth_bytes(like)
-    r = 0
     if n > 0:
-        r = _rank(x, pivots, slots, v)
         gap, depth = _link(x, d, header, n, r, v, like)
-        move(d + size * (gap + 1), d + size * gap, size * (n + 1 - gap))
+        if gap == r:
+            set_depth(d, r + 1, get_depth(d, r, like), like)
         set_depth(d, gap, depth, like)
-        _shift(x, weights, r, n, 1)
     set_f32(x, r, v)
     set_f32(weights, r, weight)
     set_depth(d, 0, 0, like)
     set_depth(d, n + 1, 0, like)
     _write_pivots(x, pivots, slots)
+
+
+@kernel
+def insert(tree: int, slots: int, n: int, v: float, weight: float, like: int) -> None:
+    """Insert v beside the n points in the tree."""
+    x, weights, _, d, pivots = _parts(tree, slots, like)
+    r = _rank(x, pivots, slots, v) if n > 0 else 0
+    _shift(x, weights, r, n, 1)
+    size = depth_bytes(like)
+    move(d + size * (r + 2), d + size * (r + 1), size * (n - r))
+    _fill(tree, slots, n, r, v, weight, like)
+
+
+@kernel
+def replace(tree: int, slots: int, n: int, at: int, v: float, weight: float, like: int) -> None:
+    """Remove point ``at`` of the n in the tree, then insert v; only what lies between them moves."""
+    x, weights, _, d, pivots = _parts(tree, slots, like)
+    gap = _unlink(d, n, at, like)
+    r = _rank(x, pivots, slots, v)
+    if at < r:
+        _shift(x, weights, at + 1, r, -1)
+        r -= 1
+    else:
+        _shift(x, weights, r, at, 1)
+    size = depth_bytes(like)
+    if gap <= r:
+        move(d + size * gap, d + size * (gap + 1), size * (r + 1 - gap))
+    else:
+        move(d + size * (r + 2), d + size * (r + 1), size * (gap - r - 1))
+    _fill(tree, slots, n - 1, r, v, weight, like)
 
 
 @kernel
@@ -511,10 +530,11 @@ def learn(forest: int, tree: int, point: int, time: int, leaf: int, like: int) -
     if action == SKIP:
         return
     if action == REPLACE:
-        n -= 1
-        remove(tree, slots, n + 1, heaviest(weights, slots // BLOCK), like)
-    insert(tree, slots, n, get_f32(point, 0), weight, like)
-    settle(header, weights, slots // BLOCK, n + 1, samples, time, age, decay, get_f64(forest, GROWTH))
+        replace(tree, slots, n, heaviest(weights, slots // BLOCK), get_f32(point, 0), weight, like)
+    else:
+        insert(tree, slots, n, get_f32(point, 0), weight, like)
+        n += 1
+    settle(header, weights, slots // BLOCK, n, samples, time, age, decay, get_f64(forest, GROWTH))
 
 
 @inline
