@@ -28,7 +28,7 @@ BATCH = 1000
 def endure(shape: Shape, readings: int) -> dict[str, Any]:
     """The row of a shape."""
     forest = CutForest(Parameters(shape.dimensions, shape.trees, shape.samples, shape.shingle))
-    values, times, sizes = stream(shape, 1000 * BATCH), [], []
+    values, times, sizes = stream(shape, 1000 * BATCH), np.ones(readings // BATCH), []
     total, process = 0.0, psutil.Process()
     label = f"{tuple(shape)}"
     for number in track(range(readings // BATCH), label, console=Console(stderr=True), transient=True):
@@ -37,7 +37,7 @@ def endure(shape: Shape, readings: int) -> dict[str, Any]:
         batch = values[at : at + BATCH] + drift
         began = time.thread_time()
         scores = forest.process(batch)
-        times.append((time.thread_time() - began) / BATCH * 1e6)
+        times[number] = (time.thread_time() - began) / BATCH * 1e6
         total += float(scores.sum())
         if number % 100 == 0:
             sizes.append(process.memory_info().rss)
@@ -61,9 +61,10 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=10_000_000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rows = [endure(shape, arguments.readings) for shape in SHAPES]
-    for row in rows:
-        print(row)
+    rows = []
+    for shape in SHAPES:
+        rows.append(endure(shape, arguments.readings))
+        print(rows[-1], flush=True)
     if arguments.json:
         print_json("endurance", rows)
 
