@@ -24,9 +24,9 @@ from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
 
 STREAM = "chaos"
-PATIENCE = 60.0  # s, for a worker to come to where it is wanted, on a busy machine
-CATCH_UP = 180.0  # s, that an undisturbed worker may take
-SILENCE = 45.0  # s without a new document, after which no more is expected
+PATIENCE = 120.0  # s, for a worker to come to where it is wanted, on a busy machine
+CATCH_UP = 400.0  # s, that an undisturbed worker may take
+SILENCE = 60.0  # s without a new document, after which no more is expected
 SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkpoint-seconds", "0.5")
 
 
