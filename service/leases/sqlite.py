@@ -38,6 +38,7 @@ class SQLiteTable:
     """
 
     def __init__(self, path: Path, stream: str, worker: str, executor: Executor | None = None) -> None:
+        self._path = path
         self._database = Database(path, "leases", executor)
         self._stream = stream
         self._worker = worker
@@ -61,6 +62,11 @@ class SQLiteTable:
                 f"{self._workers}: {error.strerror}; set data_dir to a folder that is writable and has locks"
             ) from None
         await self._database.open(_SCHEMA)
+        if await self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoint'"):
+            raise StateError(
+                f"{self._path}: an earlier version kept its checkpoints there, which this one cannot read; move the "
+                "file away to read the stream anew from where the setting start says"
+            )
 
     async def rows(self) -> list[Lease]:
         """All rows of the stream."""

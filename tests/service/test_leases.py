@@ -1,6 +1,8 @@
 """The contract of leases, on every table there is."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -207,5 +209,15 @@ async def test_a_file_that_is_no_database_is_named(tmp_path):
     path.write_bytes(b"something else" * 100)
     table = SQLiteTable(path, STREAM, "w")
     with pytest.raises(StateError, match=r"cutwater\.db: .*move the file away"):
+        await table.open()
+    await table.close()
+
+
+async def test_checkpoints_of_an_earlier_version_are_not_passed_over_in_silence(tmp_path):
+    path = tmp_path / "cutwater.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE checkpoint (stream TEXT, shard TEXT, checkpoint TEXT)")
+    table = SQLiteTable(path, STREAM, "w")
+    with pytest.raises(StateError, match=r"earlier version.*move the file away"):
         await table.open()
     await table.close()
