@@ -1,4 +1,4 @@
-"""Forests, whatever engine grows them. There is one so far, the reference; a fast one is to come."""
+"""Forests, whatever engine grows them."""
 
 from __future__ import annotations
 

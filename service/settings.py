@@ -78,11 +78,11 @@ class Settings(BaseModel):
     # Detector
     engine: Literal["cutwater", "rrcf"] = "cutwater"
     """What scores. cutwater: single values against all random cut trees of their sample at once, in closed form, and
-    several values or a shingle by the reference forest; rrcf: always the reference forest, which is slow."""
+    several values or a shingle by a compiled forest; rrcf: always the reference forest, which is slow."""
     profile: Literal["small", "default", "best"] = "default"
     """Memory and time for accuracy: about 50, 160 or 310 kB a sensor."""
     trees: int = Field(50, ge=1, le=1000)
-    """Trees in a sensor's reference forest; a closed form needs none."""
+    """Trees in a sensor's forest; a closed form needs none."""
     samples: int = Field(256, ge=8, le=65536)
     """Readings that each tree keeps; a sensor is learning until it has seen as many. Scores begin earlier, with little
     confidence."""
