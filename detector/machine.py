@@ -2,7 +2,8 @@
 
 A kernel works on addresses inside one buffer, because passing a dozen arrays to a compiled function costs more than
 scoring a point in a tree. Everything here is generic LLVM: its vectors become AVX-512, AVX2 or NEON instructions,
-whatever the machine has. ``tests/naive.py`` says each operation again in plain Python.
+whatever the machine has. Each operation has a plain equivalent in
+``tests/detector/test_machine.py``.
 
 Nothing here checks bounds. ``p`` is an address; ``i`` counts elements, never bytes.
 """
