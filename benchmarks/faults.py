@@ -107,7 +107,8 @@ def measure(job: tuple[str, str, int, float]) -> Found:
         true |= (times >= fault.start) & (times <= fault.end + DAY)
         if len(inside):
             delays.append((times[inside[0]] - fault.start) / 60_000)
-            named.append((NAMES[kinds[inside[0]]], NAMES[kinds[inside[-1]]]))
+            during = inside[times[inside] < fault.end]  # not what the way back looks like
+            named.append((NAMES[kinds[inside[0]]], NAMES[kinds[during[-1] if len(during) else inside[0]]]))
     return Found(len(recording.faults), delays, int((~true).sum()), days - LEARNING / DAY, named)
 
 
