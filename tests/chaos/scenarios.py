@@ -16,7 +16,7 @@ from tests.servers import opensearch
 Report = Callable[[str], None]
 FAILOVER = 3.0  # s
 LIGHT = 600.0  # readings a second, where it is not the load that matters
-MOST_MEMORY = 800_000_000  # bytes, of a worker whose index is away
+MOST_MEMORY = 400_000_000  # bytes, of a worker whose index is away
 
 
 def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[World, Difference]:
