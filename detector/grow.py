@@ -1,11 +1,13 @@
-"""Forests, whatever engine grows them."""
+"""Forests, whatever engine grows them.
+
+The reference is imported only where it is asked for: rrcf takes longer to import than all else here.
+"""
 
 from __future__ import annotations
 
 from detector.cut_forest import CutForest
 from detector.envelope import unseal
 from detector.forest import Forest, Parameters
-from detector.reference import ReferenceForest
 
 ENGINES = ("cutwater", "rrcf")
 
@@ -19,12 +21,16 @@ def grow(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> 
     if engine == "cutwater":
         return CutForest(parameters, threads)
     if engine == "rrcf":
+        from detector.reference import ReferenceForest
+
         return ReferenceForest(parameters)
     raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
 
 
 def regrow(snapshot: bytes, threads: int = 1) -> Forest:
     """The forest that the snapshot was taken of, whatever its engine; ValueError says why one is refused."""
-    if unseal(snapshot)[0] == ReferenceForest.KIND:
+    if unseal(snapshot)[0] == "rrcf":
+        from detector.reference import ReferenceForest
+
         return ReferenceForest.restore(snapshot)
     return CutForest.restore(snapshot, threads)
