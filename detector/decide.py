@@ -11,6 +11,7 @@ as high: what has been heard before is said less loudly, as an equal point score
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, r
     """The state that lies in ``buffer``; its fields are views."""
     fields, at = {}, 0
     for name, (kind, shape) in layout(dimensions, points, lines, raw).items():
-        size = 8 * int(np.prod(shape))
+        size = 8 * math.prod(shape)
         fields[name] = buffer[at : at + size].view(kind).reshape(shape)
         at += size
     return State(**fields)
@@ -128,7 +129,7 @@ def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, r
 
 def state_bytes(dimensions: int, points: int, lines: int, raw: int) -> int:
     """Size of a state."""
-    return sum(8 * int(np.prod(shape)) for _, shape in layout(dimensions, points, lines, raw).values())
+    return sum(8 * math.prod(shape) for _, shape in layout(dimensions, points, lines, raw).values())
 
 
 def reseed(state: State, seed: int) -> None:

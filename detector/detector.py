@@ -212,7 +212,7 @@ class Detector:
             raise ValueError(f"cut short: {len(snapshot)} bytes, {body} needed")
         detector = cls.__new__(cls)
         detector.configuration = configuration
-        detector._buffer = np.frombuffer(snapshot[_HEADER.size : body], dtype=np.uint8).copy()
+        detector._buffer = np.frombuffer(snapshot, dtype=np.uint8, count=size, offset=_HEADER.size).copy()
         detector._state = carve(detector._buffer, *shape)
         detector._forest = None if configuration.on_a_line else regrow(snapshot[body:])
         return detector
