@@ -300,6 +300,7 @@ def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
             kind = STATISTIC_KINDS[k]
             if ratios[j, k] > 1.0 and is_slow(kind) and time - state.clock[SLOW] < DAY:
                 state.stats[j, k, ALARM] = TOLD
+                state.clock[SLOW] = time
             if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] != TOLD:
                 evidence, condition = ratios[j, k], kind
     return evidence, condition
