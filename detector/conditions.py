@@ -2,7 +2,8 @@
 
 A statistic alarms when it exceeds both ``REACH`` times its own usual size and 1.5 times the largest size that it
 has had (slowly forgotten): the first is about noise, the second about heavy tails. What alarms teaches little, so a
-fault does not hide the next; each alarm raises the bar a little, so what keeps coming becomes the new normal.
+fault does not hide the next; each alarm raises the bar a little, so what keeps coming becomes the new normal. A fault
+whose alarm pauses for less than ``_PAUSE`` is still the same.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from detector.batch import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, 
 from detector.compiled import entry
 from detector.views import BINS, HOUR
 
-# Statistics, in the rows of ``stats``; each row is usual square, count, largest, and whether it is alarming and told.
+# Statistics, in the rows of ``stats``; each row is usual square, count, largest, and the alarm's state.
 STATISTICS = 7
 ALARM = 3
-QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0
+QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0  # beyond TOLD: statistics without alarm since, in the same fault
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
 _SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
-_REACH = np.array([8.0, 6.0, 6.0, 3.5, 4.0, 8.0, 0.0])
+_REACH = np.array([8.0, 6.0, 6.0, 3.5, 4.0, 8.0, 0.0])  # correlation's is farther: it has no sizes below zero to count
 _WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
 _BEYOND = np.array([2.0, 1.5, 1.5, 1.1, 1.2, 1.2, 1.5])
 _FORGET = np.array([0.99999, 0.9999, 0.9999, 0.999, 0.999, 0.9999, 0.0])  # part of the largest size that is kept
 _GROW = np.array([np.inf, 1.002, 1.002, 1.02, 1.02, 1.002, 1.0])  # at most, at once, so that a slow rise is seen
 _RISE = 1.25
+_PAUSE = np.array([0.0, 240.0, 240.0, 0.0, 0.0, 240.0, 0.0])  # statistics without alarm within one fault
 
 # What a value keeps besides, in the columns of ``memory``.
 MEMORY = 21
@@ -51,10 +53,11 @@ def surprise(stats: Any, which: int, size: float, least: float) -> float:
     if ratio > 1.0:
         if stat[ALARM] == QUIET:
             stat[2] = max(stat[2], limit / _BEYOND[which]) * _RISE
-            stat[ALARM] = ALARMING
+        stat[ALARM] = TOLD if stat[ALARM] >= TOLD else ALARMING
         stat[2] *= 1.002
         return ratio
-    stat[ALARM] = QUIET
+    paused = TOLD <= stat[ALARM] < TOLD + _PAUSE[which]
+    stat[ALARM] = stat[ALARM] + 1.0 if paused else QUIET
     stat[0] += max(1.0 / stat[1], 5e-4) * (bounded * bounded - stat[0])
     if stat[1] > 0.5 * _WARM[which]:
         most = stat[2] * _GROW[which] if stat[1] > _WARM[which] else size

@@ -41,7 +41,7 @@ REACH = 5.5  # from the usual score to the threshold, in steps from the usual sc
 HIGH = 0.95  # of the scores lie below the high one
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
-# The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told.
+# The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told or last seen.
 CLOCK = 11
 SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW = range(CLOCK)
 LEVEL = 7
@@ -287,7 +287,7 @@ def bar_now(level: Any, seen: int, dimensions: int) -> float:
 
 @entry
 def is_slow(kind: int) -> bool:
-    """Whether a fault of this kind shows in several statistics, hours apart: within a day they are one matter."""
+    """Whether a fault of this kind shows in several statistics, hours apart: one matter until a day without any."""
     return kind in (LEVEL_SHIFT, DRIFT, PATTERN_CHANGE)
 
 
@@ -301,7 +301,7 @@ def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
             if ratios[j, k] > 1.0 and is_slow(kind) and time - state.clock[SLOW] < DAY:
                 state.stats[j, k, ALARM] = TOLD
                 state.clock[SLOW] = time
-            if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] != TOLD:
+            if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] < TOLD:
                 evidence, condition = ratios[j, k], kind
     return evidence, condition
 

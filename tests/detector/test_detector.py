@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.batch import Scores
+from detector.batch import KINDS, Scores
 from detector.detector import Configuration, Detector
 from simulator.faults import record
 
@@ -95,3 +95,21 @@ def test_simulated_faults_are_found(kind: str) -> None:
     for fault in recording.faults:
         inside = (recording.times >= fault.start) & (recording.times <= fault.end)
         assert scores.alert[inside].any()
+
+
+def test_what_was_learnt_of_a_drift_is_not_told_daily_after_it() -> None:
+    recording = record("drift", 9007)
+    times, (first, second) = recording.times, recording.faults
+    scores = Detector(Configuration(profile="small"), 0).process(times, recording.values)
+    assert scores.alert[(times >= first.start) & (times <= first.end)].any()
+    after = (times > first.end) & (times < second.start)
+    assert not (scores.alert & (scores.kind == KINDS.index("drift")))[after].any()
+
+
+def test_values_that_belong_together_break_only_when_they_do() -> None:
+    recording = record("correlation break", 9022)
+    scores = Detector(Configuration(3, profile="small"), 0).process(recording.times, recording.values)
+    told = recording.times[scores.alert & (scores.kind == KINDS.index("correlation break"))]
+    assert len(told) == len(recording.faults)
+    for time, fault in zip(told, recording.faults, strict=True):
+        assert fault.start <= time <= fault.end
