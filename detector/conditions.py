@@ -22,7 +22,7 @@ STATISTICS = 7
 ALARM = 3
 QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0  # beyond TOLD: statistics without alarm since, in the same fault
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
-_SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, _STUCK = range(STATISTICS)
+_SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, STUCK_RUN = range(STATISTICS)
 _REACH = np.array([8.0, 6.0, 6.0, 3.5, 4.0, 8.0, 0.0])  # correlation's is farther: it has no sizes below zero to count
 _WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
 _BEYOND = np.array([2.0, 1.5, 1.5, 1.1, 1.2, 1.2, 1.5])
@@ -198,20 +198,20 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     # stuck: a run of equal values that this sensor would not produce by chance in a million readings
     if not missing:
         same = 1.0 if x == m[_LAST] else 0.0
-        count = stats[_STUCK, 1]
+        count = stats[STUCK_RUN, 1]
         if same == 1.0:
             m[_RUN] += 1.0
             allowed = max(30.0, 3.0 * m[_LONGEST], -20.0 / np.log(min(max(m[_SAME], 1e-6), 0.999)))
             if count >= 256.0 and m[_SAME] < 0.99:
-                out[_STUCK] = m[_RUN] / allowed
+                out[STUCK_RUN] = m[_RUN] / allowed
         else:
             if count >= 1.0:
                 m[_LONGEST] = max(m[_LONGEST] * 0.999, min(m[_RUN], 3.0 * m[_LONGEST] + 10.0))
             m[_RUN] = 0.0
-            stats[_STUCK, ALARM] = QUIET
+            stats[STUCK_RUN, ALARM] = QUIET
         if m[_RUN] < 30.0:
             m[_SAME] += max(1.0 / (count + 1.0), 1e-3) * (same - m[_SAME])
-        stats[_STUCK, 1] += 1.0
+        stats[STUCK_RUN, 1] += 1.0
         m[_LAST] = x
 
 

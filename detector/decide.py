@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from detector.batch import DRIFT, LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE
 from detector.compiled import entry
-from detector.conditions import ALARM, MEMORY, SHIFT, STATISTIC_KINDS, STATISTICS, TOLD, examine, forget_hour, relate
+from detector.conditions import (
+    ALARM,
+    MEMORY,
+    SHIFT,
+    STATISTIC_KINDS,
+    STATISTICS,
+    STUCK_RUN,
+    TOLD,
+    examine,
+    forget_hour,
+    relate,
+)
 from detector.line import BLOCK, HELD, line_insert, line_score, uniform
 from detector.views import BINS, HOUR, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS, VIEWS, WEIGHTS, look, resemblance
 
@@ -292,15 +303,23 @@ def is_slow(kind: int) -> bool:
 
 
 @entry
+def is_stuck(stats: Any) -> bool:
+    """Whether a value is known to be stuck: that it leaves its season and its noise is the same matter."""
+    return bool(stats[STUCK_RUN, ALARM] == TOLD)
+
+
+@entry
 def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
     """The condition farthest beyond its limit that was not told yet: (how far, its kind), or (0, NONE)."""
     evidence, condition = 0.0, NONE
     for j in range(len(ratios)):
+        stuck = is_stuck(state.stats[j])
         for k in range(STATISTICS):
             kind = STATISTIC_KINDS[k]
-            if ratios[j, k] > 1.0 and is_slow(kind) and time - state.clock[SLOW] < DAY:
+            if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - state.clock[SLOW] < DAY)):
                 state.stats[j, k, ALARM] = TOLD
-                state.clock[SLOW] = time
+                if is_slow(kind):
+                    state.clock[SLOW] = time
             if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] < TOLD:
                 evidence, condition = ratios[j, k], kind
     return evidence, condition
@@ -338,7 +357,7 @@ def decide(
         time = max(times[i], clock[TIME])  # a late reading counts as now
         silence = waited(state, time)
         clock[TIME], clock[LATE] = time, times[i] < time
-        most, look_like = 0.0, NONE
+        most, look_like, known = 0.0, NONE, False
         for j in range(d):
             x = values[i, j]
             memory = state.memory[j]
@@ -357,9 +376,9 @@ def decide(
                 view,
             )
             total = compare(state, j, view, told)
-            if total > most:
-                most, look_like = total, resemblance(told)
             examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], ratios[j])
+            if total > most:
+                most, look_like, known = total, resemblance(told), is_stuck(state.stats[j])
         if d > 1:
             relate(state.memory, state.products, state.errors, state.stats, ratios)
         # an alert: new, above the recent past, and not just after another
@@ -368,7 +387,7 @@ def decide(
             evidence, condition = silence, SILENT
         new, bar = novelty(state, most), bar_now(level, seen, d)
         rested = seen - clock[LAST_ALERT] > REFRACTORY
-        if rested:
+        if rested and not known:
             alert_score[i] = new
         if evidence > 1.0 and (rested or condition == SILENT):
             alert_score[i] = max(alert_score[i], bar * (1.0 + 0.25 * np.log2(evidence)))

@@ -266,6 +266,13 @@ def test_a_stuck_sensor_is_told_once():
     assert told[0] < 1600
 
 
+def test_that_a_stuck_sensor_leaves_its_season_is_the_same_fault():
+    values = noise(18_000) + 8 * np.sin(2 * np.pi * np.arange(18_000) / 1440)[:, None]
+    values[16_000:16_500] = values[16_000]
+    scores = run(values)
+    assert [KINDS[kind] for kind in scores.kind[alerts(scores, 16_000, 17_000)]] == ["stuck"]
+
+
 def test_a_silent_sensor_is_told_while_it_is_silent():
     fleet = Fleet(Configuration(profile="small"))
     rows = [(sensor, minute) for minute in range(600) for sensor in (0, 1) if sensor == 1 or minute < 400]
