@@ -348,7 +348,7 @@ async def _report_end(service: Service, written: int, console: Console, stop: _S
 
 
 async def _show_anomalies(service: Service, console: Console) -> None:
-    """Print each anomaly as it comes."""
+    """Print each anomaly and alert as it comes."""
     row = -1
     while True:
         await service.recent.wait(row)
@@ -360,8 +360,9 @@ async def _show_anomalies(service: Service, console: Console) -> None:
                 )
                 continue
             values = "  ".join(f"{name} {document[f'feature_data_{name}']:g}" for name in service.settings.value_fields)
+            word = "[red]anomaly[/]" if document["is_anomaly"] else "[red]alert[/]  "
             console.print(
-                f"[red]anomaly[/]  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
+                f"{word}  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
                 f"  score {document['anomaly_score']:.2f} ({document['anomaly_kind']})", sep="",
             )  # fmt: skip
 

@@ -38,7 +38,7 @@ class Metrics:
         # Scoring and indexing
         self.scored = counter("readings_scored", "Readings that got a score")
         self.learning = counter("readings_learning", "Readings of sensors that were still learning")
-        self.anomalies = counter("anomalies", "Readings found anomalous")
+        self.anomalies = counter("anomalies", "Anomalies and alerts, silences included")
         self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
         self.dead = counter("dead_letters", "Records and documents sent to the dead letter, by reason", "code")
         self.sensors = gauge("sensors", "Sensors seen since the start")

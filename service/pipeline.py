@@ -223,7 +223,7 @@ class ShardPipeline:
         ready = int(np.count_nonzero(scores.ready))
         metrics.scored.inc(ready)
         metrics.learning.inc(len(scores) - ready)
-        metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly)) + len(work.scored.silences))
+        metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly | scores.alert)) + len(work.scored.silences))
 
     def _score(self, fetched: Fetched) -> Work:
         """In a worker thread: a batch of records to documents and dead letters."""
