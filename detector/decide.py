@@ -40,6 +40,7 @@ GATE = 2.0
 DECAY = 0.1  # per sample size, of the samples behind the gate
 SUPPRESSION = 80
 REFRACTORY = 30  # readings after an alert before the next, and without an anomaly before an episode ends
+BRIEF = 10_000.0  # ms; a shorter pause is no silence: fast streams stall for a moment, and nobody could act on it
 ALERT = 3.2  # at a reading in five minutes or more
 HASTE = 0.5  # more for each doubling of the values a day beyond that: they are as many chances of a false alarm
 _UNHURRIED, _HASTIEST = 300_000.0, 10_000.0  # milliseconds between readings
@@ -229,7 +230,7 @@ def patience_now(level: Any, seen: int) -> float:
     """Milliseconds after which a silence is longer than this sensor's own; infinity before that is known."""
     if seen < WARM:
         return np.inf
-    return float(max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], 1.0))
+    return float(max(10.0 * level[INTERVAL], 3.0 * level[LONGEST_GAP], BRIEF))
 
 
 @entry
