@@ -197,6 +197,7 @@ class Service:
             features=tuple(settings.value_fields),
             detector=self.detector_id,
             index_all=settings.index == "all",
+            index_record=settings.index_record == "on",
             checkpoint_seconds=settings.checkpoint_seconds,
             room=self.room,
             executor=self._executor,

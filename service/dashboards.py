@@ -272,6 +272,7 @@ def _index_pattern(name: str, title: str, table: Mapping[str, Any], features: Se
             "readFromDocValues": kind != "text",
         }
         for field, kind in flat(mapping(dict(table), features)).items()
+        if kind != "object"  # its type is the server's, and nothing is charted by it
     ]
     attributes = {"title": title, "timeFieldName": "@timestamp", "fields": orjson.dumps(listed).decode()}
     return _saved("index-pattern", name, attributes, ())

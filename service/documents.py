@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import orjson
 
 from detector.batch import KINDS, SILENT, Readings, Scores
 from detector.silence import Silence
@@ -21,6 +22,10 @@ from service import __version__
 from service.records import Position
 
 SCHEMA_VERSION = 1
+
+# Within these every server takes any record. Lucene's terms have at most 32 766 bytes, and one holds a value with all
+# the names on its way; `flattened` goes 20 objects deep.
+LARGEST_RECORD, DEEPEST_RECORD = 16_384, 20
 
 Document = dict[str, Any]
 _UNKNOWN = Position(0)
@@ -171,6 +176,27 @@ def _origin(batch: ScoredBatch, row: int, source: int, alert: bool) -> Document:
 def entries(batch: ScoredBatch, rows: Iterable[int]) -> list[Entry]:
     """The given rows as documents ready for the index."""
     return [_entry(batch, row) for row in rows]
+
+
+def record_fields(data: bytes) -> Document:
+    """The record that a reading came from, whole or not at all, and its length. For JSON objects.
+
+    Left out is one that is longer than ``LARGEST_RECORD`` bytes, nested deeper than ``DEEPEST_RECORD``, or has a name
+    with a NUL in it, so that no server refuses a document for what else its record says.
+    """
+    fields: Document = {"record_bytes": len(data)}
+    if len(data) <= LARGEST_RECORD and _indexable(body := orjson.loads(data), DEEPEST_RECORD):
+        fields["record"] = body
+    return fields
+
+
+def _indexable(value: Any, levels: int) -> bool:
+    """Whether there are at most so many levels of objects and arrays, and no NUL in a name."""
+    if isinstance(value, dict):
+        return levels > 0 and all("\0" not in name and _indexable(each, levels - 1) for name, each in value.items())
+    if isinstance(value, list):
+        return levels > 0 and all(_indexable(each, levels - 1) for each in value)
+    return True
 
 
 def _entry(batch: ScoredBatch, row: int) -> Entry:

@@ -32,12 +32,15 @@ def ndjson(found: Sequence[Document]) -> bytes:
 
 
 def table(found: Sequence[Document], columns: Sequence[str], *, header: bool = True) -> bytes:
-    """CSV with the same columns whatever the rows."""
+    """CSV with the same columns whatever the rows; a record is JSON in its cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows(found)
+    writer.writerows(
+        document | {"record": orjson.dumps(document["record"]).decode()} if "record" in document else document
+        for document in found
+    )
     return text.getvalue().encode()
 
 

@@ -26,7 +26,7 @@ from detector.fleet import Fleet
 from service.checkpoints import Checkpoint, Hold
 from service.deadletter import DeadLetters, describe_letter, refusal_letter
 from service.decoder import DecodeError, Decoder, Labeller, Reading
-from service.documents import Entry, ScoredBatch, entries
+from service.documents import Entry, ScoredBatch, entries, record_fields
 from service.index import Index
 from service.kinesis import Fetched, Room, Stream
 from service.kpl import hash_key
@@ -56,6 +56,7 @@ class Setup:
     features: Sequence[str]
     detector: str
     index_all: bool
+    index_record: bool
     checkpoint_seconds: float
     room: Room
     executor: Executor
@@ -73,6 +74,7 @@ class Work:
     records: Sequence[Record] = ()
     scored: ScoredBatch | None = None
     rows: Sequence[int] = ()  # that are to become documents
+    sources: Sequence[Record] = ()  # each reading's record, if documents are to hold it
     letters: list[DeadLetter] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
 
@@ -255,6 +257,7 @@ class ShardPipeline:
                 )
                 wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
                 silences = range(len(scores), len(scores) + len(self._fleet.silences))
+                work.sources = [record for record, _, _ in decoded] if setup.index_record else ()
                 work.rows = [*np.flatnonzero(wanted).tolist(), *silences]
             return work
 
@@ -381,7 +384,14 @@ async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:
 
 def _documents(wanted: Iterable[tuple[Work, int]]) -> list[Entry]:
     """In a worker thread: rows of batches as documents."""
-    return [entry for work, row in wanted if work.scored for entry in entries(work.scored, (row,))]
+    made = []
+    for work, row in wanted:
+        if work.scored:
+            (entry,) = entries(work.scored, (row,))
+            if row < len(work.sources):  # a silence is of no record: another sensor's revealed it
+                entry.document.update(record_fields(work.sources[row].data))
+            made.append(entry)
+    return made
 
 
 def _columns(readings: Sequence[Reading]) -> Readings:

@@ -143,6 +143,9 @@ class Settings(BaseModel):
     """What the names of indices begin with: PREFIX-YYYY.MM.DD; the alias PREFIX is all of them."""
     index: Literal["anomalies", "all"] = "anomalies"
     """Which readings become documents: the anomalies, or every scored reading."""
+    index_record: Literal["off", "on"] = "off"
+    """Whether documents hold the record that their reading came from, too, so that its other fields can be seen and
+    searched as record.NAME; see docs/index.md."""
     index_rotation: Literal["NoRotation", "OneHour", "OneDay", "OneWeek", "OneMonth"] = "OneDay"
     """How much event time one index holds; a change leaves the indices of before as they are."""
     retention_days: int = Field(0, ge=0, le=36500)

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import orjson
 
-from service.documents import SCHEMA_VERSION, Entry
+from service.documents import DEEPEST_RECORD, LARGEST_RECORD, SCHEMA_VERSION, Entry
 
 OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
-Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text"]
+Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "object"]
+ObjectKind = Literal["flat_object", "flattened", "object"]  # how a server takes an object of unknown fields
 
 # One table for templates, dashboards, tables and documentation. A name that ends in _ is one field a value of the
 # stream, one that ends in a dot one field a label.
@@ -38,6 +39,8 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "expected_values_": ("double", "What the model would have expected."),
     "relevant_attribution_": ("double", "The value's share of the score."),
     "labels.": ("keyword", "What the record says of its sensor, as `label_fields` asks."),
+    "record": ("object", "The record itself, as `index_record` asks."),
+    "record_bytes": ("long", "Its length in the stream; one that is too long or too deep is not there itself."),
     "stream": ("keyword", "Stream of the record."),
     "shard": ("keyword", "Shard of the record."),
     "sequence_number": ("keyword", "Sequence number of the record."),
@@ -81,17 +84,25 @@ def names(fields: dict[str, tuple[Kind, str]], features: Sequence[str], labels: 
     return found
 
 
-def mapping(fields: dict[str, tuple[Kind, str]], features: Sequence[str], labels: Sequence[str] = ()) -> dict[str, Any]:
+def mapping(
+    fields: dict[str, tuple[Kind, str]],
+    features: Sequence[str],
+    labels: Sequence[str] = (),
+    objects: ObjectKind = "object",
+) -> dict[str, Any]:
     """The index mapping of a table of fields: nothing is guessed from documents."""
-    properties = {name: _property(kind) for name, kind in names(fields, features, labels).items()}
+    kinds = names(fields, features, labels)
+    properties = {name: _property(objects if kind == "object" else kind) for name, kind in kinds.items()}
     return {"_meta": {"owner": OWNER, "schema_version": SCHEMA_VERSION}, "dynamic": False, "properties": properties}
 
 
-def _property(kind: Kind) -> dict[str, Any]:
+def _property(kind: Kind | ObjectKind) -> dict[str, Any]:
     if kind == "keyword":
         return {"type": kind, "ignore_above": LONGEST_KEYWORD}
     if kind == "date":
         return {"type": kind, "format": "strict_date_optional_time||epoch_millis"}
+    if kind == "object":
+        return {"type": kind, "enabled": False}  # kept, but not looked into
     return {"type": kind}
 
 
@@ -119,7 +130,11 @@ def markdown() -> str:
         "- A name with `VALUE` is one field for each of `value_fields`, one with `LABEL` for each of `label_fields`.",
         "- Indices know these fields and no others (`dynamic: false`); null where there is nothing to say.",
         f"- A text longer than {LONGEST_KEYWORD} characters is kept, but cannot be searched.",
-        "- `sensor` and `labels.*` are what the record says, whatever that is. They are data: quote them.",
+        "- `sensor`, `labels.*` and `record` are what the record says, whatever that is. They are data: quote them.",
+        "- `record` is `flat_object` on OpenSearch and `flattened` on Elasticsearch: `record.plant.name` can be",
+        f"  searched as a keyword. One of more than {LARGEST_RECORD} bytes or {DEEPEST_RECORD} levels, or with a NUL",
+        "  in a name, is left out whole. Integers beyond 64 bits become floats. In CSV it is JSON. What `/scores`",
+        "  answers from memory has none, nor has the document of a silence.",
         "",
         *_table(FIELDS),
         "",

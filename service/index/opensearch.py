@@ -24,7 +24,7 @@ from service.index import Episode, IndexSetupError, IndexUnavailableError, Page,
 from service.index.access import Access
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
-from service.index.fields import DEAD_LETTER_FIELDS, encode
+from service.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
 from service.index.patience import Patience
 from service.index.prepare import Layout, Rotation, Step, steps
 from service.recent import Filter
@@ -60,6 +60,7 @@ class OpenSearchIndex:
         access = access or Access()
         self.distribution = self.version = ""
         self.serverless = access.aws == "aoss"
+        self.objects: ObjectKind = "object"
         self.layout = Layout(prefix, tuple(features), rotation, retention_days, tuple(labels))
         self._guarded = access.identifies(url)
         self._place = _place(url)
@@ -116,7 +117,8 @@ class OpenSearchIndex:
         if self.serverless:  # does not say
             self.distribution, self.version = "opensearch", "serverless"
         else:
-            self.distribution, self.version = _identity(await self._insist(self._client.info), self._place)
+            info = await self._insist(self._client.info)
+            self.distribution, self.version, self.objects = _identity(info, self._place)
         try:
             return await steps(self, self.layout, retention=retention)
         except RequestError as error:
@@ -299,8 +301,8 @@ def _letter_id(name: str) -> str:
     return name if len(name) <= 512 else hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
 
 
-def _identity(info: Any, place: str) -> tuple[str, str]:
-    """Distribution and version from the answer to ``GET /``. Raises IndexSetupError."""
+def _identity(info: Any, place: str) -> tuple[str, str, ObjectKind]:
+    """Distribution, version and how it takes objects, from the answer to ``GET /``. Raises IndexSetupError."""
     version = info.get("version") if isinstance(info, dict) else None
     if not isinstance(version, dict) or "number" not in version:
         raise IndexSetupError(f"index {place}: answers, but is no OpenSearch or Elasticsearch; check opensearch_url")
@@ -308,7 +310,12 @@ def _identity(info: Any, place: str) -> tuple[str, str]:
     major, minor = (int(part) for part in re.findall(r"\d+", number)[:2])
     if distribution == "elasticsearch" and (major, minor) < (7, 10):
         raise IndexSetupError(f"index {place}: Elasticsearch {number} is too old; 7.10 or newer is needed")
-    return distribution, number
+    # 7.10 may also be an OpenSearch that old clients shall take for Elasticsearch; which one it does not say.
+    if (major, minor) == (7, 10) and (distribution == "opensearch" or "OpenSearch" in str(info.get("tagline"))):
+        return distribution, number, "object"
+    if distribution == "elasticsearch":  # the build without x-pack lacks `flattened`
+        return distribution, number, "object" if version.get("build_flavor") == "oss" else "flattened"
+    return distribution, number, "flat_object" if (major, minor) >= (2, 7) else "object"
 
 
 def _place(url: str) -> str:

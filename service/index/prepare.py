@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,7 +20,7 @@ from opensearchpy.exceptions import RequestError
 from service.documents import SCHEMA_VERSION
 from service.index import IndexSetupError
 from service.index.failures import explain
-from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, OWNER, mapping
+from service.index.fields import DEAD_LETTER_FIELDS, FIELDS, OWNER, ObjectKind, mapping
 
 REFRESH = "1s"  # set because an index without an interval of its own is not refreshed until somebody searches
 PRIORITY = 200  # above the templates that the servers bring along
@@ -36,7 +36,7 @@ class Step:
     Attributes:
         what: it, for people.
         state: present, to be created or updated, or unavailable on this server.
-        detail: why unavailable, or what changes.
+        detail: why unavailable, what changes, or what the server makes of it.
         take: makes it so; does nothing where nothing is to do.
     """
 
@@ -51,6 +51,7 @@ class Server(Protocol):
 
     distribution: str
     serverless: bool
+    objects: ObjectKind
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """The decoded answer; None for 404. Raises RequestError for 400 and 405, IndexSetupError for others."""
@@ -70,6 +71,7 @@ class Layout:
     rotation: Rotation = "OneDay"
     retention_days: int = 0
     labels: tuple[str, ...] = ()
+    objects: ObjectKind = "object"
 
     @property
     def index_days(self) -> int:
@@ -90,7 +92,7 @@ class Layout:
         if index == self.letters:
             return mapping(DEAD_LETTER_FIELDS, ())
         ours = re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index)
-        return mapping(FIELDS, self.features, self.labels) if ours else None
+        return mapping(FIELDS, self.features, self.labels, self.objects) if ours else None
 
     def templates(self, *, serverless: bool, lifecycle: bool) -> dict[str, dict[str, Any]]:
         """Index templates by name."""
@@ -102,7 +104,7 @@ class Layout:
             settings = settings | {"lifecycle.name": self.prefix}
         documents = {
             "settings": {"index": settings},
-            "mappings": mapping(FIELDS, self.features, self.labels),
+            "mappings": mapping(FIELDS, self.features, self.labels, self.objects),
             "aliases": {self.prefix: {}},
         }
         return {
@@ -121,11 +123,19 @@ _PERIODS: dict[Rotation, Callable[[str], str]] = {
 }
 
 
+_RECORDS: dict[ObjectKind, str] = {
+    "flat_object": "records (index_record) as flat_object",
+    "flattened": "records (index_record) as flattened",
+    "object": "records (index_record) are kept, but this server cannot search them",
+}
+
+
 async def steps(server: Server, layout: Layout, *, retention: bool = True) -> list[Step]:
     """Everything that documents need: retention (unless left out), templates, new fields on the indices of before.
 
     Without a look at retention it is not known whether the template should name a policy: either is right then.
     """
+    layout = replace(layout, objects=server.objects)
     policy = await _retention(server, layout) if layout.retention_days and retention else None
     lifecycle = server.distribution == "elasticsearch" and policy is not None and policy.state != "unavailable"
     plan = [policy] if policy else []
@@ -134,7 +144,8 @@ async def steps(server: Server, layout: Layout, *, retention: bool = True) -> li
     right = [layout.templates(serverless=server.serverless, lifecycle=each) for each in (False, True)]
     for name, template in right[lifecycle].items():
         digests = {each[name]["_meta"]["digest"] for each in ([right[lifecycle]] if retention else right)}
-        plan.append(await _template_step(server, name, template, digests))
+        step = await _template_step(server, name, template, digests)
+        plan.append(replace(step, detail=_RECORDS[server.objects]) if name == layout.prefix else step)
     return plan + await _mapping_steps(server, layout)
 
 
@@ -162,6 +173,8 @@ async def _mapping_steps(server: Server, layout: Layout) -> list[Step]:
             continue
         if (body["mappings"].get("_meta") or {}).get("owner") != OWNER:
             raise server.error(f"index {index!r} is not Cutwater's; set another index_prefix")
+        if record := (body["mappings"].get("properties") or {}).get("record"):
+            wanted["properties"]["record"] = record  # a server that was renewed may know a better type: for new indices
         if missing := flat(wanted).items() - flat(body["mappings"]).items():
             what = f"fields of index {index!r}"
             names = ", ".join(sorted(name for name, _ in missing))

@@ -82,7 +82,11 @@ class ServerStore:
         return {hit["_id"]: hit["_source"] for hit in self._search({"query": {"match_all": {}}})}
 
     def of_sensor(self, name):
-        return [hit["_id"] for hit in self._search({"query": {"term": {"sensor": name}}})]
+        return self.found({"term": {"sensor": name}})
+
+    def found(self, query):
+        """Ids of what matches."""
+        return [hit["_id"] for hit in self._search({"query": query})]
 
     def count(self):
         return self.server.count(f"{self.prefix}-2*")

@@ -3,10 +3,13 @@
 import dataclasses
 import json
 
+import orjson
+import pytest
+
 from detector.batch import LEVEL_SHIFT
 from detector.silence import Silence
 from service.decoder import json_labels
-from service.documents import describe, document_id, entries, timestamp
+from service.documents import LARGEST_RECORD, describe, document_id, entries, record_fields, timestamp
 from service.index.fields import FIELDS, names
 from service.records import Position, Record
 from tests.service.test_recent import batch
@@ -24,7 +27,7 @@ def scored(n=4):
 
 
 def test_a_document_has_exactly_the_fields_of_the_table():
-    assert set(describe(scored(), 0)) == set(names(FIELDS, ("v",))) - {"silent_since"}
+    assert set(describe(scored(), 0)) == set(names(FIELDS, ("v",))) - {"silent_since", "record", "record_bytes"}
 
 
 def test_a_silence_is_an_episode_of_its_own():
@@ -62,3 +65,40 @@ def test_labels_are_text_and_what_is_none_is_left_out():
         "line": "7",
         "on": "true",
     }
+
+
+def nested(levels):
+    return {"a": nested(levels - 1)} if levels else 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"building": "B7", "a.b": 1, "": {"": [None, {"c": [[]]}]}, "text": "nul \0 in a text"},
+        {"exactly": "x" * (LARGEST_RECORD - 14)},
+        nested(20),
+    ],
+)
+def test_a_record_is_kept_as_it_came(record):
+    data = orjson.dumps(record)
+    assert record_fields(data) == {"record": record, "record_bytes": len(data)}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"too long": "x" * (LARGEST_RECORD - 14)},
+        nested(21),
+        {"array": [[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]},
+        {"a": [{"nul \0 in a name": 1}]},
+    ],
+)
+def test_of_a_record_that_a_server_may_refuse_only_the_length_is_kept(record):
+    data = orjson.dumps(record)
+    assert record_fields(data) == {"record_bytes": len(data)}
+
+
+def test_a_record_that_says_a_thing_twice_says_it_once_and_large_integers_are_rounded():
+    """Servers refuse names that come twice, and so would the writer numbers beyond 64 bits."""
+    assert record_fields(b'{"a":1,"a":2,"b":18446744073709551616}')["record"] == {"a": 2, "b": 2.0**64}

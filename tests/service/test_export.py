@@ -6,6 +6,7 @@ import json
 
 from service.cli import main
 from service.deadletter import SQLiteDeadLetters
+from service.export import table
 from service.index.sqlite import SQLiteIndex
 from tests.service.stores import entry, letter
 
@@ -48,6 +49,13 @@ def test_csv_is_one_table_and_names_are_only_text(tmp_path):
     assert rows[-8]["sensor"] == HOSTILE
     assert float(rows[0]["feature_data_temperature"]) == 20.5
     assert rows[0]["expected_values_temperature"] == ""
+
+
+def test_a_record_is_json_in_a_cell(tmp_path):
+    record = {"plant": {"name": HOSTILE}, "list": [1, None]}
+    text = table([{"sensor": "a", "record": record}, {"sensor": "b"}], ["sensor", "record"]).decode()
+    first, second = csv.DictReader(io.StringIO(text, newline=""))
+    assert (json.loads(first["record"]), second["record"]) == (record, "")
 
 
 def test_filters_are_those_of_the_api(tmp_path, capsysbinary):

@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 
+import orjson
 import pytest
 
 from service.deadletter import describe_letter
-from service.documents import timestamp
+from service.documents import record_fields, timestamp
 from service.index import Episode, IndexSetupError
 from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
@@ -87,6 +88,43 @@ async def test_a_hostile_sensor_name_is_only_a_name(store, index):
     for name, each in written.items():
         assert found[each.id]["sensor"] == name
         assert store.of_sensor(name) == [each.id]
+
+
+HOSTILE_RECORDS = [
+    b"{}",
+    b'{"":{"":1},"a..b":2,".":3,"..":4,"a.":5,".a":6," ":7,"*":8,"_id":9,"=":"=a=b"}',
+    b'{"a":{"b":1},"a.b":2,"a":[1,"x",null,{"b":[[],{}]},[[true]]]}',
+    b'{"null":null,"nulls":[null],"date":"not one","text":"a\\u0000b <script> \\ud83d\\ude00"}',
+    b'{"a":[{"nul \\u0000 in a name":1}]}',
+    b'{"big":1e308,"small":-5e-324,"integer":9223372036854775808,"beyond":-18446744073709551616000}',
+    b'{"text":"' + b"x" * 40_960 + b'"}',
+    b'{"text":"' + b"x" * 16_000 + b'"}',
+    b'{"' + b"k" * 16_000 + b'":1}',
+    b'{"' + "\u00e9".encode() * 4_000 + b'":"' + "\u00e9".encode() * 4_000 + b'"}',
+    orjson.dumps({f"k{number}": number for number in range(1_200)}),
+    *(b'{"a":' * levels + b"1" + b"}" * levels for levels in (20, 21, 500)),
+    *(b'{"a":' + b"[" * levels + b"]" * levels + b"}" for levels in (19, 20, 500)),
+]
+
+
+@pytest.mark.compatibility("Raw records")
+async def test_no_record_makes_a_store_refuse_its_document(store, index):
+    written = {number: entry(number, **record_fields(data)) for number, data in enumerate(HOSTILE_RECORDS)}
+    assert await index.write(list(written.values())) == []
+    found = store.documents()
+    for each in written.values():
+        assert found[each.id].get("record") == each.document.get("record")
+        assert found[each.id]["record_bytes"] == each.document["record_bytes"]
+    kept = [number for number, each in written.items() if "record" in each.document]
+    assert kept == [0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 14], "what is too long, too deep or has a NUL in a name is left out"
+
+
+@pytest.mark.compatibility("Raw records")
+async def test_documents_are_found_by_what_their_records_say(remote, remote_index):
+    data = b'{"building":"B7","floor":{"number":3,"rooms":["x","y"]},"on":true,"a.b":1.5}'
+    await remote_index.write([entry(0, **record_fields(data)), entry(1, **record_fields(b'{"building":"B8"}'))])
+    for name, value in {"building": "B7", "floor.number": 3, "floor.rooms": "y", "on": True, "a.b": 1.5}.items():
+        assert remote.found({"term": {f"record.{name}": value}}) == [entry(0).id], name
 
 
 async def test_many_writers_at_once(store, index):

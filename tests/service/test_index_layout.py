@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from service.documents import timestamp
 from service.index import IndexSetupError
 from service.index.access import Access, Signer
-from service.index.opensearch import OpenSearchIndex
+from service.index.opensearch import OpenSearchIndex, _identity
 from service.index.prepare import Layout, flat, ilm_policy, ism_policy, steps
 
 MOMENT = timestamp(1_735_603_200_000)  # Tuesday, 31 December 2024, in ISO week 1 of 2025
@@ -179,6 +179,7 @@ class Documented:
     """A server that answers as the vendors' documentation shows, remembering what it is told."""
 
     serverless = False
+    objects = "object"
 
     def __init__(self, distribution, policy=None):
         self.distribution = distribution
@@ -228,6 +229,25 @@ async def test_a_policy_is_made_kept_and_changed_as_documented(distribution, pat
 
     assert [await policy_step(days) for days in (30, 30, 60)] == ["create", "present", "update"]
     assert server.puts == [path, path + change]
+
+
+@pytest.mark.parametrize(
+    ("info", "objects"),
+    [
+        ({"version": {"number": "3.8.0", "distribution": "opensearch"}}, "flat_object"),
+        ({"version": {"number": "2.7.0", "distribution": "opensearch"}}, "flat_object"),
+        ({"version": {"number": "2.6.9", "distribution": "opensearch"}}, "object"),
+        ({"version": {"number": "7.10.2", "distribution": "opensearch"}}, "object"),
+        ({"version": {"number": "7.10.2"}, "tagline": "The OpenSearch Project: https://opensearch.org/"}, "object"),
+        ({"version": {"number": "7.10.2", "build_flavor": "oss"}, "tagline": "You Know, for Search"}, "object"),
+        ({"version": {"number": "7.10.2", "build_flavor": "default"}}, "flattened"),
+        ({"version": {"number": "9.5.3"}, "tagline": "You Know, for Search"}, "flattened"),
+    ],
+)
+def test_how_a_server_takes_records_is_known_from_what_it_is(info, objects):
+    assert _identity(info, "host")[2] == objects
+    wanted = {"type": objects} | ({"enabled": False} if objects == "object" else {})
+    assert Layout("cw", (), objects=objects).mapping_of("cw-all")["properties"]["record"] == wanted
 
 
 @pytest.mark.parametrize("distribution", ["opensearch", "elasticsearch"])

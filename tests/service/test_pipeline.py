@@ -105,7 +105,9 @@ class World:
         lease = await self.lease()
         return await ShardSnapshots(self.blobs, f"stream/{SHARD}", 10**6, MAKING).read(lease.snapshot)
 
-    async def pipeline(self, stream, *, hold=None, checkpoint_seconds=3600.0, room=10**9, index_all=True):
+    async def pipeline(
+        self, stream, *, hold=None, checkpoint_seconds=3600.0, room=10**9, index_all=True, index_record=False
+    ):
         setup = Setup(
             stream=stream,
             stream_name="stream",
@@ -114,6 +116,7 @@ class World:
             features=("iotValue",),
             detector="rcf-1",
             index_all=index_all,
+            index_record=index_record,
             checkpoint_seconds=checkpoint_seconds,
             room=Room(room),
             executor=self.executor,
@@ -163,6 +166,21 @@ async def test_stopping_finishes_what_was_fetched_and_going_on_scores_as_if_neve
     second, _ = await world.pipeline(ScriptedStream(script, batch=11, ends=True))
     assert await second.run() is True
     assert scores(world.index) == expected_scores(script)
+
+
+async def test_documents_hold_their_records_and_hold_them_again_on_a_replay(world):
+    script = records(100)
+    one, _ = await world.pipeline(ScriptedStream(script), index_record=True)
+    running = asyncio.create_task(one.run())
+    await eventually(lambda: len(world.index.documents) == 100 - 16)
+    running.cancel()  # before a checkpoint
+    await asyncio.wait((running,))
+    assert (await world.lease()).position is None
+    again, _ = await world.pipeline(ScriptedStream(script, batch=11, ends=True), index_record=True)
+    assert await again.run() is True  # the index would not take another document under the same id
+    for document in world.index.documents.values():
+        data = script[int(document["sequence_number"]) - 1].data
+        assert (document["record"], document["record_bytes"]) == (json.loads(data), len(data))
 
 
 def scores(index) -> list[float]:
@@ -295,7 +313,8 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
         Record(Position(i + 1), sensor, 60_000 * minute, json.dumps({"iotName": sensor, "iotValue": i % 7}).encode())
         for i, (minute, sensor) in enumerate(minutes)
     ]
-    one, setup = await world.pipeline(ScriptedStream(script, batch=batch, ends=True), index_all=False)
+    stream = ScriptedStream(script, batch=batch, ends=True)
+    one, setup = await world.pipeline(stream, index_all=False, index_record=True)
     assert await one.run() is True
     silences = {
         key: document for key, document in world.index.documents.items() if document["anomaly_kind"] == "silent"
@@ -305,6 +324,7 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
     assert document["silent_since"] == "1970-01-01T03:19:00.000Z"
     assert document["@timestamp"] == "1970-01-01T03:29:00.000Z"
     assert document["event.kind"] == "alert"
+    assert "record" not in document, "that is another sensor's"
     assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1")]
     assert setup.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
 

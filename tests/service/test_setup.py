@@ -10,10 +10,10 @@ from aiohttp import web
 from service.deadletter import describe_letter
 from service.index import IndexSetupError
 from service.index.access import Access
-from service.index.opensearch import OpenSearchIndex
+from service.index.opensearch import OpenSearchIndex, _identity
 from service.setup import set_up
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry, letter
+from tests.service.stores import FEATURES, entry, letter, opened
 
 BY_HAND = "  by hand      dashboards: give --dashboards-url, or import the file of `cutwater dashboards write FILE`"
 
@@ -23,6 +23,12 @@ def everything(remote):
     templates = remote.server.request("GET", "/_index_template").get("index_templates", [])
     names = [each["name"] for each in templates if each["name"].startswith(remote.prefix)]
     return sorted(names), sorted(remote.server.request("GET", f"/{remote.prefix}*/_mapping"))
+
+
+def records(remote):
+    """What the plan says of them."""
+    kind = {"opensearch": "flat_object", "elasticsearch": "flattened"}[remote.server.spec.distribution]
+    return f"records (index_record) as {kind}"
 
 
 async def run(remote, *, features=FEATURES, **options):
@@ -41,6 +47,7 @@ async def run(remote, *, features=FEATURES, **options):
 async def test_the_plan_is_shown_carried_out_and_then_present(remote):
     letters = f"{remote.prefix}-deadletter"
     templates = [f"index template {name!r}" for name in (remote.prefix, letters)]
+    templates[0] += f": {records(remote)}"
     plan = [*(f"  create       {each}" for each in templates), BY_HAND]
     planned = await run(remote, dry_run=True)
     assert planned == [*plan, "Nothing was changed; leave out --dry-run to carry this out."]
@@ -61,11 +68,24 @@ async def test_a_new_value_updates_templates_and_indices_in_place(remote, remote
     lines = await run(remote, dry_run=False, features=(*FEATURES, "pressure"))
     added = "expected_values_pressure, feature_data_pressure, relevant_attribution_pressure"
     assert lines[lines.index("Carrying it out:") + 1 :] == [
-        f"  updated      index template '{remote.prefix}'",
+        f"  updated      index template '{remote.prefix}': {records(remote)}",
         f"  updated      fields of index '{remote.prefix}-2023.11.15': {added}",
         f"  updated      fields of index '{remote.prefix}-2023.11.16': {added}",
     ]
     assert remote.documents() == before
+
+
+async def test_when_a_server_learns_to_search_records_new_indices_do(remote, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr("service.index.opensearch._identity", lambda info, place: (*_identity(info, place)[:2], "object"))
+        async with opened(remote.index()) as index:
+            await index.write([entry(0)])
+    template = f"  updated      index template '{remote.prefix}': {records(remote)}"
+    assert [line for line in await run(remote, dry_run=False) if "updated" in line] == [template]
+    async with opened(remote.index()) as index:
+        await index.write([entry(1, record={"a": 1}), entry(2000, record={"a": 1})])
+    assert remote.found({"term": {"record.a": "1"}}) == [entry(2000).id]
+    assert remote.documents()[entry(1).id]["record"] == {"a": 1}
 
 
 async def test_what_an_administrator_tuned_stays(remote):

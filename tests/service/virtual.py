@@ -259,6 +259,7 @@ class Worker:
             features=("value",),
             detector="chain",
             index_all=True,
+            index_record=False,
             checkpoint_seconds=CHECKPOINT,
             room=self.room,
             executor=self.executor,
