@@ -49,7 +49,8 @@ async def test_set_up_write_and_search_need_no_more_than_the_documented_roles(se
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(IndexSetupError, match=r"lacks index template 'cutwater'.*run `cutwater setup`"):
             await stack.enter_async_context(opened(index(server, user="run", password=PASSWORD)))
-    assert "  created      index template 'cutwater'" in await prepare(server)
+        made = "  created      index template 'cutwater': records (index_record) as flat_object"
+        assert made in await prepare(server)
     async with opened(index(server, user="run", password=PASSWORD)) as one:
         assert await one.write([entry(number) for number in range(100)]) == []
         assert await one.write([entry(number) for number in range(100)]) == []
