@@ -27,6 +27,7 @@ STREAM = "chaos"
 PATIENCE = 120.0  # s, for a worker to come to where it is wanted, on a busy machine
 CATCH_UP = 400.0  # s, that an undisturbed worker may take
 SILENCE = 60.0  # s without a new document, after which no more is expected
+ENOUGH = 5_000  # documents, before there is something to compare
 SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkpoint-seconds", "0.5")
 
 
@@ -250,18 +251,18 @@ class World:
 
     def finish(self) -> Difference:
         """Let the workers do what is left, and compare with one that was never disturbed."""
+        if not any(worker.alive for worker in self.workers):
+            self.start()
+        if not wait(lambda: self.count() >= ENOUGH, PATIENCE):
+            raise AssertionError(f"only {self.count()} documents came:\n{self.workers[-1].output}")
         if self._writer.terminate():
             raise AssertionError(self._writer.output)
         written = int(self._writer.find(r"(\d+) readings in"))
         self.written = int(self._writer.find(r", (\d+) a second"))
         expected, letters = self._undisturbed(written)
-        if not expected:
-            raise AssertionError("the sensors were still learning: there is nothing to compare")
         refused = self._refused() if self._refuse else {}
         for document in refused.values():
             del expected[document]
-        if not any(worker.alive for worker in self.workers):
-            self.start()
         self._await_documents(len(expected))
         for worker in self.workers:
             if worker.alive:
