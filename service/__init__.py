@@ -3,3 +3,9 @@
 from importlib.metadata import version
 
 __version__ = version("cutwater")
+
+
+class UserError(Exception):
+    """Something that the user can mend. The message says what is wrong and what to do; the command ends with it."""
+
+    exit_code = 1

@@ -18,7 +18,7 @@ import uvicorn
 from detector.batch import Floats, Scores
 from detector.detector import warm_up
 from detector.fleet import Fleet
-from service import __version__
+from service import UserError, __version__
 from service.checkpoints import Checkpoints, Hold
 from service.consumer import Consumer
 from service.deadletter import DeadLetters
@@ -32,7 +32,7 @@ from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
 from service.settings import Settings, start_time
-from service.stores import StartError, state, stores
+from service.stores import state, stores
 from service.templates import Templates, TemplateStore
 
 log = logging.getLogger("cutwater")
@@ -85,7 +85,7 @@ class Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Service]:
-        """A service with its stores open. Raises StartError, IndexSetupError or StateError."""
+        """A service with its stores open. Raises UserError, IndexSetupError or StateError."""
         async with AsyncExitStack() as stack:
             index, letters = await stack.enter_async_context(stores(settings))
             worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
@@ -235,7 +235,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an ASGI application; yields its address. Raises StartError if the port is taken."""
+    """Serve an ASGI application; yields its address. Raises UserError if the port is taken."""
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1
     )
@@ -246,7 +246,7 @@ async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
     if not server.started:
         with contextlib.suppress(SystemExit):
             task.result()
-        raise StartError(f"cannot listen on {host}:{port}; set another host or port")
+        raise UserError(f"cannot listen on {host}:{port}; set another host or port")
     try:
         bound = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{bound}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from detector.batch import Floats, Integers
+from service import UserError
 
 Window = tuple[int, int]  # first and last event time in ms, inclusive
 
@@ -22,7 +23,7 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000  # ms
 _NO = ("", "0", "0.0", "false", "no", "normal", "none")
 
 
-class HistoryError(Exception):
+class HistoryError(UserError):
     """A recording cannot be read; the message names the file, the line and what is expected."""
 
 

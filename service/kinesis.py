@@ -30,6 +30,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from service import UserError
 from service.answers import ParserFactory
 from service.kpl import user_records
 from service.metrics import Metrics
@@ -61,7 +62,7 @@ _HOPELESS = {
 }
 
 
-class StreamError(Exception):
+class StreamError(UserError):
     """The stream cannot be read and waiting will not help; the message names the remedy."""
 
 

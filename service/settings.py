@@ -34,13 +34,16 @@ from pydantic.fields import FieldInfo
 
 from detector.detector import Configuration
 from detector.rules import Rules
+from service import UserError
 
 FILE = Path("cutwater.toml")
 PREFIX = "CUTWATER_"
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """A setting is unknown or has a value that cannot be used; the message says which, and what is allowed."""
+
+    exit_code = 2
 
 
 class Settings(BaseModel):

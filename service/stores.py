@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from service import UserError
 from service.deadletter import DeadLetters, S3DeadLetters, SQLiteDeadLetters
 from service.index import Index
 from service.index.opensearch import OpenSearchIndex
@@ -20,13 +21,9 @@ from service.snapshots.s3 import S3Blobs
 from service.snapshots.sqlite import SQLiteBlobs
 
 
-class StartError(Exception):
-    """The service cannot start; the message names the remedy."""
-
-
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
-    """The index and the dead letters, open. Raises StartError, IndexSetupError or StateError."""
+    """The index and the dead letters, open. Raises UserError, IndexSetupError or StateError."""
     path = data_file(settings)
     async with AsyncExitStack() as stack:
         remote, url = settings.opensearch_url, settings.dead_letter_url
@@ -40,7 +37,7 @@ async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]
 
 @asynccontextmanager
 async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, Blobs]]:
-    """A worker's leases and snapshots, open. Raises StartError or StateError."""
+    """A worker's leases and snapshots, open. Raises UserError or StateError."""
     path = data_file(settings)
     region, name, url = settings.region, settings.lease_table, settings.snapshot_url
     table: Table = DynamoDBTable(name, settings.stream, region) if name else SQLiteTable(path, settings.stream, worker)
@@ -53,7 +50,7 @@ async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, B
 
 
 def data_file(settings: Settings) -> Path:
-    """The SQLite file in data_dir, which is made if needed. Raises StartError if it cannot be written.
+    """The SQLite file in data_dir, which is made if needed. Raises UserError if it cannot be written.
 
     Workers on several machines have a folder each, so that they may share a network file system: SQLite's locks do not
     reach across it.
@@ -65,5 +62,5 @@ def data_file(settings: Settings) -> Path:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise StartError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
+        raise UserError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
     return folder / "cutwater.db"

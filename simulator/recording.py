@@ -16,12 +16,13 @@ from typing import IO
 
 import orjson
 
+from simulator import SimulatorError
 from simulator.reading import Reading, format_time
 
 TIME_COLUMNS = ("timestamp", "@timestamp", "time", "datetime", "date", "ts", "iottime")  # else the first with times
 
 
-class RecordingError(ValueError):
+class RecordingError(SimulatorError):
     """The file cannot be played; the message names the file, the line and the column."""
 
 

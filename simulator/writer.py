@@ -28,6 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from simulator import SimulatorError
 from simulator.reading import Reading
 
 CALL_RECORDS = 500
@@ -48,7 +49,7 @@ _WORTH_WAITING = (
 )
 
 
-class WriteError(Exception):
+class WriteError(SimulatorError):
     """Readings could not be put; the message names the stream, the reason and the remedy."""
 
 

@@ -34,7 +34,7 @@ IMPURE = {
 KEEPS_FILES = {Path("detector/compiled.py"): {"os", "pathlib", "tempfile"}}
 NUMERICS = {"llvmlite", "numba", "rrcf", "scipy"}
 # The commands demo, simulate and stream need sensors and a local stream.
-MAY_SIMULATE = {Path("service/cli.py")}
+MAY_SIMULATE = {Path(f"service/cli/{name}.py") for name in ("__init__", "demo", "readings", "simulate", "stream")}
 
 
 def tree(module: Path) -> ast.Module:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from service import UserError
 from service.documents import Document, Entry, milliseconds, timestamp
 from service.recent import Filter
 
 
-class IndexSetupError(Exception):
+class IndexSetupError(UserError):
     """The index cannot be used as configured and waiting will not help; the message names the remedy."""
 
 

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from service import UserError
 from service.records import ALL_HASH_KEYS, HashKeys, Position
 
 TRIM_HORIZON, AT_TIMESTAMP, SHARD_END = "TRIM_HORIZON", "AT_TIMESTAMP", "SHARD_END"  # checkpoints without a number
 
 
-class StateError(Exception):
+class StateError(UserError):
     """Leases or snapshots cannot be kept or used, and waiting will not help; the message names the remedy."""
 
 

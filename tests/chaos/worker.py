@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-import service.api  # noqa: F401 - what a worker imports when it starts
+import service.cli.run  # noqa: F401 - what a worker imports when it starts
 from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet

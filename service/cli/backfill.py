@@ -1,0 +1,62 @@
+"""``cutwater backfill``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from service import backfill, logs
+from service.cli import EXIT_OK
+from service.cli.options import add_settings, columns, load_settings, moment, positive
+from service.cli.terminal import progress
+from service.history import HistoryError
+from service.identity import making
+from service.recent import Filter
+from service.stores import state, stores
+from service.templates import TemplateStore
+
+EXAMPLE = (
+    "cutwater backfill history/ --stream RawStreamData\n"
+    "  cutwater backfill pump-1.csv pump-2.csv --others pump-1\n"
+    "  cutwater backfill --from-index --since 2026-01-01T00:00:00Z"
+)
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="CSV files, or folders of them")
+    parser.add_argument("--from-index", dest="index_history", action="store_true", help="learn from the index instead")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="with --from-index: from this event time on")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="with --from-index: before this event time")
+    parser.add_argument("--others", metavar="SENSOR", help="sensors without a history begin as this one")
+    parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    add_settings(parser)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    settings = load_settings(options)
+    logs.configure("warning")
+    configuration, features = settings.configuration(), tuple(settings.value_fields)
+    if options.index_history:
+        if options.paths:
+            raise HistoryError("learn either from files or from the index (--from-index), not from both")
+        since, until = (
+            None if when is None else round(when.timestamp() * 1000) for when in (options.since, options.until)
+        )
+        async with stores(settings) as (index, _):
+            with progress("reading", None) as done:
+                past = await backfill.from_index(index, Filter(None, since, until), features, done)
+    elif options.paths:
+        past = backfill.from_files(options.paths, columns(settings), features)
+    else:
+        raise HistoryError("name the CSV files or folders to learn from, or say --from-index")
+    with progress("learning", sum(len(one.times) for one in past)) as done:
+        learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
+    async with state(settings, "backfill") as (_, blobs):
+        store = TemplateStore(blobs, settings.stream, making(settings))
+        await store.add({one.sensor: one.model for one in learnt}, configuration)
+    sys.stderr.write(backfill.summary(learnt) + "\n")
+    return EXIT_OK

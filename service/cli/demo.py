@@ -1,0 +1,99 @@
+"""``cutwater demo``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from typing import Any
+
+from rich.console import Console
+
+from service import logs
+from service.app import Service
+from service.cli import EXIT_OK
+from service.cli.options import add_settings, load_settings
+from service.cli.readings import define_readings, readings_of
+from service.cli.serving import serving
+from service.cli.stopping import Stop, on_signals
+from service.kinesis import connect
+from service.recent import Filter
+from simulator.recording import Recording
+from simulator.stream import LocalStream
+from simulator.writer import Writer
+
+DEMO_RATE = 200.0  # readings a second
+EXAMPLE = "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --rate 500"
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    define_readings(parser)
+    add_settings(parser, without=("stream", "region", "endpoint_url"))
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    console = Console(highlight=False, soft_wrap=True)
+    stop = on_signals()
+    readings, speed = readings_of(options, options.rate or DEMO_RATE)
+    more: dict[str, Any] = {"poll_seconds": 0.2}
+    if options.csv and len(columns := Recording(options.csv).value_columns) > 1:
+        more["value_fields"] = columns
+    with tempfile.TemporaryDirectory(prefix="cutwater-demo-") as folder:
+        more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
+        async with LocalStream(streams={"demo": options.shards}) as local:
+            settings = load_settings(options, stream="demo", endpoint_url=local.endpoint_url, **more)
+            logs.configure("warning")
+            console.print(f"[bold]Local Kinesis stream[/] at {local.endpoint_url}, {options.shards} shard(s)")
+            async with serving(settings, stop) as (service, address):
+                console.print(f"[bold]Page[/] at {address}   [bold]API[/] at {address}/docs   (Ctrl-C stops)")
+                console.print(f"Learning from the first {settings.samples} readings of each sensor …")
+                running = asyncio.create_task(service.run())
+                showing = asyncio.create_task(_show_anomalies(service, console))
+                async with connect(settings) as client:
+                    writing = asyncio.create_task(Writer(client, settings.stream).write(readings, speed=speed))
+                    await asyncio.wait(
+                        {running, writing, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if writing.done():
+                        await _report_end(service, writing.result().records, console, stop)
+                    writing.cancel()
+                service.stop()
+                await running
+                showing.cancel()
+    return EXIT_OK
+
+
+async def _report_end(service: Service, written: int, console: Console, stop: Stop) -> None:
+    """Once all readings are through, say what became of them; then go on serving."""
+    readings: dict[str, int] = {}
+    while readings.get("received", 0) < written and not stop.is_set():
+        await asyncio.sleep(0.1)
+        readings = (await service.status())["readings"]
+    if not stop.is_set():
+        console.print(
+            f"[bold]All {written} readings are through[/]: {readings['scored']} scored, {readings['learning']} while "
+            f"learning, {readings['dead']} dead letters, {readings['anomalies']} anomalies. Ctrl-C stops."
+        )
+    await stop.wait()
+
+
+async def _show_anomalies(service: Service, console: Console) -> None:
+    """Print each anomaly and alert as it comes."""
+    row = -1
+    while True:
+        await service.recent.wait(row)
+        found, row = service.recent.following(Filter(anomalies=True), row, 1000)
+        for document in found:
+            if since := document.get("silent_since"):
+                console.print(
+                    f"[red]silent[/]   {document['@timestamp']}  ", document["sensor"], f"  since {since}", sep=""
+                )
+                continue
+            values = "  ".join(f"{name} {document[f'feature_data_{name}']:g}" for name in service.settings.value_fields)
+            word = "[red]anomaly[/]" if document["is_anomaly"] else "[red]alert[/]  "
+            console.print(
+                f"{word}  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
+                f"  score {document['anomaly_score']:.2f} ({document['anomaly_kind']})", sep="",
+            )  # fmt: skip

@@ -1,0 +1,50 @@
+"""``cutwater evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from detector.rules import Rules
+from service.cli import EXIT_OK
+from service.cli.options import add_settings, columns, load_settings, positive
+from service.evaluate import evaluate
+
+# The settings that a score or a decision depends on.
+DETECTION = (
+    *("sensor_field", "value_fields", "time_field", "engine", "profile", "trees", "samples", "shingle", "time_decay"),
+    *("seed", *(rule.name for rule in dataclasses.fields(Rules)), "rules"),
+)
+EXAMPLE = (
+    "cutwater evaluate recordings/ --output report\n"
+    "  cutwater evaluate pump.csv --labels faults.json --output report --always-above 90\n"
+    "  cutwater evaluate recordings/ --nab --output scores"
+)
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="CSV files, or folders of them")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write a CSV a file and report.html here")
+    parser.add_argument(
+        "--labels", type=Path, metavar="JSON", help="the true anomalies: file to [[start, end], …] [a column label]"
+    )
+    parser.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
+    parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    add_settings(parser, only=DETECTION)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    settings = load_settings(options)
+    evaluate(
+        options.paths,
+        options.output,
+        options.labels,
+        options.nab,
+        options.workers,
+        settings.configuration(),
+        columns(settings),
+    )
+    return EXIT_OK

@@ -1,0 +1,76 @@
+"""``cutwater export``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from service import UserError, export, logs
+from service.cli import EXIT_OK
+from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, moment
+from service.cli.terminal import progress
+from service.index.fields import FIELDS, names
+from service.recent import Filter
+from service.stores import stores
+
+EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write [standard output]")
+    parser.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="[%(default)s]")
+    parser.add_argument("--dead-letters", action="store_true", help="the dead letter instead of the index")
+    parser.add_argument("--sensor", help="only this sensor")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="from this event time on, ISO 8601")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="before this event time")
+    parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
+    parser.add_argument("--anomalies", action="store_true", help="anomalies only")
+    add_settings(parser, only=(*ACCESS, *LAYOUT, "region", "data_dir", "dead_letter_url"))
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    settings = load_settings(options)
+    logs.configure("warning")
+    since, until = (None if when is None else round(when.timestamp() * 1000) for when in (options.since, options.until))
+    wanted = Filter(options.sensor, since, until, options.min_score, options.anomalies)
+    async with stores(settings) as (index, letters):
+        pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
+        columns = (
+            export.letter_columns()
+            if options.dead_letters
+            else list(names(FIELDS, tuple(settings.value_fields), tuple(settings.label_fields)))
+        )
+        written, first = 0, True
+        with _output(options.output) as file, progress("exporting", None) as done:
+            async for page in pages:
+                if options.format == "csv":
+                    file.write(export.table(page, columns, header=first))
+                else:
+                    file.write(export.ndjson(page))
+                written, first = written + len(page), False
+                done(len(page))
+    sys.stderr.write(f"{written} {'dead letters' if options.dead_letters else 'documents'}\n")
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
+    """The file to write, or standard output. A file appears under its name only when it is whole."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    draft = path.with_name(path.name + ".part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""What commands have in common on the command line: settings as options, and checked numbers and times."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from service.history import Columns
+from service.settings import SECRETS, Settings, allowed, default, load
+
+# Settings that several commands take
+ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
+LAYOUT = ("index_prefix", "index_rotation", "retention_days", "value_fields", "label_fields")
+
+
+def load_settings(options: argparse.Namespace, **more: Any) -> Settings:
+    """The settings as the options, the environment and the file give them. Raises SettingsError."""
+    names = (*Settings.model_fields, *(f"{name}_file" for name in SECRETS))
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return load(given | more, file=options.config)
+
+
+def columns(settings: Settings) -> Columns:
+    """Where the tables of this stream's sensors say who, when and what."""
+    return Columns(settings.sensor_field, settings.time_field, tuple(settings.value_fields.values()))
+
+
+def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:
+    """Options for settings: all, or ``only`` these, ``without`` those."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE, not from cutwater.toml")
+    group = parser.add_argument_group("settings", "also in cutwater.toml, or as CUTWATER_<NAME> in the environment")
+    for name, field in Settings.model_fields.items():
+        if name in without or (only and name not in only):
+            continue
+        text = " ".join((field.description or "").split()).replace("%", "%%")
+        if name in SECRETS:  # everybody on the machine sees a command line
+            group.add_argument(
+                f"--{name.replace('_', '-')}-file", default=argparse.SUPPRESS, metavar="PATH", help=f"File with: {text}"
+            )
+            continue
+        usual = f" [{default(field)}]" if default(field) else ""
+        word = allowed(field).split()[0].upper() if "|" not in allowed(field) else allowed(field).replace(" ", "")
+        group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)
+
+
+def moment(text: str) -> datetime:
+    """A time, in UTC if it does not say."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+
+
+def natural(text: str) -> int:
+    """0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return number
+
+
+def positive(text: str) -> int:
+    """1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def fraction(text: str) -> float:
+    """Above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def share(text: str) -> float:
+    """From 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number

@@ -1,0 +1,41 @@
+"""Readings to write to a stream: of simulated sensors, or of a recording."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from service.cli.options import fraction, moment, natural, positive, share
+from simulator.reading import Reading
+from simulator.recording import Recording
+from simulator.sensors import Sensors
+
+
+def define_readings(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which."""
+    group = parser.add_argument_group("readings")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="play this recording: a time column, and values")
+    group.add_argument("--speed", type=fraction, help="play it so many times faster than it was recorded")
+    group.add_argument("--rate", type=fraction, help="readings a second [demo: 200; else as fast as possible]")
+    group.add_argument("--count", type=positive, help="readings in all [no end]")
+    group.add_argument("--sensors", type=positive, default=1, help="simulated sensors [%(default)s]")
+    group.add_argument("--outliers", type=share, default=0.01, help="share of outliers, 0 to 1 [%(default)s]")
+    group.add_argument("--random-seed", type=natural, default=0, help="of the simulated readings [%(default)s]")
+    group.add_argument(
+        "--start-time", type=moment, metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]"
+    )
+    group.add_argument("--shards", type=positive, default=1, help="shards of a stream that is made [%(default)s]")
+
+
+def readings_of(options: argparse.Namespace, rate: float | None) -> tuple[Iterable[Reading], float | None]:
+    """What to write, and how many times faster than it is due; None for as fast as the stream takes it."""
+    if options.csv:
+        recording = Recording(options.csv)
+        if options.speed or rate is None:
+            return recording, options.speed
+        return (reading._replace(offset=number / rate) for number, reading in enumerate(recording)), 1.0
+    sensors = Sensors(
+        options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, options.start_time
+    )
+    return sensors, 1.0 if rate else None

@@ -1,0 +1,48 @@
+"""``cutwater replay``."""
+
+from __future__ import annotations
+
+import argparse
+
+from service import logs
+from service.app import decoder
+from service.cli import EXIT_FAILED, EXIT_OK
+from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
+from service.cli.terminal import progress, say
+from service.kinesis import connect
+from service.replay import Replay
+from service.settings import Settings
+from service.stores import stores
+
+EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="also put the records of which a killed replay left it open if they were put",
+    )
+    fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
+    source = ("stream", "region", "endpoint_url", "max_future_seconds")
+    add_settings(parser, only=(*source, *fields, *ACCESS, *LAYOUT, "data_dir", "dead_letter_url"))
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    settings = load_settings(options)
+    logs.configure("warning")
+    async with stores(settings) as (index, letters), connect(settings) as client:
+        replay = Replay(letters, index, client, settings.stream, decoder(settings))
+        with progress("replaying", await letters.count()) as done:
+            outcome = await replay.run(again=options.again, done=done)
+    say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")
+    if outcome.doubtful:
+        say(
+            f"{outcome.doubtful} records were on their way when a replay was killed: they may be in the stream already;"
+            " --again puts them in"
+        )
+    if kept := outcome.kept.total():
+        say(f"{kept} stay: " + ", ".join(f"{number} {code}" for code, number in outcome.kept.most_common()))
+    return EXIT_FAILED if kept or outcome.doubtful else EXIT_OK

@@ -1,0 +1,29 @@
+"""The service with its page, for the commands that run it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from service.api import build
+from service.app import Service, serve
+from service.cli.stopping import Stop
+from service.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Service, str]]:
+    """A service whose API is up, and its address; ``stop`` stops it."""
+    async with Service.open(settings) as service, serve(build(service), settings.host, settings.port) as address:
+
+        async def obey() -> None:
+            await stop.wait()
+            service.stop()
+
+        obeying = asyncio.create_task(obey())
+        stop.graceful = True
+        try:
+            yield service, address
+        finally:
+            obeying.cancel()

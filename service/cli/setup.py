@@ -1,0 +1,41 @@
+"""``cutwater setup``."""
+
+from __future__ import annotations
+
+import argparse
+
+from service import logs
+from service.cli import EXIT_OK
+from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
+from service.cli.terminal import say
+from service.index.access import Access
+from service.index.opensearch import OpenSearchIndex
+from service.settings import SettingsError
+from service.setup import set_up
+
+EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retention-days 90 --dry-run"
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument(
+        "--dashboards-url", default="", metavar="URL", help="import the charts into this Dashboards or Kibana, too"
+    )
+    add_settings(parser, only=(*ACCESS, *LAYOUT, "region"))
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    settings = load_settings(options)
+    if not settings.opensearch_url:
+        raise SettingsError("opensearch_url is not set; the SQLite file that is used without it needs no setup")
+    logs.configure("warning")
+    index = OpenSearchIndex.of(settings)
+    try:
+        await set_up(
+            index, dry_run=options.dry_run, tell=say, dashboards_url=options.dashboards_url, access=Access.of(settings)
+        )
+    finally:
+        await index.close()
+    return EXIT_OK

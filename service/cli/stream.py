@@ -1,0 +1,37 @@
+"""``cutwater stream``."""
+
+from __future__ import annotations
+
+import argparse
+
+from service import UserError
+from service.cli import EXIT_OK
+from service.cli.options import positive
+from service.cli.stopping import on_signals
+from service.cli.terminal import say
+from simulator.stream import LocalStream
+
+STREAM_PORT = 4567
+EXAMPLE = "cutwater stream --create RawStreamData --shards 2"
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
+    parser.add_argument("--port", type=int, default=STREAM_PORT, help="port to listen on [%(default)s]")
+    parser.add_argument("--create", metavar="NAME", help="make a stream of this name")
+    parser.add_argument("--shards", type=positive, default=1, help="shards of that stream [%(default)s]")
+
+
+async def run(options: argparse.Namespace) -> int:
+    """The command."""
+    stop = on_signals()
+    try:
+        streams = {options.create: options.shards} if options.create else {}
+        async with LocalStream(options.host, options.port, streams=streams) as local:
+            stop.graceful = True
+            say(f"Kinesis API at {local.endpoint_url}")
+            await stop.wait()
+    except OSError as error:
+        raise UserError(f"cannot listen on {options.host}:{options.port}: {error.strerror}; set --port") from None
+    return EXIT_OK
