@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from types import ModuleType
 from typing import Any
 
 from service import UserError, __version__
@@ -65,11 +67,21 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if [name] != list(words[:1]):
             commands.add_parser(name, help=text)
             continue
-        module = importlib.import_module(f"{__name__}.{name}")
+        module = _imported(name)
         command = add_command(commands, name, text, module.EXAMPLE)
         command.set_defaults(command=module.run)
         module.define(command)
     return parser
+
+
+def _imported(name: str) -> ModuleType:
+    """A command's module. Garbage is not looked for while it is imported: there is none, and the search takes long."""
+    gc.disable()
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def add_command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
