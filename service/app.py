@@ -32,11 +32,12 @@ from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
 from service.settings import Settings, start_time
-from service.stores import state, stores
+from service.stores import dead_letters_first, state
 from service.templates import Templates, TemplateStore
 
 log = logging.getLogger("cutwater")
 
+INDEX_SECONDS = 2.0  # that the API waits for an index that is away
 NOTICE_SECONDS = 1.0  # of compiling before it is worth a word
 RATE_WINDOW = 5.0  # s, over which throughput is averaged
 
@@ -55,6 +56,7 @@ class Service:
         checkpoints: Checkpoints,
         client: Any,
         templates: Templates,
+        opening: asyncio.Future[Any],
     ) -> None:
         self.settings = settings
         self.index = index
@@ -67,6 +69,8 @@ class Service:
         self._templates = templates.models
         self.room = Room(settings.max_in_flight_bytes)
         self._checkpoints = checkpoints
+        self._opening = opening
+        self._stopping = asyncio.Event()
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
         self._setup = self._set_up()
         began = start_time(settings.start, time.time())
@@ -85,9 +89,17 @@ class Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Service]:
-        """A service with its stores open. Raises UserError, IndexSetupError or StateError."""
+        """A service with its stores open, but for an index whose server is away: ``run`` waits for that.
+
+        Raises UserError, IndexSetupError or StateError.
+        """
         async with AsyncExitStack() as stack:
-            index, letters = await stack.enter_async_context(stores(settings))
+            index, letters = await stack.enter_async_context(dead_letters_first(settings))
+            opening = asyncio.create_task(index.open())
+            stack.callback(opening.cancel)
+            await asyncio.wait({opening}, timeout=INDEX_SECONDS)
+            if opening.done():
+                await opening
             worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
             table, blobs = await stack.enter_async_context(state(settings, worker))
             checkpoints = Checkpoints(
@@ -95,14 +107,16 @@ class Service:
             )
             templates = await TemplateStore(blobs, settings.stream, making(settings)).read(settings.configuration())
             client = await stack.enter_async_context(connect(settings))
-            yield cls(settings, index, letters, checkpoints, client, templates)
+            yield cls(settings, index, letters, checkpoints, client, templates, opening)
 
     async def run(self) -> bool:
         """Read our share of the shards until ``stop``; whether all that was fetched is committed then.
 
-        Raises StreamError or StateError.
+        Raises IndexSetupError, StreamError or StateError.
         """
         await self._warm_up()
+        if not await self._index_open():
+            return True
         meter = asyncio.create_task(self._measure())
         try:
             return await self.consumer.run()
@@ -122,8 +136,18 @@ class Service:
         await asyncio.to_thread(warm_up, self.configuration)
         notice.cancel()
 
+    async def _index_open(self) -> bool:
+        """Wait for the index; False if stopped before it is there."""
+        stopping: asyncio.Future[Any] = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({self._opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._opening.done():
+            await self._opening
+        return self._opening.done()
+
     def stop(self) -> None:
         """Fetch no more, finish and commit what is fetched, let other workers go on, then let ``run`` return."""
+        self._stopping.set()
         self.consumer.stop()
 
     async def score(self, sensor: str, moment: int, values: Floats) -> Scores | None:

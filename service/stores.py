@@ -24,6 +24,14 @@ from service.snapshots.sqlite import SQLiteBlobs
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
     """The index and the dead letters, open. Raises UserError, IndexSetupError or StateError."""
+    async with dead_letters_first(settings) as (index, letters):
+        await index.open()
+        yield index, letters
+
+
+@asynccontextmanager
+async def dead_letters_first(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
+    """The same, with the index still to be opened: its server may be away for long. Raises UserError or StateError."""
     path = data_file(settings)
     async with AsyncExitStack() as stack:
         remote, url = settings.opensearch_url, settings.dead_letter_url
@@ -31,7 +39,7 @@ async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]
         letters: DeadLetters = S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(path)
         for store in (index, letters):
             stack.push_async_callback(store.close)
-            await store.open()
+        await letters.open()
         yield index, letters
 
 

@@ -130,6 +130,8 @@ def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tup
         memory = _watch(worker, outage / 2)
         world.kill(worker)
         worker = world.start()
+        if not wait(lambda: worker.status() is not None, PATIENCE):
+            raise AssertionError(f"a worker that starts without its index does not answer:\n{worker.output}")
         memory = max(memory, _watch(worker, outage / 2))
         server.start()
         say(f"the index is back after {outage:.0f} s; no worker took more than {memory / 1e6:.0f} MB")
