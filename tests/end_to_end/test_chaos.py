@@ -1,6 +1,7 @@
 """The chaos scenarios, short: nothing is lost, doubled or different, whatever is killed. See tests/chaos."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,8 @@ def outage(tmp_path_factory):
     """A long outage of OpenSearch, going on while the other scenarios run."""
     process = start("--scenario", "outage", "--outage-seconds", str(OUTAGE), folder=tmp_path_factory.mktemp("outage"))
     yield process
-    process.kill()
-    process.wait()
+    process.send_signal(signal.SIGINT)  # which ends what it has started, too
+    process.wait(60)
 
 
 @pytest.mark.timeout(900)
