@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Literal
 
 import aiohttp
@@ -31,7 +31,7 @@ _LAST_PAUSE = 4  # doublings, so that a store that is back is noticed before lea
 
 
 def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncContextManager[Any]:
-    """A client that leaves retries to ``Caller``. AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_S3 lead elsewhere."""
+    """A client that tries once. AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_S3 lead elsewhere."""
     config = AioConfig(
         retries={"total_max_attempts": 1},
         connect_timeout=3,
@@ -47,25 +47,39 @@ def _session() -> AioSession:
     return get_session()
 
 
-class Caller:
-    """Calls one store.
+class AWSStore:
+    """One store at AWS: a connection, and calls over it.
 
     Guarantee: a call is tried again, with growing pauses, until it is answered. StateError says what waiting cannot
     mend.
     """
 
-    def __init__(self, store: str, remedies: Mapping[str, str]) -> None:
-        """``remedies``: what to do about errors that waiting cannot mend, by their codes."""
+    def __init__(
+        self, service: Literal["dynamodb", "s3"], region: str, store: str, remedies: Mapping[str, str]
+    ) -> None:
+        """``store``: its name in messages; ``remedies``: about errors that waiting cannot mend, by their codes."""
+        self._service = service
+        self._region = region
         self._store = store
         self._remedies = _HOPELESS | dict(remedies)
         self._patience = Patience(store)
+        self._stack = AsyncExitStack()
+        self._client: Any = None
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the store from answering at the moment."""
+        """What the store complains of at the moment."""
         return self._patience.trouble
 
-    async def __call__(self, call: Any, *, expected: Collection[str] = (), **request: Any) -> dict[str, Any]:
+    async def open(self) -> None:
+        """Connect."""
+        self._client = await self._stack.enter_async_context(client(self._service, self._region))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._stack.aclose()
+
+    async def _call(self, call: Any, *, expected: Collection[str] = (), **request: Any) -> dict[str, Any]:
         """The answer. ClientError is raised for the ``expected`` codes."""
         attempt = 0
         while True:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from service.aws import Caller, client
+from service.aws import AWSStore
 from service.leases import Lease, StateError
 
 _REMEDIES = {
@@ -22,25 +21,17 @@ _MAKING_SECONDS = 1.0  # between two looks whether the table is ready
 Item = dict[str, dict[str, Any]]
 
 
-class DynamoDBTable:
+class DynamoDBTable(AWSStore):
     """Rows of one stream in a table of their own; see ``Table``."""
 
     def __init__(self, name: str, stream: str, region: str) -> None:
+        super().__init__("dynamodb", region, f"lease_table {name}", _REMEDIES)
         self._name = name
         self._stream = stream
-        self._region = region
-        self._call = Caller(f"lease_table {name}", _REMEDIES)
-        self._stack = AsyncExitStack()
-        self._client: Any = None
-
-    @property
-    def trouble(self) -> str | None:
-        """What DynamoDB complains of at the moment."""
-        return self._call.trouble
 
     async def open(self) -> None:
         """Connect, and make the table unless it is there. Raises StateError."""
-        self._client = await self._stack.enter_async_context(client("dynamodb", self._region))
+        await super().open()
         made = False
         while (state := await self._state()) != "ACTIVE":
             if state is None:
@@ -87,10 +78,6 @@ class DynamoDBTable:
     async def dead(self, worker: str) -> bool:
         """Never known: the worker may be on any machine."""
         return False
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        await self._stack.aclose()
 
     async def _state(self) -> str | None:
         try:

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from service.aws import Caller, client
+from service.aws import AWSStore
 
 _DELETED_AT_ONCE = 1000
 
 
-class S3Blobs:
+class S3Blobs(AWSStore):
     """Pieces as objects below s3://BUCKET/PREFIX; see ``Blobs``. S3 keeps each in several places before it answers."""
 
     def __init__(self, url: str, region: str, setting: str = "snapshot_url") -> None:
         """``setting`` is what names ``url``, for messages."""
-        parts = urlsplit(url)
-        self._bucket = parts.netloc
-        self._prefix = f"{parts.path.strip('/')}/".lstrip("/")
-        self._region = region
         remedies = {
             "NoSuchBucket": f"make the bucket, or set {setting} to another one",
             "AccessDenied": f"allow what deploy/iam-policy.json lists for {setting}",
         }
-        self._call = Caller(f"{setting} {url}", remedies)
-        self._stack = AsyncExitStack()
-        self._client: Any = None
-
-    @property
-    def trouble(self) -> str | None:
-        """What S3 complains of at the moment."""
-        return self._call.trouble
+        super().__init__("s3", region, f"{setting} {url}", remedies)
+        parts = urlsplit(url)
+        self._bucket = parts.netloc
+        self._prefix = f"{parts.path.strip('/')}/".lstrip("/")
 
     async def open(self) -> None:
         """Connect and look whether the bucket may be used. Raises StateError."""
-        self._client = await self._stack.enter_async_context(client("s3", self._region))
+        await super().open()
         await self._call(self._client.list_objects_v2, Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
 
     async def put(self, name: str, data: bytes) -> None:
@@ -76,7 +67,3 @@ class S3Blobs:
         for start in range(0, len(keys), _DELETED_AT_ONCE):
             some = {"Objects": keys[start : start + _DELETED_AT_ONCE], "Quiet": True}
             await self._call(self._client.delete_objects, Bucket=self._bucket, Delete=some)
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        await self._stack.aclose()
