@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.service.stores import SPECS, ServerStore, SQLiteStore
+from tests.service.stores import SPECS, ServerStore, SQLiteStore, opened
 
 
 @pytest.fixture(params=["sqlite", *SPECS])
@@ -20,16 +20,12 @@ def remote(request):
 @pytest.fixture
 async def index(store):
     """The store's index, open."""
-    index = store.index()
-    await index.open()
-    yield index
-    await index.close()
+    async with opened(store.index()) as index:
+        yield index
 
 
 @pytest.fixture
 async def remote_index(remote):
     """The server's index, open."""
-    index = remote.index()
-    await index.open()
-    yield index
-    await index.close()
+    async with opened(remote.index()) as index:
+        yield index

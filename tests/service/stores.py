@@ -41,13 +41,13 @@ def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
 
 
 @contextlib.asynccontextmanager
-async def opened(index):
-    """The index, open, and closed whatever happens."""
+async def opened(store):
+    """A store of whatever, open, and closed whatever happens."""
     try:
-        await index.open()
-        yield index
+        await store.open()
+        yield store
     finally:
-        await index.close()
+        await store.close()
 
 
 class SQLiteStore:

@@ -11,7 +11,7 @@ from service.cli import main
 from service.history import Columns, HistoryError
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
-from tests.service.stores import entry
+from tests.service.stores import entry, opened
 
 CONFIGURATION = Configuration(profile="small")
 VALUES = np.random.default_rng(3).uniform(47, 53, 500)
@@ -62,10 +62,8 @@ def test_files_of_other_values_than_the_streams_are_refused(tmp_path):
 
 @pytest.fixture
 async def index(tmp_path):
-    store = SQLiteIndex(tmp_path / "index.db")
-    await store.open()
-    yield store
-    await store.close()
+    async with opened(SQLiteIndex(tmp_path / "index.db")) as index:
+        yield index
 
 
 async def test_the_index_gives_back_what_was_measured(index):

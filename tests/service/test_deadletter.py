@@ -14,7 +14,7 @@ from service.index import Refused
 from service.leases import StateError
 from service.records import DeadLetter, Position, Record
 from tests.servers import aws
-from tests.service.stores import NOON, entry, letter
+from tests.service.stores import NOON, entry, letter, opened
 
 
 @pytest.fixture(params=["sqlite", "s3"])
@@ -32,10 +32,8 @@ async def make(request, tmp_path):
 
 @pytest.fixture
 async def store(make):
-    store = make()
-    await store.open()
-    yield store
-    await store.close()
+    async with opened(make()) as store:
+        yield store
 
 
 async def everything(store, size=10):

@@ -8,7 +8,7 @@ from service.cli import main
 from service.deadletter import SQLiteDeadLetters
 from service.export import table
 from service.index.sqlite import SQLiteIndex
-from tests.service.stores import entry, letter
+from tests.service.stores import entry, letter, opened
 
 HOSTILE = '=1+1,"\n<script>'
 VALUES = ("--value-fields", "temperature,humidity")
@@ -19,12 +19,9 @@ def fill(folder, count):
 
     async def work():
         index, letters = SQLiteIndex(folder / "cutwater.db"), SQLiteDeadLetters(folder / "cutwater.db")
-        for store in (index, letters):
-            await store.open()
-        await index.write([entry(number, sensor=HOSTILE if number == 7 else "s") for number in range(count)])
-        await letters.bury([letter(number) for number in range(5)])
-        for store in (index, letters):
-            await store.close()
+        async with opened(index), opened(letters):
+            await index.write([entry(number, sensor=HOSTILE if number == 7 else "s") for number in range(count)])
+            await letters.bury([letter(number) for number in range(5)])
 
     asyncio.run(work())
 

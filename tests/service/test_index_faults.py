@@ -12,7 +12,7 @@ import pytest
 
 from service.index.opensearch import OpenSearchIndex
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry
+from tests.service.stores import FEATURES, entry, opened
 
 DOCUMENTS = int(os.environ.get("CUTWATER_TEST_DOCUMENTS", "6000"))
 NARROW = {
@@ -33,10 +33,8 @@ def narrow(request):
 
 @pytest.fixture
 async def index(narrow):
-    index = OpenSearchIndex(narrow.url, opensearch.unique_prefix(), FEATURES)
-    await index.open()
-    yield index
-    await index.close()
+    async with opened(OpenSearchIndex(narrow.url, opensearch.unique_prefix(), FEATURES)) as index:
+        yield index
 
 
 @pytest.mark.timeout(900)

@@ -12,7 +12,7 @@ from service.kinesis import StreamError
 from service.records import DeadLetter, Position, Record
 from service.replay import Replay
 from simulator.stream import LocalStream
-from tests.service.stores import NOON, SQLiteStore, entry
+from tests.service.stores import NOON, SQLiteStore, entry, opened
 from tests.simulator.conftest import kinesis
 
 STREAM = "RawStreamData"
@@ -34,18 +34,14 @@ def reading(number: int) -> bytes:
 
 @pytest.fixture
 async def letters(tmp_path):
-    letters = SQLiteDeadLetters(tmp_path / "cutwater.db")
-    await letters.open()
-    yield letters
-    await letters.close()
+    async with opened(SQLiteDeadLetters(tmp_path / "cutwater.db")) as letters:
+        yield letters
 
 
 @pytest.fixture
 async def index(tmp_path):
-    index = SQLiteIndex(tmp_path / "index.db")
-    await index.open()
-    yield index
-    await index.close()
+    async with opened(SQLiteIndex(tmp_path / "index.db")) as index:
+        yield index
 
 
 @pytest.fixture

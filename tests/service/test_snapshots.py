@@ -12,6 +12,7 @@ from service.snapshots import Making, Model, OtherConfigurationError, ShardSnaps
 from service.snapshots.s3 import S3Blobs
 from service.snapshots.sqlite import SQLiteBlobs
 from tests.servers import aws
+from tests.service.stores import opened
 
 MAKING = Making("rcf-1", {"samples": 256})
 PLACE = "stream/shardId-000000000000"
@@ -40,18 +41,14 @@ class Memory:
 @pytest.fixture(params=["sqlite", "s3"])
 async def blobs(request, tmp_path):
     if request.param == "sqlite":
-        store = SQLiteBlobs(tmp_path / "cutwater.db")
-        await store.open()
-        yield store
-        await store.close()
+        async with opened(SQLiteBlobs(tmp_path / "cutwater.db")) as store:
+            yield store
     else:
         with aws.here(s3=aws.moto()):
             bucket = aws.unique("bucket")
             boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=bucket)
-            store = S3Blobs(f"s3://{bucket}/some/prefix", "us-east-1")
-            await store.open()
-            yield store
-            await store.close()
+            async with opened(S3Blobs(f"s3://{bucket}/some/prefix", "us-east-1")) as store:
+                yield store
 
 
 def shard(blobs, term=1, making=MAKING) -> ShardSnapshots:

@@ -6,6 +6,7 @@ from detector.detector import Configuration, Detector
 from service.snapshots import Making
 from service.snapshots.sqlite import SQLiteBlobs
 from service.templates import Templates, TemplateStore
+from tests.service.stores import opened
 
 CONFIGURATION = Configuration(profile="small")
 MAKING = Making("rcf-1", {"samples": 256})
@@ -17,10 +18,8 @@ def model(seed: int) -> bytes:
 
 @pytest.fixture
 async def blobs(tmp_path):
-    store = SQLiteBlobs(tmp_path / "cutwater.db")
-    await store.open()
-    yield store
-    await store.close()
+    async with opened(SQLiteBlobs(tmp_path / "cutwater.db")) as blobs:
+        yield blobs
 
 
 async def test_what_is_added_is_read_and_named_by_its_content(blobs):
