@@ -23,11 +23,10 @@ There are no masses above the leaves: every change ends at the first ancestor wh
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from detector.layout import DECAY, EPOCH, GROWTH, PADDED, SAMPLES, SLOTS, TREE_BYTES, TREES_AT, WIDTH
+from detector.leaf import inverse, score_equal
 from detector.machine import (
     beyond,
     climb,
@@ -67,7 +66,6 @@ NODE = 16
 
 _ZERO = f32(0.0)
 _ONE = f32(1.0)
-_INVERSE = (1.0 / (1.0 + np.arange(512))).astype(np.float32)
 
 
 def tree_bytes(slots: int, padded: int) -> int:
@@ -96,26 +94,13 @@ def _corners(boxes: int, points: int, slots: int, padded: int, node: int) -> tup
     return point, point
 
 
-@inline
-def _inverse(depth: int) -> float:
-    """1 / (depth + 1)."""
-    return _INVERSE[depth] if depth < 512 else _ONE / f32(depth + 1)
-
-
 # Scores
-
-
-@inline
-def _seen_mass(mass: int) -> int:
-    """The mass by which AWS's library scores a leaf of ``mass`` equal points: it does not count the second one."""
-    return max(mass - 1, 1)
 
 
 @inline
 def _score_equal(nodes: int, leaf: int, depth: int, n: int) -> float:
     """Score of a point that the sample holds."""
-    seen = _seen_mass(get_u32(nodes + NODE * leaf, CUT))
-    return f32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
+    return score_equal(depth, get_u32(nodes + NODE * leaf, CUT), n)
 
 
 @inline
@@ -199,7 +184,7 @@ def _ascend(
     """Score of x from its leaf up to the first box that holds it."""
     if distance(points + 4 * padded * (leaf - slots), x, padded) == _ZERO:
         return _score_equal(nodes, leaf, depth, n)
-    score = _inverse(depth)
+    score = inverse(depth)
     node, outside = leaf, _ONE
     while depth > 0 and outside > _ZERO:
         score, outside, node = _climb(nodes, boxes, padded, node, score, depth - 1, x)
@@ -321,7 +306,7 @@ def _attribute_new(
     """Score of a point that is not in the sample, split as its cuts are: ``_ascend`` for each component."""
     low, high = _corners(boxes, points, slots, padded, leaf)
     outside = np.float64(distance(low, x, padded))
-    _add_outside(low, high, x, width, _inverse(depth) / outside, parts)
+    _add_outside(low, high, x, width, inverse(depth) / outside, parts)
     node = leaf
     while depth > 0:
         node = get_u16(nodes + NODE * node, PARENT)
@@ -332,7 +317,7 @@ def _attribute_new(
         total = outside + get_f32(nodes + NODE * node, SIDES)
         depth -= 1
         _scale(parts, 2 * width, 1.0 - outside / total)
-        _add_outside(low, high, x, width, _inverse(depth) / total, parts)
+        _add_outside(low, high, x, width, inverse(depth) / total, parts)
 
 
 @kernel
@@ -368,7 +353,7 @@ def _attribute_equal(
             break
         depth -= 1
         _scale(parts, 2 * width, 1.0 - outside / (sides + outside))
-        _add_outside(box, top, x, width, _inverse(depth) / (sides + outside), parts)
+        _add_outside(box, top, x, width, inverse(depth) / (sides + outside), parts)
         node = above
     total = _sum(parts, 2 * width)
     if total > 0.0:
@@ -380,24 +365,20 @@ def _attribute_equal(
 
 @kernel
 def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like: int) -> None:
-    """Add the tree's score of one point, split into what is owed to each component being high and being low, to parts.
+    """Split the score of one point into what is owed to each component being high and being low.
 
-    parts: f64 [width][2]; scratch: 16 bytes for each component and direction.
+    parts: f64 [width][2], not yet times the tree's scale; scratch: 8 bytes for each component and direction.
     """
     slots, padded, width = get_i64(forest, SLOTS), padding(get_i64(forest, PADDED), like), get_i64(forest, WIDTH)
     nodes, _, _, _, boxes, points = _parts(tree, slots, padded)
-    own, box = scratch, scratch + 16 * padded
     for j in range(2 * width):
-        set_f64(own, j, 0.0)
+        set_f64(parts, j, 0.0)
     leaf, depth = find_leaf(tree, slots, point)
     if distance(points + 4 * padded * (leaf - slots), point, padded) == _ZERO:
         score = _score_equal(nodes, leaf, depth, get_i64(tree, COUNT))
-        _attribute_equal(nodes, boxes, points, slots, padded, width, leaf, depth, point, score, own, box)
+        _attribute_equal(nodes, boxes, points, slots, padded, width, leaf, depth, point, score, parts, scratch)
     else:
-        _attribute_new(nodes, boxes, points, slots, padded, width, leaf, depth, point, own)
-    scale = get_f64(tree, SCALE)
-    for j in range(2 * width):
-        set_f64(parts, j, get_f64(parts, j) + scale * get_f64(own, j))
+        _attribute_new(nodes, boxes, points, slots, padded, width, leaf, depth, point, parts)
 
 
 @kernel

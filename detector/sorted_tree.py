@@ -21,11 +21,10 @@ are 0. Between equal points the gap is no node: equal points share one leaf, and
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from detector.layout import DECAY, EPOCH, GROWTH, SAMPLES, SLOTS, TREE_BYTES, TREES_AT
+from detector.leaf import inverse, score_equal
 from detector.machine import (
     count_less,
     count_less_or_equal,
@@ -51,10 +50,7 @@ from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, 
 
 BLOCK = 16  # values in a block, one pivot each
 LANES = 16  # values that are located before they are scored: the searches overlap
-_INFINITY = f32(np.inf)
 _ZERO = f32(0.0)
-_ONE = f32(1.0)
-_INVERSE = (1.0 / (1.0 + np.arange(512))).astype(np.float32)
 
 
 def tree_bytes(slots: int, depth_size: int) -> int:
@@ -70,12 +66,6 @@ def _parts(tree: int, slots: int, like: int) -> tuple[int, ...]:
     header = weights + 4 * slots
     size = depth_bytes(like)
     return tree, weights, header, header + HEADER - size, header + HEADER + size * slots
-
-
-@inline
-def _inverse(depth: int) -> float:
-    """1 / (depth + 1)."""
-    return _INVERSE[depth] if depth < 512 else _ONE / f32(depth + 1)
 
 
 # Where a value belongs
@@ -167,22 +157,16 @@ def _beside(x: int, d: int, n: int, r: int, v: float, gap_depth: int, left: bool
     j = _neighbour_gap(x, n, r, left)
     depth = get_depth(d, j, like)
     if depth <= gap_depth:
-        return _inverse(gap_depth)
+        return inverse(gap_depth)
     near = get_f32(x, r - 1 if left else r)
     reach = abs(v - near)
-    score = _inverse(depth)
+    score = inverse(depth)
     while depth > gap_depth:
         j, length = _spine_up(x, d, j, depth, near, left, like)
         p = reach / (reach + length)
         depth -= 1
-        score += p * (_inverse(depth) - score)
+        score += p * (inverse(depth) - score)
     return score
-
-
-@inline
-def _seen_mass(mass: int) -> int:
-    """The mass by which AWS's library scores a leaf of ``mass`` equal points: it does not count the second one."""
-    return max(mass - 1, 1)
 
 
 @kernel
@@ -190,8 +174,7 @@ def _score_equal(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: flo
     """Score of a value that the sample holds; r is the rank of the first."""
     mass = _rank_after(x, pivots, slots, v) - r
     depth = max(get_depth(d, r, like), get_depth(d, r + mass, like))
-    seen = _seen_mass(mass)
-    return f32((1.0 - seen / (2.0 * n)) / (depth + math.log2(1.0 + seen)))
+    return score_equal(depth, mass, n)
 
 
 @kernel
@@ -226,7 +209,7 @@ def _score(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: float, li
     ):
         return _score_any(x, d, pivots, slots, n, r, v, like)
     to_low, to_high = v - low, high - v
-    on_left, on_right = _inverse(a), _inverse(b)
+    on_left, on_right = inverse(a), inverse(b)
     lanes = 64 // depth_bytes(like)
     while max(a, b) > gap_depth:
         before = shallower(d, r - lanes, a, like)
@@ -237,8 +220,8 @@ def _score(x: int, d: int, pivots: int, slots: int, n: int, r: int, v: float, li
         j = min(r + 1 + trailing_zeros(after), n)
         p = to_low / (to_low + (low - get_f32(x, i)))
         q = to_high / (to_high + (get_f32(x, j - 1) - high))
-        next_left = on_left + p * (_inverse(a - 1) - on_left)
-        next_right = on_right + q * (_inverse(b - 1) - on_right)
+        next_left = on_left + p * (inverse(a - 1) - on_left)
+        next_right = on_right + q * (inverse(b - 1) - on_right)
         on_left = next_left if a > gap_depth else on_left
         on_right = next_right if b > gap_depth else on_right
         a, b = max(a - 1, gap_depth), max(b - 1, gap_depth)
@@ -314,7 +297,7 @@ def score_across(
 
 @kernel
 def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like: int) -> None:
-    """Add the tree's score of one point to parts, f64 [1][2]: what is owed to being high, and to being low.
+    """Split the score of one point into what is owed to being high and to being low: parts, f64 [1][2].
 
     Beside its left neighbour v is high for every box up to the cut. An equal point counts for the side of its parent.
     """
@@ -336,9 +319,8 @@ def attribute(forest: int, tree: int, point: int, parts: int, scratch: int, like
         share = 1.0 - (v - low) / (high - low)
         left = _beside(x, d, n, r, v, get_depth(d, r, like), True, like)
         right = _beside(x, d, n, r, v, get_depth(d, r, like), False, like)
-    scale = get_f64(header, SCALE)
-    set_f64(parts, 0, get_f64(parts, 0) + share * left * scale)
-    set_f64(parts, 1, get_f64(parts, 1) + (1.0 - share) * right * scale)
+    set_f64(parts, 0, share * left)
+    set_f64(parts, 1, (1.0 - share) * right)
 
 
 @inline

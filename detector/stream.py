@@ -49,7 +49,7 @@ from detector.layout import (
     WIDTH,
 )
 from detector.machine import f32, get_f32, get_f64, get_i64, inline, kernel, set_f32, set_f64, set_i64
-from detector.sampler import COUNT, NEXT, draw, enters, rebase
+from detector.sampler import COUNT, NEXT, SCALE, draw, enters, rebase
 
 SCORE_UNIT = 2.0**40
 CHUNK = 1024  # readings that go through the trees together
@@ -369,15 +369,22 @@ def ask_attribution(forest: int, values: int, n: int, out: int, like: int) -> No
     """Write the attribution of each reading's score to ``out``, f64 [n][width][2], which is 0."""
     trees, parts = get_i64(forest, TREES), 2 * get_i64(forest, WIDTH)
     point = np.empty(get_i64(forest, PADDED), np.float32)
-    scratch = np.empty(workspace(forest), np.uint8)
+    memory = np.empty(workspace(forest), np.uint8)
+    own = memory.ctypes.data
+    scratch = own + 8 * parts
     for row in range(n):
         if ready(forest):
             encode_question(forest, values, row, point.ctypes.data)
             here = out + 8 * parts * row
             for number in range(trees):
-                attribute(forest, tree_at(forest, number), point.ctypes.data, here, scratch.ctypes.data, like)
+                tree = tree_at(forest, number)
+                attribute(forest, tree, point.ctypes.data, own, scratch, like)
+                scale = get_f64(header_of(forest, tree, like), SCALE)
+                for j in range(parts):
+                    set_f64(here, j, get_f64(here, j) + scale * get_f64(own, j))
             for j in range(parts):
                 set_f64(here, j, get_f64(here, j) / trees)
+    memory[0] = 0  # so that it is not freed before
 
 
 @kernel
