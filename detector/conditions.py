@@ -143,49 +143,57 @@ def learn_hour(
 
 
 @entry
-def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
-    """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays)."""
+def _watch_noise(x: float, grain: float, memory: Any, stats: Any, out: Any) -> None:
+    """Spike and noise change: the distance from a fast mean, and how its size changes."""
     m = memory
-    if m[_FAST] != m[_FAST]:  # the first reading
-        m[:] = 0.0
-        m[_FAST] = x
-        m[_LAST] = x
-        m[_LEVEL_SLOW] = np.nan
-        m[_HOUR] = np.float64(time // HOUR)
-    out[:] = 0.0
-    grain = 1e-3 * abs(m[_FAST]) + 1e-12
-    # spike and noise: distance from a fast mean
     short = x - m[_FAST]
     sigma = np.sqrt(m[_VARIANCE])
     out[_SPIKE] = surprise(stats, _SPIKE, abs(short), 5.0 * grain)
-    bounded = max(-3.0 * sigma, min(3.0 * sigma, short)) if stats[_SPIKE, 1] > 32.0 else short
+    count = stats[_SPIKE, 1]
+    bounded = max(-3.0 * sigma, min(3.0 * sigma, short)) if count > 32.0 else short
     m[_FAST] += 0.1 * (bounded if abs(short) < 5.0 * sigma else short)
-    energy = min(short * short, 16.0 * m[_VARIANCE]) if stats[_SPIKE, 1] > 32.0 else short * short
-    m[_VARIANCE] += max(1.0 / stats[_SPIKE, 1], 1e-3) * (energy - m[_VARIANCE])
-    m[_SHORT] += max(1.0 / stats[_SPIKE, 1], 1.0 / 60.0) * (energy - m[_SHORT])
-    m[_LONG] += max(1.0 / stats[_SPIKE, 1], 3e-4) * (energy - m[_LONG])
+    energy = min(short * short, 16.0 * m[_VARIANCE]) if count > 32.0 else short * short
+    m[_VARIANCE] += max(1.0 / count, 1e-3) * (energy - m[_VARIANCE])
+    m[_SHORT] += max(1.0 / count, 1.0 / 60.0) * (energy - m[_SHORT])
+    m[_LONG] += max(1.0 / count, 3e-4) * (energy - m[_LONG])
     floor = grain * grain
     change = abs(np.log((m[_SHORT] + floor) / (m[_LONG] + floor)))
     out[_NOISE] = surprise(stats, _NOISE, change, 0.7)
-    # level: what is left without the daily and weekly pattern, now against the last day
-    usual = usual_now(time + int(m[SHIFT]) * HOUR, profile, visits)
+
+
+@entry
+def _watch_level(
+    x: float, time: int, grain: float, memory: Any, profile: Any, visits: Any, stats: Any, out: Any
+) -> None:
+    """Level shift: what is left without the daily and weekly pattern, now against the last day."""
+    m = memory
+    now = time + int(m[SHIFT]) * HOUR
+    usual = usual_now(now, profile, visits)
     m[_Z] = 0.0
-    if usual == usual:
-        rest = x - usual
-        if m[_LEVEL_SLOW] != m[_LEVEL_SLOW]:
-            m[_LEVEL_FAST] = rest
-            m[_LEVEL_SLOW] = rest
-        m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
-        away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
-        out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
-        if out[_LEVEL] > 1.0:  # a season that comes an hour early or late has moved no level
-            earlier = usual_now(time + (int(m[SHIFT]) - 1) * HOUR, profile, visits)
-            later = usual_now(time + (int(m[SHIFT]) + 1) * HOUR, profile, visits)
-            if abs(away) < abs(away) / out[_LEVEL] + max(abs(earlier - usual), abs(later - usual)):
-                out[_LEVEL] = 1.0
-        m[_Z] = rest - m[_LEVEL_SLOW]
-        m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
-    # pattern and drift: whole hours against the profile
+    if usual != usual:
+        return
+    rest = x - usual
+    if m[_LEVEL_SLOW] != m[_LEVEL_SLOW]:
+        m[_LEVEL_FAST] = rest
+        m[_LEVEL_SLOW] = rest
+    m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
+    away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
+    out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
+    if out[_LEVEL] > 1.0:  # a season that comes an hour early or late has moved no level
+        earlier = usual_now(now - HOUR, profile, visits)
+        later = usual_now(now + HOUR, profile, visits)
+        if abs(away) < abs(away) / out[_LEVEL] + max(abs(earlier - usual), abs(later - usual)):
+            out[_LEVEL] = 1.0
+    m[_Z] = rest - m[_LEVEL_SLOW]
+    m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
+
+
+@entry
+def _watch_hours(
+    x: float, time: int, grain: float, memory: Any, profile: Any, visits: Any, stats: Any, out: Any
+) -> None:
+    """Pattern change and drift: whole hours against the profile."""
+    m = memory
     hour = np.float64(time // HOUR)
     if hour > m[_HOUR] and m[_HOUR_COUNT] > 0.0:
         learn_hour(m[_HOUR_SUM] / m[_HOUR_COUNT], int(m[_HOUR]), m, profile, visits, stats, 10.0 * grain, out)
@@ -195,24 +203,47 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
         m[_HOUR] = hour
     m[_HOUR_SUM] += x
     m[_HOUR_COUNT] += 1.0
-    # stuck: a run of equal values that this sensor would not produce by chance in a million readings
-    if not missing:
-        same = 1.0 if x == m[_LAST] else 0.0
-        count = stats[STUCK_RUN, 1]
-        if same == 1.0:
-            m[_RUN] += 1.0
-            allowed = max(30.0, 3.0 * m[_LONGEST], -20.0 / np.log(min(max(m[_SAME], 1e-6), 0.999)))
-            if count >= 256.0 and m[_SAME] < 0.99:
-                out[STUCK_RUN] = m[_RUN] / allowed
-        else:
-            if count >= 1.0:
-                m[_LONGEST] = max(m[_LONGEST] * 0.999, min(m[_RUN], 3.0 * m[_LONGEST] + 10.0))
-            m[_RUN] = 0.0
-            stats[STUCK_RUN, ALARM] = QUIET
-        if m[_RUN] < 30.0:
-            m[_SAME] += max(1.0 / (count + 1.0), 1e-3) * (same - m[_SAME])
-        stats[STUCK_RUN, 1] += 1.0
+
+
+@entry
+def _watch_run(x: float, memory: Any, stats: Any, out: Any) -> None:
+    """Stuck: a run of equal values that this sensor would not produce by chance in a million readings."""
+    m = memory
+    same = 1.0 if x == m[_LAST] else 0.0
+    count = stats[STUCK_RUN, 1]
+    if same == 1.0:
+        m[_RUN] += 1.0
+        allowed = max(30.0, 3.0 * m[_LONGEST], -20.0 / np.log(min(max(m[_SAME], 1e-6), 0.999)))
+        if count >= 256.0 and m[_SAME] < 0.99:
+            out[STUCK_RUN] = m[_RUN] / allowed
+    else:
+        if count >= 1.0:
+            m[_LONGEST] = max(m[_LONGEST] * 0.999, min(m[_RUN], 3.0 * m[_LONGEST] + 10.0))
+        m[_RUN] = 0.0
+        stats[STUCK_RUN, ALARM] = QUIET
+    if m[_RUN] < 30.0:
+        m[_SAME] += max(1.0 / (count + 1.0), 1e-3) * (same - m[_SAME])
+    stats[STUCK_RUN, 1] += 1.0
+    m[_LAST] = x
+
+
+@entry
+def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
+    """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays 0)."""
+    m = memory
+    if m[_FAST] != m[_FAST]:  # the first reading
+        m[:] = 0.0
+        m[_FAST] = x
         m[_LAST] = x
+        m[_LEVEL_SLOW] = np.nan
+        m[_HOUR] = np.float64(time // HOUR)
+    out[:] = 0.0
+    grain = 1e-3 * abs(m[_FAST]) + 1e-12  # what is too small to matter
+    _watch_noise(x, grain, m, stats, out)
+    _watch_level(x, time, grain, m, profile, visits, stats, out)
+    _watch_hours(x, time, grain, m, profile, visits, stats, out)
+    if not missing:
+        _watch_run(x, m, stats, out)
 
 
 @entry

@@ -171,7 +171,7 @@ class Detector:
         scores.threshold[:] = threshold_now(state.level, int(state.clock[SCORED]), confidence)
         scores.is_anomaly[:] = scores.score > scores.threshold
         scores.grade[scores.is_anomaly] = 1.0 - (scores.threshold / np.maximum(scores.score, 1e-300))[scores.is_anomaly]
-        scores.kind[scores.is_anomaly] = 1
+        scores.kind[scores.is_anomaly] = SPIKE
         expected = state.memory[:, 0]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
         scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
