@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from benchmarks.nab import ROOT, nab, scorer
 from detector.detector import POINTS, Configuration, Detector
 from service.history import read
@@ -42,10 +42,7 @@ def main() -> None:
                 "nab_standard": float(nab(files, scores)[0]),
             }
         )
-    if arguments.json:
-        print_json("detector", rows)
-    else:
-        print("\n".join(map(str, rows)))
+    print_rows("detector", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from detector.batch import KINDS as NAMES
 from detector.detector import Configuration, Detector
 from simulator.faults import DAY, KINDS, Recording, record
@@ -155,10 +155,7 @@ def main() -> None:
         by_kind = {kind: [found for job, found in results.items() if job[:2] == (name, kind)] for kind in KINDS}
         rows += [row(name, kind, found) for kind, found in by_kind.items()]
         rows.append(row(name, "all", [found for group in by_kind.values() for found in group]))
-    if arguments.json:
-        print_json("faults", rows)
-    else:
-        print("\n".join(map(str, rows)))
+    print_rows("faults", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from opensearchpy.helpers import async_bulk
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from detector.batch import Readings, Scores
 from service.documents import Entry, ScoredBatch, entries
 from service.index.opensearch import OpenSearchIndex
@@ -176,11 +176,7 @@ def main() -> None:
     remove(url, prefix)
     quantiles = {f"p{share}": float(np.percentile(waits, share)) for share in (50, 99, 100)}
     rows.append({"documents_per_second": RATE, "seconds_from_write_to_searchable": quantiles})
-    if arguments.json:
-        print_json("index", rows)
-    else:
-        for row in rows:
-            print(row)
+    print_rows("index", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from detector.detector import Configuration, Detector
 from detector.explanation import kinesis_analytics
 from detector.grow import grow
@@ -158,10 +158,7 @@ def main() -> None:
             rows.append(row)
     for detector in dict.fromkeys(row["detector"] for row in rows):
         rows.append(summary([row for row in rows if row["detector"] == detector]))
-    if arguments.json:
-        print_json("nab", rows)
-    else:
-        print("\n".join(map(str, rows)))
+    print_rows("nab", rows, arguments.json)
 
 
 if __name__ == "__main__":

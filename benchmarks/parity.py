@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from benchmarks.nab import ROOT, nab, scorer
 from detector.cut_forest import CutForest
 from detector.explanation import kinesis_analytics
@@ -82,10 +82,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rows = measure(arguments.seeds)
-    for row in rows if not arguments.json else ():
-        print(row)
-    if arguments.json:
-        print_json("parity", rows)
+    print_rows("parity", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks import print_json
+from benchmarks import print_rows
 from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
@@ -45,10 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     rows = [run(sensors, seed, arguments.readings) for sensors in (1, 50) for seed in seeds]
-    if arguments.json:
-        print_json("seed_scenario", rows)
-    else:
-        print("\n".join(map(str, rows)))
+    print_rows("seed_scenario", rows, arguments.json)
 
 
 if __name__ == "__main__":
