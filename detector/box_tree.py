@@ -24,6 +24,7 @@ There are no masses above the leaves: every change ends at the first ancestor wh
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.layout import DECAY, EPOCH, GROWTH, PADDED, SAMPLES, SLOTS, TREE_BYTES, TREES_AT, WIDTH
 from detector.leaf import inverse, score_equal
@@ -52,7 +53,7 @@ from detector.machine import (
     set_u16,
     unite,
 )
-from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, enters, heaviest, settle
+from detector.sampler import COUNT, HEADER, RANDOM, REPLACE, SCALE, SKIP, UNUSED, decide, draw, enters, heaviest, settle
 
 LANES = 8  # walks in lockstep: while one waits for memory the others go on
 BLOCK = 16  # slots come in blocks of one vector
@@ -71,6 +72,18 @@ _ONE = f32(1.0)
 def tree_bytes(slots: int, padded: int) -> int:
     """Bytes of a tree with room for ``slots`` points of ``padded`` floats."""
     return HEADER + 2 * NODE * slots + 8 * slots + 12 * padded * slots
+
+
+def plant(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
+    """Make zeroed memory an empty tree."""
+    header = tree[:HEADER]
+    header.view(np.uint64)[RANDOM] = seed
+    header.view(np.int32)[[ROOT, FREE]] = -1, slots
+    weights = HEADER + 2 * NODE * slots
+    leaves, free = weights + 4 * slots, weights + 6 * slots
+    tree[weights:leaves].view(np.float32)[:] = UNUSED
+    tree[leaves:free].view(np.uint16)[:] = NONE
+    tree[free : free + 2 * slots].view(np.uint16)[:] = np.arange(slots)[::-1]
 
 
 @inline

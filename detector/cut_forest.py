@@ -14,7 +14,6 @@ from detector.batch import Floats
 from detector.envelope import seal, unseal
 from detector.forest import Parameters, checked, laid_out
 from detector.machine import LANES, PADDINGS
-from detector.sampler import RANDOM, UNUSED
 
 _BOXES = {components: np.dtype(kind.name) for kind, components in PADDINGS.items()}
 _NOTHING = np.empty(0)
@@ -199,25 +198,5 @@ def _plant(parameters: Parameters) -> NDArray[Any]:
     header.view(np.uint64)[layout.RANDOM] = seeds[0]
     for number in range(parameters.trees):
         tree = buffer[trees_at + number * size : trees_at + (number + 1) * size]
-        (_plant_sorted if line else _plant_boxes)(tree, slots, seeds[number + 1])
+        (sorted_tree if line else box_tree).plant(tree, slots, seeds[number + 1])
     return buffer.view(kind)
-
-
-def _plant_sorted(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
-    """An empty tree of ``detector.sorted_tree``."""
-    tree[: 4 * slots].view(np.float32)[:] = np.inf
-    tree[4 * slots : 8 * slots].view(np.float32)[:] = UNUSED
-    tree[8 * slots :].view(np.uint64)[RANDOM] = seed
-    pivots = -(-slots // 16 // 16) * 16
-    tree[len(tree) - 4 * pivots :].view(np.float32)[:] = np.inf
-
-
-def _plant_boxes(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
-    """An empty tree of ``detector.box_tree``."""
-    tree[:64].view(np.uint64)[RANDOM] = seed
-    tree[:64].view(np.int32)[[box_tree.ROOT, box_tree.FREE]] = -1, slots
-    weights = 64 + 2 * box_tree.NODE * slots
-    tree[weights : weights + 4 * slots].view(np.float32)[:] = UNUSED
-    leaves, free = weights + 4 * slots, weights + 6 * slots
-    tree[leaves:free].view(np.uint16)[:] = box_tree.NONE
-    tree[free : free + 2 * slots].view(np.uint16)[:] = np.arange(slots)[::-1]

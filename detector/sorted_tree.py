@@ -22,6 +22,7 @@ are 0. Between equal points the gap is no node: equal points share one leaf, and
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector.layout import DECAY, EPOCH, GROWTH, SAMPLES, SLOTS, TREE_BYTES, TREES_AT
 from detector.leaf import inverse, score_equal
@@ -46,7 +47,7 @@ from detector.machine import (
     shallower,
     trailing_zeros,
 )
-from detector.sampler import COUNT, HEADER, REPLACE, SCALE, SKIP, decide, draw, enters, heaviest, settle
+from detector.sampler import COUNT, HEADER, RANDOM, REPLACE, SCALE, SKIP, UNUSED, decide, draw, enters, heaviest, settle
 
 BLOCK = 16  # values in a block, one pivot each
 LANES = 16  # values that are located before they are scored: the searches overlap
@@ -55,8 +56,19 @@ _ZERO = f32(0.0)
 
 def tree_bytes(slots: int, depth_size: int) -> int:
     """Bytes of a tree with room for ``slots`` points, a multiple of 16."""
-    pivots = -(-slots // BLOCK // BLOCK) * BLOCK
-    return 8 * slots + HEADER + depth_size * slots + 4 * pivots
+    return 8 * slots + HEADER + depth_size * slots + 4 * _pivots(slots)
+
+
+def _pivots(slots: int) -> int:
+    return -(-slots // BLOCK // BLOCK) * BLOCK
+
+
+def plant(tree: NDArray[np.uint8], slots: int, seed: np.uint64) -> None:
+    """Make zeroed memory an empty tree."""
+    tree[: 4 * slots].view(np.float32)[:] = np.inf
+    tree[4 * slots : 8 * slots].view(np.float32)[:] = UNUSED
+    tree[8 * slots : 8 * slots + HEADER].view(np.uint64)[RANDOM] = seed
+    tree[len(tree) - 4 * _pivots(slots) :].view(np.float32)[:] = np.inf
 
 
 @inline
