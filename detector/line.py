@@ -138,38 +138,29 @@ def line_insert(points: Any, keys: Any, squares: Any, counts: Any, v: float, ste
     log(-log u) - step (Efraimidis & Spirakis 2006, with weights exp(step)).
     """
     key = np.log(-np.log(uniform(random)) + 1e-300) - step
-    n = counts[HELD]
-    changed = n  # the lowest and, below, the highest place whose gaps change
-    last = n
-    if n == len(points):
-        worst = counts[WORST]
-        if key >= keys[worst]:
-            return
-        n -= 1
-        rank = int(np.searchsorted(points[: n + 1], v))
-        if rank > worst:
-            rank -= 1
-            for k in range(worst, rank):
-                points[k] = points[k + 1]
-                keys[k] = keys[k + 1]
-        else:
-            for k in range(worst, rank, -1):
-                points[k] = points[k - 1]
-                keys[k] = keys[k - 1]
-        changed, last = min(rank, worst), max(rank, worst)
+    held = counts[HELD]
+    full = held == len(points)
+    hole = counts[WORST] if full else held
+    if full and key >= keys[hole]:
+        return
+    rank = int(np.searchsorted(points[:held], v))
+    if rank > hole:  # what lies between moves by one
+        rank -= 1
+        for k in range(hole, rank):
+            points[k] = points[k + 1]
+            keys[k] = keys[k + 1]
     else:
-        rank = int(np.searchsorted(points[:n], v))
-        for k in range(n, rank, -1):
+        for k in range(hole, rank, -1):
             points[k] = points[k - 1]
             keys[k] = keys[k - 1]
-        changed = rank
     points[rank] = v
     keys[rank] = key
-    n += 1
+    n = held if full else held + 1
     counts[HELD] = n
     if n == len(points):
         counts[WORST] = np.argmax(keys)
-    for block in range(max(changed - 1, 0) // BLOCK, last // BLOCK + 1):
+    lowest, highest = min(rank, hole), max(rank, hole)  # places whose gaps have changed
+    for block in range(max(lowest - 1, 0) // BLOCK, highest // BLOCK + 1):
         total = 0.0
         for k in range(block * BLOCK, min(block * BLOCK + BLOCK, n - 1)):
             total += (points[k + 1] - points[k]) ** 2
