@@ -1,4 +1,4 @@
-"""Faults on demand: throttling, failures, expired iterators and lag, for whoever tests a producer or a consumer."""
+"""Faults on demand: throttling, failures, expired iterators, lag and broken connections, for tests of clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Literal, get_args
 from simulator.stream.errors import KinesisError
 
 DATA_OPERATIONS = ("PutRecord", "PutRecords", "GetRecords", "GetShardIterator")  # those that concern a shard
-Kind = Literal["throttle", "fail", "expire", "lag"]
+Kind = Literal["throttle", "fail", "expire", "lag", "break"]
+
+_OPERATIONS: dict[Kind, tuple[str, ...]] = {  # of the kinds that do not concern all
+    "expire": ("GetRecords",),
+    "lag": ("GetRecords", "SubscribeToShardEvent"),
+    "break": ("SubscribeToShardEvent",),
+}
 
 
 @dataclass
@@ -19,10 +25,13 @@ class Fault:
     Attributes:
         kind: ``throttle`` answers ProvisionedThroughputExceededException (PutRecords: entry by entry), or
             LimitExceededException where no records are read or written;
-            ``fail`` answers InternalFailureException, HTTP 500, and does nothing;
+            ``fail`` answers InternalFailureException, HTTP 500, and does nothing; a subscription that stands gets it
+            in place of its next event, and ends;
             ``expire`` answers ExpiredIteratorException to GetRecords;
-            ``lag`` hides records from GetRecords until they are ``seconds`` old.
-        operation: hits this operation only, such as ``PutRecords``; None hits all.
+            ``lag`` hides records from GetRecords and SubscribeToShard until they are ``seconds`` old;
+            ``break`` drops the connection of a subscription in the middle of its next event.
+        operation: hits this operation only, such as ``PutRecords``; None hits all. ``SubscribeToShard`` is the call,
+            ``SubscribeToShardEvent`` what follows it.
         shard: hits this shard only, such as ``shardId-000000000001``; None hits all.
         share: of the calls (or entries) that are hit, 0 to 1.
         times: ends after so many hits; None never ends.
@@ -49,12 +58,11 @@ class Fault:
 
     def hits(self, operation: str, shard: str | None) -> bool:
         """Whether a call is in reach of this fault."""
-        reads_only = self.kind in ("expire", "lag")
         return (
             self.times != 0
             and self.operation in (None, operation)
             and self.shard in (None, shard)
-            and not (reads_only and operation != "GetRecords")
+            and operation in _OPERATIONS.get(self.kind, (operation,))
         )
 
 
@@ -77,18 +85,27 @@ class Faults:
         self, operation: str, shard: str | None, subject: str, kinds: tuple[Kind, ...] = ("throttle", "fail", "expire")
     ) -> KinesisError | None:
         """The error that hits a call on ``subject`` (words for the message), if one does."""
+        fault = self._hit(operation, shard, kinds)
+        return _error(fault.kind, operation, subject) if fault else None
+
+    def breaks(self, shard: str) -> bool:
+        """Whether the connection of a subscription is dropped at this event."""
+        return self._hit("SubscribeToShardEvent", shard, ("break",)) is not None
+
+    def lag(self, operation: str, shard: str) -> int:
+        """For how many milliseconds records of a shard are hidden."""
+        seconds = (fault.seconds for fault in self.active if fault.kind == "lag" and fault.hits(operation, shard))
+        return round(1000 * max(seconds, default=0.0))
+
+    def _hit(self, operation: str, shard: str | None, kinds: tuple[Kind, ...]) -> Fault | None:
+        """The fault that hits, if one does; it has been counted."""
         for fault in self.active:
             if fault.kind not in kinds or not fault.hits(operation, shard) or self._random.random() >= fault.share:
                 continue
             if fault.times is not None:
                 fault.times -= 1
-            return _error(fault.kind, operation, subject)
+            return fault
         return None
-
-    def lag(self, shard: str) -> int:
-        """For how many milliseconds records of a shard are hidden."""
-        seconds = (fault.seconds for fault in self.active if fault.kind == "lag" and fault.hits("GetRecords", shard))
-        return round(1000 * max(seconds, default=0.0))
 
 
 def _error(kind: Kind, operation: str, subject: str) -> KinesisError:

@@ -4,8 +4,8 @@ Guarantee: records of one shard are read in the order in which they were put, ea
 they are older than the stream's retention period or the memory allowed is used up (the oldest go first).
 
 Differs from AWS: nothing is signed, throughput is not limited (but see ``faults``), and operations that change a stream
-are done at once unless ``transition`` says how long they take. Consumers with enhanced fan-out, tags, encryption and
-DryRun are not there.
+are done at once unless ``transition`` says how long they take. The throughput of enhanced fan-out is not limited
+either. Tags, encryption and DryRun are not there.
 
 Source: the API reference of Kinesis Data Streams, 2013-12-02.
 """
@@ -22,13 +22,16 @@ from typing import Any
 
 import orjson
 
+from simulator.stream.consumers import Consumer, Subscription
 from simulator.stream.errors import KinesisError, in_use, invalid, not_found, over_limit
 from simulator.stream.faults import DATA_OPERATIONS, Faults, Kind
 from simulator.stream.members import REQUESTS, validate
-from simulator.stream.shards import HASH_KEYS, Shard, Stream, data_size, oldest_first
+from simulator.stream.shards import HASH_KEYS, Shard, Stored, Stream, data_size, oldest_first
 
 READ_RECORDS = 10_000  # at most, in one GetRecords
 READ_BYTES = 10 * 1024 * 1024
+EVENT_BYTES = 1024 * 1024  # of data in one SubscribeToShardEvent, unless a single record is larger
+SILENCE = 5_000  # ms, after which a subscription without records gets an event
 REQUEST_BYTES = 10 * 1024 * 1024  # of data and keys in one PutRecords
 LIFETIME = 300_000  # ms, of shard iterators and of ListShards' tokens
 CREATING_AT_ONCE = 5
@@ -44,8 +47,9 @@ class Kinesis:
         clock: seconds since 1970.
         region: part of the streams' ARNs.
         account: part of the streams' ARNs, 12 digits.
-        transition: seconds for which a stream stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE, or gone, at
-            once.
+        transition: seconds for which a stream or a consumer stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE,
+            or gone, at once.
+        subscription: seconds after which a subscription to a shard ends.
         shard_limit: open shards that the account may have.
         memory: bytes that records may take, about; then the oldest are dropped before their time.
     """
@@ -57,6 +61,7 @@ class Kinesis:
         region: str = "us-east-1",
         account: str = "000000000000",
         transition: float = 0.0,
+        subscription: float = 300.0,
         shard_limit: int = 500,
         memory: int = 1024**3,
     ) -> None:
@@ -65,6 +70,7 @@ class Kinesis:
         self._region = region
         self._account = account
         self._transition = round(1000 * transition)
+        self._subscription = round(1000 * subscription)
         self._shard_limit = shard_limit
         self._memory = memory
         self._streams: dict[str, Stream] = {}
@@ -87,17 +93,61 @@ class Kinesis:
             "UpdateShardCount": self._update_shard_count,
             "IncreaseStreamRetentionPeriod": self._increase_retention,
             "DecreaseStreamRetentionPeriod": self._decrease_retention,
+            "RegisterStreamConsumer": self._register_consumer,
+            "DescribeStreamConsumer": self._describe_consumer,
+            "ListStreamConsumers": self._list_consumers,
+            "DeregisterStreamConsumer": self._deregister_consumer,
         }
 
     def call(self, operation: str, request: Answer) -> Answer:
-        """Answer a request. Raises KinesisError."""
+        """Answer a request; for SubscribeToShard there is ``subscribe``. Raises KinesisError."""
         handle = self._operations.get(operation)
         if handle is None:
             raise KinesisError("UnknownOperationException")
-        validate(REQUESTS[operation], request)
+        return handle(_valid(operation, request), self._tick())
+
+    def subscribe(self, request: Answer) -> Subscription:
+        """Answer SubscribeToShard: what follows comes from ``next_event``. Raises KinesisError."""
+        request, now = _valid("SubscribeToShard", request), self._tick()
+        stream, consumer = self._consumer(request["ConsumerARN"])
+        shard = stream.shard(request["ShardId"])
+        self._strike("SubscribeToShard", shard, _subject(stream, shard))
+        start = request["StartingPosition"]
+        number = self._position(
+            "SubscribeToShard", stream, shard, start["Type"], start.get("SequenceNumber"), start.get("Timestamp"), now
+        )
+        return stream.consumers.subscribe(consumer, shard.id, number, now, now + self._subscription)
+
+    def next_event(self, subscription: Subscription) -> Answer | None:
+        """The SubscribeToShardEvent that is due, or None if none is (yet, or any more: see ``over``).
+
+        Raises KinesisError if the subscription has ended because of an error.
+        """
+        now = self._tick()
+        stream, _ = self._consumer(subscription.consumer.arn)
+        stream.consumers.require(subscription)
+        shard = stream.shard(subscription.shard)
+        if now >= subscription.ends:
+            subscription.over = True
+            return None
+        lag = self.faults.lag("SubscribeToShardEvent", shard.id)
+        found, following = shard.read(subscription.number, READ_RECORDS, EVENT_BYTES, now - lag)
+        answer = _records(shard, found, following, now)
+        ended = "ChildShards" in answer
+        silent = subscription.sent is not None and now - subscription.sent < SILENCE
+        if silent and not found and not ended:
+            return None
+        self._strike("SubscribeToShardEvent", shard, _subject(stream, shard), ("fail",))
+        subscription.number, subscription.sent, subscription.over = following, now, ended
+        if not ended:
+            answer["ContinuationSequenceNumber"] = shard.sequence_before(following)
+        return answer
+
+    def _tick(self) -> int:
+        """What time it is, when all that has come with it is done."""
         self._now = max(self._now, round(1000 * self._clock()))  # the clock may be set back, arrivals must not be
         self._sweep(self._now)
-        return handle({name: value for name, value in request.items() if value is not None}, self._now)
+        return self._now
 
     # Streams
 
@@ -130,6 +180,11 @@ class Kinesis:
 
     def _delete_stream(self, request: Answer, now: int) -> Answer:
         stream = self._active("DeleteStream", request, now)
+        if stream.consumers and not request.get("EnforceConsumerDeletion"):
+            raise in_use(
+                f"Stream {stream.name} under account {self._account} has {len(stream.consumers)} consumers registered. "
+                "Deregister them, or set EnforceConsumerDeletion."
+            )
         stream.state, stream.busy_until = "DELETING", now + self._transition
         if not self._transition:
             del self._streams[stream.name]
@@ -180,7 +235,7 @@ class Kinesis:
         summary = {
             **_description(stream, status),
             "OpenShardCount": 0 if status == "CREATING" else len(stream.open_shards),
-            "ConsumerCount": 0,
+            "ConsumerCount": len(stream.consumers),
             "MaxRecordSizeInKiB": stream.max_record_bytes // 1024,
         }
         return {"StreamDescriptionSummary": summary}
@@ -381,34 +436,50 @@ class Kinesis:
         stream = self._readable("GetShardIterator", request, now)
         shard = stream.shard(request["ShardId"])
         self._strike("GetShardIterator", shard, _subject(stream, shard))
-        number = self._position(stream, shard, request, now)
+        number = self._position(
+            "GetShardIterator",
+            stream,
+            shard,
+            request["ShardIteratorType"],
+            request.get("StartingSequenceNumber"),
+            request.get("Timestamp"),
+            now,
+        )
         return {"ShardIterator": _seal("iterator", stream.name, stream.created, shard.id, number, now)}
 
-    def _position(self, stream: Stream, shard: Shard, request: Answer, now: int) -> int:
-        """The number of the record that an iterator starts with."""
-        kind = request["ShardIteratorType"]
+    def _position(
+        self,
+        operation: str,
+        stream: Stream,
+        shard: Shard,
+        kind: str,
+        sequence: str | None,
+        timestamp: float | None,
+        now: int,
+    ) -> int:
+        """The number of the record that reading starts with."""
         if kind == "LATEST":
             return shard.end
         if kind == "TRIM_HORIZON":
             return shard.first
         if kind == "AT_TIMESTAMP":
-            if "Timestamp" not in request:
+            if timestamp is None:
                 raise invalid("Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP.")
-            moment = round(1000 * request["Timestamp"])
+            moment = round(1000 * timestamp)
             if moment > now:
                 raise invalid(
                     "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
                     f"timestampInMillis: {moment}, currentTimestampInMillis: {now}"
                 )
             return shard.at_time(moment)
-        if "StartingSequenceNumber" not in request:
+        if sequence is None:
             raise invalid(f"Must specify sequenceNumber parameter for iterator of type {kind}.")
-        sequence = int(request["StartingSequenceNumber"])
+        find = shard.at_sequence if kind == "AT_SEQUENCE_NUMBER" else shard.after_sequence
         try:
-            return shard.at_sequence(sequence) if kind == "AT_SEQUENCE_NUMBER" else shard.after_sequence(sequence)
+            return find(int(sequence))
         except ValueError:
             raise invalid(
-                f"StartingSequenceNumber {sequence} used in GetShardIterator on shard {shard.id} in stream "
+                f"StartingSequenceNumber {sequence} used in {operation} on shard {shard.id} in stream "
                 f"{stream.name} under account {self._account} is invalid because it did not come from this shard."
             ) from None
 
@@ -430,28 +501,74 @@ class Kinesis:
             raise not_found(f"Stream {name} under account {self._account} not found.")
         shard = stream.shard(shard_id)
         self._strike("GetRecords", shard, _subject(stream, shard))
-        found, following = shard.read(number, limit, READ_BYTES, now - self.faults.lag(shard_id))
-        unread = shard.arrival(following)
-        answer: Answer = {
-            "Records": [
-                {
-                    "SequenceNumber": sequence,
-                    "ApproximateArrivalTimestamp": arrival / 1000,
-                    "Data": data,
-                    "PartitionKey": key,
-                }
-                for sequence, (arrival, key, data) in found
-            ],
-            "MillisBehindLatest": 0 if unread is None else max(now - unread, 1),
-        }
-        if shard.closed is not None and unread is None:
-            answer["ChildShards"] = [
-                {"ShardId": child.id, "ParentShards": list(child.parents), "HashKeyRange": _hash_keys(child)}
-                for child in shard.children
-            ]
-        else:
+        found, following = shard.read(number, limit, READ_BYTES, now - self.faults.lag("GetRecords", shard_id))
+        answer = _records(shard, found, following, now)
+        if "ChildShards" not in answer:
             answer["NextShardIterator"] = _seal("iterator", name, created, shard_id, following, now)
         return answer
+
+    # Consumers
+
+    def _register_consumer(self, request: Answer, now: int) -> Answer:
+        stream = self._active("RegisterStreamConsumer", request, now)
+        consumer = stream.consumers.register(request["ConsumerName"], now, now + self._transition)
+        return {"Consumer": _consumer(consumer, now)}
+
+    def _describe_consumer(self, request: Answer, now: int) -> Answer:
+        stream, consumer = self._named_consumer("DescribeStreamConsumer", request, now)
+        return {"ConsumerDescription": {**_consumer(consumer, now), "StreamARN": stream.arn}}
+
+    def _list_consumers(self, request: Answer, now: int) -> Answer:
+        stream = self._stream("ListStreamConsumers", request, now)
+        created, after = request.get("StreamCreationTimestamp"), ""
+        if created is not None and round(1000 * created) != stream.created:
+            raise not_found(f"Stream {stream.name} under account {self._account} not found.")
+        if "NextToken" in request:
+            if created is not None:
+                raise invalid("NextToken and StreamCreationTimestamp cannot be provided together.")
+            of, after, issued = _unseal(request["NextToken"], "consumers", (int, str, int), "Invalid NextToken.")
+            _require_fresh_token(issued, now)
+            if of != stream.created:
+                raise invalid("Invalid NextToken.")
+        consumers = stream.consumers.after(after)
+        page = consumers[: request.get("MaxResults", 100)]
+        answer: Answer = {"Consumers": [_consumer(consumer, now) for consumer in page]}
+        if len(page) < len(consumers):
+            answer["NextToken"] = _seal("consumers", stream.created, page[-1].name, now)
+        return answer
+
+    def _deregister_consumer(self, request: Answer, now: int) -> Answer:
+        stream, consumer = self._named_consumer("DeregisterStreamConsumer", request, now)
+        stream.consumers.deregister(consumer, now + self._transition)
+        stream.consumers.sweep(now)
+        return {}
+
+    def _named_consumer(self, operation: str, request: Answer, now: int) -> tuple[Stream, Consumer]:
+        """The consumer that is meant by its ARN, or by its name and its stream's ARN, or by both."""
+        arn = request.get("ConsumerARN")
+        if arn is None:
+            if "StreamARN" not in request or "ConsumerName" not in request:
+                raise invalid("Either ConsumerARN, or StreamARN and ConsumerName should be provided.")
+            stream = self._stream(operation, {"StreamARN": request["StreamARN"]}, now)
+            return stream, stream.consumers.named(request["ConsumerName"])
+        stream, consumer = self._consumer(arn)
+        if request.get("StreamARN", stream.arn) != stream.arn or request.get("ConsumerName", consumer.name) != (
+            consumer.name
+        ):
+            raise invalid(f"ConsumerARN {arn}, StreamARN and ConsumerName must refer to the same consumer.")
+        self._strike(operation, None, f"stream {stream.name} under account {self._account}")
+        return stream, consumer
+
+    def _consumer(self, arn: str) -> tuple[Stream, Consumer]:
+        """The consumer with this ARN, and its stream. Raises KinesisError if there is none."""
+        stream_arn, _, rest = arn.partition("/consumer/")
+        stream = self._streams.get(stream_arn.partition(":stream/")[2])
+        name = rest.rpartition(":")[0]
+        if stream is not None and stream.arn == stream_arn:
+            consumer = stream.consumers.named(name)
+            if consumer.arn == arn:
+                return stream, consumer
+        raise not_found(f"Consumer {name}, account {arn.split(':')[4]} not found.")
 
     # Which stream is meant, and whether it is in the right state
 
@@ -500,10 +617,17 @@ class Kinesis:
         for stream in list(self._streams.values()):
             if stream.state == "DELETING" and now >= stream.busy_until:
                 del self._streams[stream.name]
+            stream.consumers.sweep(now)
         if now - self._swept >= 1000:
             self._swept = now
             for stream in self._streams.values():
                 stream.expire(now)
+
+
+def _valid(operation: str, request: Answer) -> Answer:
+    """The members that are given. Raises KinesisError if they are not as described."""
+    validate(REQUESTS[operation], request)
+    return {name: value for name, value in request.items() if value is not None}
 
 
 def _filtered(stream: Stream, wanted: Answer, now: int) -> list[Shard]:
@@ -554,6 +678,38 @@ def _shard(shard: Shard) -> Answer:
         **parents,
         "HashKeyRange": _hash_keys(shard),
         "SequenceNumberRange": sequences,
+    }
+
+
+def _records(shard: Shard, found: list[tuple[str, Stored]], following: int, now: int) -> Answer:
+    """What was read, and how far that is from the tip of the shard, or what comes after its end."""
+    unread = shard.arrival(following)
+    answer: Answer = {
+        "Records": [
+            {
+                "SequenceNumber": sequence,
+                "ApproximateArrivalTimestamp": arrival / 1000,
+                "Data": data,
+                "PartitionKey": key,
+            }
+            for sequence, (arrival, key, data) in found
+        ],
+        "MillisBehindLatest": 0 if unread is None else max(now - unread, 1),
+    }
+    if shard.closed is not None and unread is None:
+        answer["ChildShards"] = [
+            {"ShardId": child.id, "ParentShards": list(child.parents), "HashKeyRange": _hash_keys(child)}
+            for child in shard.children
+        ]
+    return answer
+
+
+def _consumer(consumer: Consumer, now: int) -> Answer:
+    return {
+        "ConsumerName": consumer.name,
+        "ConsumerARN": consumer.arn,
+        "ConsumerStatus": consumer.status(now),
+        "ConsumerCreationTimestamp": consumer.created / 1000,
     }
 
 

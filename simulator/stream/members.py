@@ -182,6 +182,14 @@ _SHARD = Text(1, 128, _NAME)
 _SEQUENCE = Text(pattern=re.compile(r"0|([1-9]\d{0,128})"))
 _HASH_KEY = Text(pattern=re.compile(r"0|([1-9]\d{0,38})"))
 _TOKEN = Text(1, 1_048_576)
+_CONSUMER = {
+    "StreamARN": _STREAM["StreamARN"],
+    "ConsumerName": Text(1, 128, _NAME),
+    "ConsumerARN": Text(
+        1, 2048, re.compile(r"arn:aws.*:kinesis:.*:\d{12}:.*stream/[a-zA-Z0-9_.-]+/consumer/[a-zA-Z0-9_.-]+:[0-9]+")
+    ),
+}
+_START = Text(choices=("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"))
 _SHARD_COUNT = Number(1, 1_000_000)
 _RETENTION = Structure({**_STREAM, "RetentionPeriodHours": Number(-(2**31), 2**31 - 1)}, ("RetentionPeriodHours",))
 
@@ -238,9 +246,7 @@ REQUESTS: dict[str, Structure] = {
         {
             **_STREAM,
             "ShardId": _SHARD,
-            "ShardIteratorType": Text(
-                choices=("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
-            ),
+            "ShardIteratorType": _START,
             "StartingSequenceNumber": _SEQUENCE,
             "Timestamp": Moment(),
         },
@@ -268,4 +274,29 @@ REQUESTS: dict[str, Structure] = {
     ),
     "IncreaseStreamRetentionPeriod": _RETENTION,
     "DecreaseStreamRetentionPeriod": _RETENTION,
+    "RegisterStreamConsumer": Structure(
+        {"StreamARN": _CONSUMER["StreamARN"], "ConsumerName": _CONSUMER["ConsumerName"]},
+        required=("StreamARN", "ConsumerName"),
+    ),
+    "DescribeStreamConsumer": Structure(_CONSUMER),
+    "ListStreamConsumers": Structure(
+        {
+            "StreamARN": _CONSUMER["StreamARN"],
+            "NextToken": _TOKEN,
+            "MaxResults": Number(1, 10_000),
+            "StreamCreationTimestamp": Moment(),
+        },
+        required=("StreamARN",),
+    ),
+    "DeregisterStreamConsumer": Structure(_CONSUMER),
+    "SubscribeToShard": Structure(
+        {
+            "ConsumerARN": _CONSUMER["ConsumerARN"],
+            "ShardId": _SHARD,
+            "StartingPosition": Structure(
+                {"Type": _START, "SequenceNumber": _SEQUENCE, "Timestamp": Moment()}, required=("Type",)
+            ),
+        },
+        required=("ConsumerARN", "ShardId", "StartingPosition"),
+    ),
 }

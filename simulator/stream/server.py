@@ -2,25 +2,33 @@
 
 ``POST /`` with the header ``X-Amz-Target: Kinesis_20131202.<Operation>`` is the API. ``POST /faults`` adds a fault (a
 JSON object with the fields of ``Fault``), ``GET /faults`` lists them, ``DELETE /faults`` removes all.
+
+SubscribeToShard is answered by an event stream over HTTP/1.1 (AWS does so over HTTP/2): records are pushed when they
+are put, no faster than the client takes them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from types import TracebackType
 
 import orjson
 from aiohttp import web
 
+from simulator.stream import eventstream
+from simulator.stream.consumers import Subscription
 from simulator.stream.errors import KinesisError
 from simulator.stream.faults import Fault
 from simulator.stream.kinesis import Kinesis
 
 _TARGET = "Kinesis_20131202."
 _JSON = "application/x-amz-json-1.1"
+_TICK = 0.1  # seconds after which a subscription sees what has come with time
 _LARGEST_REQUEST = 20 * 1024 * 1024  # 10 MiB of data in base64, and room for keys
 
 
@@ -37,8 +45,9 @@ class LocalStream:
         clock: seconds since 1970.
         region: part of the streams' ARNs.
         account: part of the streams' ARNs, 12 digits.
-        transition: seconds for which a stream stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE, or gone, at
-            once.
+        transition: seconds for which a stream or a consumer stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE,
+            or gone, at once.
+        subscription: seconds after which a subscription to a shard ends.
         shard_limit: open shards that the account may have.
         memory: bytes that records may take, about; then the oldest are dropped before their time.
 
@@ -56,6 +65,7 @@ class LocalStream:
         region: str = "us-east-1",
         account: str = "000000000000",
         transition: float = 0.0,
+        subscription: float = 300.0,
         shard_limit: int = 500,
         memory: int = 1024**3,
     ) -> None:
@@ -64,6 +74,7 @@ class LocalStream:
             region=region,
             account=account,
             transition=transition,
+            subscription=subscription,
             shard_limit=shard_limit,
             memory=memory,
         )
@@ -75,11 +86,14 @@ class LocalStream:
                 self.kinesis.call("CreateStream", {"StreamName": name, "ShardCount": shards})
             except KinesisError as error:
                 raise ValueError(f"stream {name!r}, {shards} shards: {error}") from None
+        self._stopping = False
+        self._waiting: set[asyncio.Event] = set()  # a subscription each, to be woken when there may be news
         application = web.Application(client_max_size=_LARGEST_REQUEST)
         application.router.add_post("/", self._answer)
         application.router.add_get("/faults", self._list_faults)
         application.router.add_post("/faults", self._add_fault)
         application.router.add_delete("/faults", self._clear_faults)
+        application.on_shutdown.append(self._stop)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
 
     @property
@@ -105,7 +119,7 @@ class LocalStream:
     ) -> None:
         await self._runner.cleanup()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         try:
             service, operation = request.headers.get("X-Amz-Target", "").split(".", 1)
@@ -114,13 +128,52 @@ class LocalStream:
             message = orjson.loads(body)
             if not isinstance(message, dict):
                 raise KinesisError("SerializationException", "the body must be a JSON object")
-            return _response(self.kinesis.call(operation, message))
+            if operation == "SubscribeToShard":
+                return await self._push(request, self.kinesis.subscribe(message))
+            answer = self.kinesis.call(operation, message)
+            self._wake()
+            return _response(answer)
         except orjson.JSONDecodeError as error:
             return _failure(KinesisError("SerializationException", f"the body is not JSON: {error}"))
         except ValueError:
             return _failure(KinesisError("UnknownOperationException"))
         except KinesisError as error:
             return _failure(error)
+
+    async def _push(self, request: web.Request, subscription: Subscription) -> web.StreamResponse:
+        """Send a subscription's events until it is over."""
+        response = web.StreamResponse(headers=_headers() | {"Content-Type": eventstream.CONTENT_TYPE})
+        await response.prepare(request)
+        await response.write(eventstream.event("initial-response", b"{}"))
+        news = asyncio.Event()
+        self._waiting.add(news)
+        try:
+            while not subscription.over and not self._stopping:
+                news.clear()
+                found = self.kinesis.next_event(subscription)
+                if found is None:
+                    await _wait(news)
+                    continue
+                message = eventstream.event("SubscribeToShardEvent", orjson.dumps(found))
+                if self.faults.breaks(subscription.shard):
+                    await response.write(message[: len(message) // 2])
+                    _drop(request)
+                    break
+                await response.write(message)
+        except KinesisError as error:
+            await response.write(eventstream.exception(error.type, orjson.dumps({"message": error.message})))
+        finally:
+            self._waiting.discard(news)
+        return response
+
+    def _wake(self) -> None:
+        for news in self._waiting:
+            news.set()
+
+    async def _stop(self, application: web.Application) -> None:
+        """Subscriptions end, or they would hold up the end of the server."""
+        self._stopping = True
+        self._wake()
 
     async def _list_faults(self, request: web.Request) -> web.Response:
         return _response({"faults": [asdict(fault) for fault in self.faults.active]})
@@ -143,11 +196,26 @@ class LocalStream:
         return await self._list_faults(request)
 
 
+async def _wait(news: asyncio.Event) -> None:
+    """Until there are news, or the clock has moved on."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), _TICK)
+
+
+def _drop(request: web.Request) -> None:
+    """The connection, without a word."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
 def _failure(error: KinesisError) -> web.Response:
     body = {"__type": error.type, "message": error.message} if error.message else {"__type": error.type}
     return _response(body, error.status)
 
 
 def _response(body: object, status: int = 200) -> web.Response:
-    headers = {"x-amzn-RequestId": str(uuid.uuid4())}
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)
+    return web.Response(body=orjson.dumps(body), status=status, headers=_headers(), content_type=_JSON)
+
+
+def _headers() -> dict[str, str]:
+    return {"x-amzn-RequestId": str(uuid.uuid4())}

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
+from simulator.stream.consumers import Consumers
 from simulator.stream.errors import invalid, not_found
 
 HASH_KEYS = 2**128  # hash keys run from 0 to one less
@@ -53,6 +54,10 @@ class Shard:
     def ending_sequence(self) -> str:
         """Above that of all records so far."""
         return str(self._base + (self.end + 1 << _RECORD))
+
+    def sequence_before(self, number: int) -> str:
+        """The sequence number of the record before this one; the first has the shard's starting one before it."""
+        return str(self._base + (number << _RECORD))
 
     def append(self, now: int, key: str, data: str) -> str:
         """Store a record that arrived no earlier than those before; its sequence number."""
@@ -114,7 +119,7 @@ class Shard:
 
 
 class Stream:
-    """A stream: its shards, and which of them is responsible for a hash key."""
+    """A stream: its shards, which of them is responsible for a hash key, and its consumers."""
 
     def __init__(self, name: str, arn: str, now: int, shards: int, *, on_demand: bool, max_record_bytes: int) -> None:
         self.name = name
@@ -126,6 +131,7 @@ class Stream:
         self.state = "CREATING"  # until ``busy_until``
         self.busy_until = now
         self.shards: dict[str, Shard] = {}
+        self.consumers = Consumers(name, arn)
         self._count = 0
         self._open: list[Shard] = []  # by hash keys
         self._starts: list[int] = []

@@ -358,7 +358,7 @@ def test_name_and_arn_must_agree(account):
         ),
         ("GetRecords", {"ShardIterator": "AAAA"}, "InvalidArgumentException", "Invalid ShardIterator."),
         ("ListShards", {"NextToken": "AAAA"}, "InvalidArgumentException", "Invalid NextToken."),
-        ("SubscribeToShard", {}, "UnknownOperationException", "UnknownOperationException"),
+        ("AddTagsToStream", {}, "UnknownOperationException", "UnknownOperationException"),
     ],
 )
 def test_refusals(account, operation, request_, kind, message):
@@ -456,7 +456,7 @@ def test_faults_are_lifted(account):
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
-        ({"kind": "explode"}, "kind = 'explode': must be one of throttle, fail, expire, lag"),
+        ({"kind": "explode"}, "kind = 'explode': must be one of throttle, fail, expire, lag, break"),
         ({"kind": "fail", "share": 2.0}, r"share = 2\.0: must lie between 0 and 1"),
         ({"kind": "lag", "seconds": -1.0}, r"seconds = -1\.0: must not be negative"),
     ],

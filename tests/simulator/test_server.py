@@ -83,7 +83,7 @@ async def test_faults_are_set_listed_and_lifted_over_http(local):
         async with session.get(url) as answer:
             assert (await answer.json(content_type=None))["faults"][0]["times"] == 3
         for wrong, complaint in (
-            ({"kind": "explode"}, "kind = 'explode': must be one of throttle, fail, expire, lag"),
+            ({"kind": "explode"}, "kind = 'explode': must be one of throttle, fail, expire, lag, break"),
             ({"kind": "fail", "when": "now"}, "unknown field 'when': a fault has kind, operation, "),
             ({}, "kind"),
         ):

@@ -1,0 +1,39 @@
+"""Messages of ``application/vnd.amazon.eventstream``, the encoding of answers that have no end.
+
+A message is its length and that of its headers, their CRC-32, the headers, the payload, and the CRC-32 of all that.
+
+Source: "Amazon event stream specification" of Smithy, the language of AWS's interfaces.
+"""
+
+from __future__ import annotations
+
+import struct
+from binascii import crc32
+from collections.abc import Mapping
+
+CONTENT_TYPE = "application/vnd.amazon.eventstream"
+
+_JSON = "application/x-amz-json-1.1"
+_STRING = 7  # the type of a header's value
+
+
+def encode(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """One message. Names of headers take at most 255 bytes, values 32,767."""
+    head = b"".join(_header(name.encode(), value.encode()) for name, value in headers.items())
+    prelude = struct.pack("!II", 16 + len(head) + len(payload), len(head))
+    message = b"".join((prelude, struct.pack("!I", crc32(prelude)), head, payload))
+    return message + struct.pack("!I", crc32(message))
+
+
+def event(type_: str, payload: bytes) -> bytes:
+    """A message of an event with JSON in it."""
+    return encode({":event-type": type_, ":content-type": _JSON, ":message-type": "event"}, payload)
+
+
+def exception(type_: str, payload: bytes) -> bytes:
+    """A message of what ends the stream, with JSON in it."""
+    return encode({":exception-type": type_, ":content-type": _JSON, ":message-type": "exception"}, payload)
+
+
+def _header(name: bytes, value: bytes) -> bytes:
+    return struct.pack("!B", len(name)) + name + struct.pack("!BH", _STRING, len(value)) + value
