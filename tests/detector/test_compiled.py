@@ -1,6 +1,7 @@
 """What is compiled when, and where it is kept."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_nothing_is_compiled_after_the_first_forest_of_its_kind(parameters: Para
 def test_kernels_depend_on_the_modules_that_they_are_made_of() -> None:
     assert {"kernels", "stream", "kinds", "box_tree", "sorted_tree", "machine", "layout"} <= compiled.sources("kernels")
     assert not {"grow", "fleet", "detector", "reference"} & compiled.sources("kernels")
+
+
+def test_kernels_are_compiled_anew_when_one_of_these_modules_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "detector"
+    shutil.copytree(compiled._SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiled, "_SOURCES", copy)
+    monkeypatch.setattr(compiled._settings, "CACHE_DIR", str(tmp_path / "cache"))
+    look = compiled.cache_directory.__wrapped__
+    before = look("kernels")
+    for module, matters in (("grow", False), ("leaf", True)):
+        path = copy / f"{module}.py"
+        path.write_text(path.read_text() + "# changed")
+        assert (look("kernels") != before) == matters
 
 
 def test_cache_is_where_numba_is_told(tmp_path: Path) -> None:
