@@ -141,7 +141,7 @@ class LocalStream:
             return _failure(error)
 
     async def _push(self, request: web.Request, subscription: Subscription) -> web.StreamResponse:
-        """Send a subscription's events until it is over."""
+        """Send a subscription's events until it is over, or its client gone."""
         response = web.StreamResponse(headers=_headers() | {"Content-Type": eventstream.CONTENT_TYPE})
         await response.prepare(request)
         await response.write(eventstream.event("initial-response", b"{}"))
@@ -160,6 +160,8 @@ class LocalStream:
                     _drop(request)
                     break
                 await response.write(message)
+        except ConnectionResetError:
+            pass
         except KinesisError as error:
             await response.write(eventstream.exception(error.type, orjson.dumps({"message": error.message})))
         finally:

@@ -59,6 +59,7 @@ KINESIS_LOCAL = Emulator(
     environment=(
         *((f"{action}_DURATION", "10ms") for action in ("CREATE_STREAM", "DELETE_STREAM", "UPDATE_SHARD_COUNT")),
         *((f"{action}_DURATION", "10ms") for action in ("MERGE_SHARDS", "SPLIT_SHARD")),
+        *((f"{action}_STREAM_CONSUMER_DURATION", "10ms") for action in ("REGISTER", "DEREGISTER")),
         ("SHARD_LIMIT", "500"),
     ),
 )

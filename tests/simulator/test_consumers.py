@@ -190,6 +190,20 @@ async def test_a_subscription_ends_with_its_server(fanout):
     assert [event async for event in stream] == []
 
 
+async def test_a_client_that_goes_is_not_complained_of(fanout, caplog):
+    await fanout.put(0)
+    assert await fanout.read(OLDEST, 1) == [0]
+    async with aiohttp.ClientSession() as session:
+        request = {"ConsumerARN": await fanout.register("other"), "ShardId": SHARD, "StartingPosition": OLDEST}
+        headers = {"X-Amz-Target": "Kinesis_20131202.SubscribeToShard"}
+        async with session.post(fanout.local.endpoint_url, json=request, headers=headers) as answer:
+            await answer.content.readany()
+    for number in range(5):
+        await fanout.put(number)
+    await fanout.local.__aexit__(None, None, None)
+    assert caplog.records == []
+
+
 async def test_a_slow_client_gets_everything_in_order(fanout):
     for _ in range(8):
         records = [{"Data": bytes(500_000), "PartitionKey": str(key)} for key in range(8)]

@@ -18,6 +18,7 @@ from simulator.stream.kinesis import Kinesis
 from simulator.stream.shards import HASH_KEYS
 
 FIRST = "shardId-000000000000"
+ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/raw"
 HOUR = 3600.0
 
 
@@ -294,6 +295,102 @@ def test_name_and_arn_must_agree(account):
     assert account.refusal("GetRecords", ShardIterator=account.iterator(), StreamARN=other)[0] == (
         "InvalidArgumentException"
     )
+
+
+# Consumers
+
+
+def register(account, name="me"):
+    return account("RegisterStreamConsumer", StreamARN=ARN, ConsumerName=name)["Consumer"]
+
+
+def test_consumers_take_as_long_as_the_transition():
+    account = Account(transition=2.0)
+    account.create()
+    assert account.refusal("RegisterStreamConsumer", StreamARN=ARN, ConsumerName="me")[0] == "ResourceInUseException"
+    account.now += 2
+    consumer = register(account)
+    assert consumer == {
+        "ConsumerName": "me",
+        "ConsumerARN": f"{ARN}/consumer/me:1800000002",
+        "ConsumerStatus": "CREATING",
+        "ConsumerCreationTimestamp": 1_800_000_002.0,
+    }
+    subscribe = {
+        "ConsumerARN": consumer["ConsumerARN"],
+        "ShardId": FIRST,
+        "StartingPosition": {"Type": "LATEST"},
+    }
+    with pytest.raises(KinesisError, match=r"me with creation timestamp 1800000002 .* is not in ACTIVE status"):
+        account.kinesis.subscribe(subscribe)
+    account.now += 2
+    account.kinesis.subscribe(subscribe)
+
+    identity = {"ConsumerARN": consumer["ConsumerARN"]}
+    account("DeregisterStreamConsumer", **identity)
+    described = account("DescribeStreamConsumer", **identity)["ConsumerDescription"]
+    assert described == {**consumer, "ConsumerStatus": "DELETING", "StreamARN": ARN}
+    account.now += 2
+    assert account.refusal("DescribeStreamConsumer", **identity) == (
+        "ResourceNotFoundException",
+        "Consumer me, account 000000000000 not found.",
+    )
+
+
+def test_five_consumers_are_created_at_a_time():
+    account = Account(transition=2.0)
+    account.create()
+    account.now += 2
+    for number in range(5):
+        register(account, f"consumer{number}")
+    more = {"StreamARN": ARN, "ConsumerName": "more"}
+    assert account.refusal("RegisterStreamConsumer", **more)[0] == "LimitExceededException"
+    account.now += 2
+    register(account, "more")
+
+
+def test_pages_of_consumers(account):
+    for name in "abc":
+        register(account, name)
+    page = account("ListStreamConsumers", StreamARN=ARN, MaxResults=2)
+    rest = {"StreamARN": ARN, "NextToken": page["NextToken"]}
+    assert [consumer["ConsumerName"] for consumer in page["Consumers"]] == ["a", "b"]
+    (last,) = account("ListStreamConsumers", **rest)["Consumers"]
+    assert last["ConsumerName"] == "c"
+    created = {"StreamCreationTimestamp": 1_800_000_000}
+    assert len(account("ListStreamConsumers", StreamARN=ARN, **created)["Consumers"]) == 3
+    assert account.refusal("ListStreamConsumers", **rest, **created)[0] == "InvalidArgumentException"
+    wrong = {"StreamARN": ARN, "StreamCreationTimestamp": 5}
+    assert account.refusal("ListStreamConsumers", **wrong)[0] == "ResourceNotFoundException"
+    account.now += 300.001
+    assert account.refusal("ListStreamConsumers", **rest)[0] == "ExpiredNextTokenException"
+
+
+def test_all_that_names_a_consumer_must_agree(account):
+    arn = register(account)["ConsumerARN"]
+    account.create(name="other")
+    for operation in ("DescribeStreamConsumer", "DeregisterStreamConsumer"):
+        for wrong in ({"ConsumerName": "you"}, {"StreamARN": ARN.replace("raw", "other")}):
+            assert account.refusal(operation, ConsumerARN=arn, **wrong)[0] == "InvalidArgumentException"
+        for elsewhere in (arn.replace("us-east-1", "eu-west-1"), arn.replace("raw", "other"), arn + "0"):
+            assert account.refusal(operation, ConsumerARN=elsewhere)[0] == "ResourceNotFoundException"
+
+
+def test_a_subscription_that_makes_no_sense(account):
+    arn = register(account)["ConsumerARN"]
+
+    def refusal(shard=FIRST, **start):
+        with pytest.raises(KinesisError) as error:
+            account.kinesis.subscribe({"ConsumerARN": arn, "ShardId": shard, "StartingPosition": start})
+        return error.value.type
+
+    assert refusal("shardId-000000000009", Type="LATEST") == "ResourceNotFoundException"
+    assert refusal(Type="AT_SEQUENCE_NUMBER") == "InvalidArgumentException"
+    assert refusal(Type="AFTER_SEQUENCE_NUMBER", SequenceNumber="5") == "InvalidArgumentException"
+    assert refusal(Type="AT_TIMESTAMP") == "InvalidArgumentException"
+    assert refusal(Type="AT_TIMESTAMP", Timestamp=account.now + 1) == "InvalidArgumentException"
+    assert refusal(Type="SIDEWAYS") == "ValidationException"
+    assert refusal() == "ValidationException"
 
 
 # Malformed requests, in AWS's words

@@ -5,15 +5,19 @@ must differ in just that way, so that this stays true. The emulators vouch for t
 merely written to fit ours.
 """
 
+import base64
 import hashlib
 import itertools
+import json
 import uuid
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
+from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError
 
 from simulator.stream import LocalStream
@@ -53,6 +57,20 @@ class Server:
             if summary["StreamStatus"] == "ACTIVE":
                 return summary
 
+    async def register(self, stream):
+        """A new consumer's ARN."""
+        arn = (await self.active(stream))["StreamARN"]
+        made = await self.client.register_stream_consumer(StreamARN=arn, ConsumerName=uuid.uuid4().hex)
+        await self.consumer_active(ConsumerARN=made["Consumer"]["ConsumerARN"])
+        return made["Consumer"]["ConsumerARN"]
+
+    async def consumer_active(self, **identity):
+        """Wait until the consumer is ACTIVE."""
+        while True:
+            answer = await self.client.describe_stream_consumer(**identity)
+            if answer["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE":
+                return
+
     async def shards(self, stream, **more):
         return (await self.client.list_shards(StreamName=stream, **more))["Shards"]
 
@@ -84,6 +102,21 @@ class Server:
 
     async def raw(self, target, body):
         """Status and error type of a request that aiobotocore would not send."""
+        async with self._post(target, body) as answer:
+            return answer.status, (await answer.json(content_type=None)).get("__type")
+
+    @asynccontextmanager
+    async def subscribe(self, consumer, start, shard="shardId-000000000000"):
+        """The events of a subscription. Not through aiobotocore: it insists on an initial response."""
+        request = {"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": start}
+        async with self._post("Kinesis_20131202.SubscribeToShard", json.dumps(request)) as answer:
+            messages = _messages(answer)
+            if self.name == "local":  # kinesis-local leaves it out, so that no botocore reads what it pushes
+                assert (await anext(messages)).headers[":event-type"] == "initial-response"
+            yield (json.loads(message.payload) async for message in messages)
+
+    @asynccontextmanager
+    async def _post(self, target, body):
         headers = {
             "X-Amz-Target": target,
             "Content-Type": "application/x-amz-json-1.1",
@@ -92,7 +125,15 @@ class Server:
             "SignedHeaders=host, Signature=0",
         }
         async with aiohttp.ClientSession() as session, session.post(self.url, data=body, headers=headers) as answer:
-            return answer.status, (await answer.json(content_type=None)).get("__type")
+            yield answer
+
+
+async def _messages(answer):
+    buffer = EventStreamBuffer()
+    async for chunk in answer.content.iter_any():
+        buffer.add_data(chunk)
+        for message in buffer:
+            yield message
 
 
 @pytest.fixture(params=["local", "kinesalite", "kinesis_local"])
@@ -108,6 +149,9 @@ async def server(request):
 
 # For tests of sizes: kinesis-local takes half a minute for what the others do in a second.
 quick_servers = pytest.mark.parametrize("server", ["local", "kinesalite"], indirect=True)
+
+# Kinesalite has no consumers with enhanced fan-out.
+fanout_servers = pytest.mark.parametrize("server", ["local", "kinesis_local"], indirect=True)
 
 
 async def outcome(call):
@@ -255,6 +299,131 @@ async def test_retention_is_changed_within_its_limits(server):
     server.expect(year, "ok", kinesalite="ValidationException")  # its longest is a week, as once on AWS
     await decrease(StreamName=stream, RetentionPeriodHours=24)
     assert (await server.active(stream))["RetentionPeriodHours"] == 24
+
+
+# Consumers with enhanced fan-out
+
+
+@fanout_servers
+async def test_a_consumer_is_registered_described_listed_and_deregistered(server):
+    stream = await server.create()
+    arn = (await server.active(stream))["StreamARN"]
+    made = (await server.client.register_stream_consumer(StreamARN=arn, ConsumerName="me"))["Consumer"]
+    created = int(made["ConsumerCreationTimestamp"].timestamp())
+    assert made["ConsumerName"] == "me"
+    assert made["ConsumerARN"] == f"{arn}/consumer/me:{created}"
+    assert abs(datetime.now(UTC) - made["ConsumerCreationTimestamp"]) < timedelta(minutes=1)
+    by_arn, by_name = {"ConsumerARN": made["ConsumerARN"]}, {"StreamARN": arn, "ConsumerName": "me"}
+    await server.consumer_active(**by_arn)
+    for identity in (by_arn, by_name, by_arn | by_name):
+        described = (await server.client.describe_stream_consumer(**identity))["ConsumerDescription"]
+        assert described["ConsumerARN"] == made["ConsumerARN"]
+        assert described["ConsumerStatus"] == "ACTIVE"
+        assert described["StreamARN"] == arn
+    listed = (await server.client.list_stream_consumers(StreamARN=arn))["Consumers"]
+    assert [(found["ConsumerName"], found["ConsumerStatus"]) for found in listed] == [("me", "ACTIVE")]
+    assert (await server.active(stream))["ConsumerCount"] == 1
+    await server.client.deregister_stream_consumer(**by_name)
+    while await outcome(server.client.describe_stream_consumer(**by_arn)) == "ok":
+        pass
+    assert await outcome(server.client.describe_stream_consumer(**by_arn)) == "ResourceNotFoundException"
+    assert (await server.client.list_stream_consumers(StreamARN=arn))["Consumers"] == []
+    assert (await server.active(stream))["ConsumerCount"] == 0
+
+
+@fanout_servers
+async def test_consumers_that_cannot_be_registered_or_found(server):
+    stream = await server.create()
+    arn = (await server.active(stream))["StreamARN"]
+    nowhere = arn.replace(stream, "nowhere")
+    register, describe = server.client.register_stream_consumer, server.client.describe_stream_consumer
+    made = (await register(StreamARN=arn, ConsumerName="me"))["Consumer"]["ConsumerARN"]
+    await server.consumer_active(ConsumerARN=made)
+    assert await outcome(register(StreamARN=arn, ConsumerName="me")) == "ResourceInUseException"
+    assert await outcome(register(StreamARN=nowhere, ConsumerName="me")) == "ResourceNotFoundException"
+    assert await outcome(server.client.list_stream_consumers(StreamARN=nowhere)) == "ResourceNotFoundException"
+    for absent in ({"StreamARN": arn, "ConsumerName": "you"}, {"ConsumerARN": f"{made}1"}):
+        for call in (describe, server.client.deregister_stream_consumer):
+            assert await outcome(call(**absent)) == "ResourceNotFoundException", absent
+    for incomplete in ({}, {"StreamARN": arn}, {"ConsumerName": "me"}):
+        for call in (describe, server.client.deregister_stream_consumer):
+            assert await outcome(call(**incomplete)) == "InvalidArgumentException", incomplete
+
+
+@fanout_servers
+async def test_a_stream_has_twenty_consumers_at_most_and_they_are_listed_in_pages(server):
+    arn = (await server.active(await server.create()))["StreamARN"]
+    register, listing = server.client.register_stream_consumer, server.client.list_stream_consumers
+    names = [f"consumer{number:02d}" for number in range(20)]
+    for name in names:
+        made = await register(StreamARN=arn, ConsumerName=name)
+        await server.consumer_active(ConsumerARN=made["Consumer"]["ConsumerARN"])
+    assert await outcome(register(StreamARN=arn, ConsumerName="more")) == "LimitExceededException"
+    page = await listing(StreamARN=arn, MaxResults=8)
+    listed = page["Consumers"]
+    while "NextToken" in page:
+        page = await listing(StreamARN=arn, MaxResults=8, NextToken=page["NextToken"])
+        assert len(page["Consumers"]) <= 8
+        listed += page["Consumers"]
+    assert sorted(consumer["ConsumerName"] for consumer in listed) == names
+
+
+@fanout_servers
+async def test_a_stream_with_consumers_is_deleted_only_if_that_is_said(server):
+    stream = await server.create()
+    arn = (await server.active(stream))["StreamARN"]
+    made = (await server.client.register_stream_consumer(StreamARN=arn, ConsumerName="me"))["Consumer"]["ConsumerARN"]
+    await server.consumer_active(ConsumerARN=made)
+    assert await outcome(server.client.delete_stream(StreamName=stream)) == "ResourceInUseException"
+    if server.name == "kinesis_local":  # it says so, and deletes the stream all the same
+        return
+    await server.client.delete_stream(StreamName=stream, EnforceConsumerDeletion=True)
+    while await outcome(server.client.describe_stream_summary(StreamName=stream)) == "ok":
+        pass
+    assert await outcome(server.client.describe_stream_consumer(ConsumerARN=made)) == "ResourceNotFoundException"
+
+
+@fanout_servers
+async def test_a_subscription_starts_where_it_is_told_and_says_where_to_go_on(server):
+    stream = await server.create()
+    numbers = [entry["SequenceNumber"] for entry in await server.put(stream, *"abc")]
+    for start, expected in (
+        ({"Type": "TRIM_HORIZON"}, [b"0", b"1", b"2"]),
+        ({"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": numbers[1]}, [b"1", b"2"]),
+        ({"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": numbers[1]}, [b"2"]),
+        ({"Type": "LATEST"}, []),
+    ):
+        async with server.subscribe(await server.register(stream), start) as events:
+            event = await anext(events)
+        assert [base64.b64decode(record["Data"]) for record in event["Records"]] == expected
+        assert [record["SequenceNumber"] for record in event["Records"]] == numbers[3 - len(expected) :]
+        assert event["ContinuationSequenceNumber"] == numbers[-1]
+        assert event["MillisBehindLatest"] == 0
+
+
+@fanout_servers
+async def test_records_are_pushed_to_who_is_subscribed(server):
+    stream = await server.create()
+    async with server.subscribe(await server.register(stream), {"Type": "TRIM_HORIZON"}) as events:
+        assert (await anext(events))["Records"] == []
+        numbers = [entry["SequenceNumber"] for entry in await server.put(stream, *"abc")]
+        found = [record["SequenceNumber"] for record in (await anext(events))["Records"]]
+    assert found == numbers
+
+
+@fanout_servers
+async def test_a_subscription_ends_with_its_shard(server):
+    stream = await server.create()
+    async with server.subscribe(await server.register(stream), {"Type": "TRIM_HORIZON"}) as events:
+        assert (await anext(events))["Records"] == []
+        await server.client.split_shard(
+            StreamName=stream, ShardToSplit="shardId-000000000000", NewStartingHashKey=str(HASH_KEYS // 2)
+        )
+        event = await anext(events)
+        children = [child["ShardId"][-1] for child in event["ChildShards"] or []]
+        server.expect(children, ["1", "2"], kinesis_local=[])
+        more = await anext(events, None) is not None
+        server.expect(more, False, kinesis_local=True)  # events without records, for ever
 
 
 # Writing
