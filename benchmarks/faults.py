@@ -3,8 +3,10 @@
 Alerts of the default detector beside a windowed Gaussian and krcf with a 3-sigma threshold on its scores (an alert is
 then a crossing after 30 quiet readings). Each sensor is another one, with two faults of one kind. A fault is found if
 an alert falls between its start and an hour after its end; an alert on the way back, within a day after the end,
-counts for nothing; every other one after the first week, in which all detectors may learn the week, is false. The
-table of kinds says what our alerts call the faults: the first alert of a fault, and the last.
+counts for nothing; every other one after the first week, in which all detectors may learn the week, is false. Besides:
+how many alerts a fault that is found raises; how many false ones come in the hours of the week after in which it was
+(or within the day after them), where it may have spoilt the pattern; and those of the first week, when nothing is wrong
+yet. The table of kinds says what our alerts call the faults: the first alert of a fault, and the last.
 
     python -m benchmarks.faults --sensors 16 --detectors cutwater     a first impression in a minute
 """
@@ -28,7 +30,8 @@ from detector.detector import Configuration, Detector
 from simulator.faults import DAY, KINDS, Recording, record
 
 HOUR = 3_600_000
-LEARNING = 7 * DAY
+WEEK = 7 * DAY
+LEARNING = WEEK
 FIRST_SEED = 1000
 
 Alerts = tuple[np.ndarray, np.ndarray]  # times, and kinds if the detector names them
@@ -39,7 +42,10 @@ class Found(NamedTuple):
 
     faults: int
     delays: list[float]  # minutes, of those found
+    told: int  # alerts within the faults
     false: int
+    echoes: int  # of these, a week after a fault
+    early: int  # alerts of the first week
     days: float
     named: list[tuple[str, str]]  # kinds of the first and of the last alert of a fault
 
@@ -100,16 +106,21 @@ def measure(job: tuple[str, str, int, float]) -> Found:
     recording = record(kind, seed, days)
     times, kinds = DETECTORS[name](recording)
     late = times > recording.times[0] + LEARNING
+    early = int((~late).sum())
     times, kinds = times[late], kinds[late]
-    delays, named, true = [], [], np.zeros(len(times), dtype=bool)
+    delays, named, told = [], [], 0
+    true, after = np.zeros((2, len(times)), dtype=bool)
     for fault in recording.faults:
         inside = np.flatnonzero((times >= fault.start) & (times <= fault.end + HOUR))
         true |= (times >= fault.start) & (times <= fault.end + DAY)
+        after |= (times >= fault.start + WEEK) & (times <= fault.end + WEEK + DAY)
+        told += len(inside)
         if len(inside):
             delays.append((times[inside[0]] - fault.start) / 60_000)
             during = inside[times[inside] < fault.end]  # not what the way back looks like
             named.append((NAMES[kinds[inside[0]]], NAMES[kinds[during[-1] if len(during) else inside[0]]]))
-    return Found(len(recording.faults), delays, int((~true).sum()), days - LEARNING / DAY, named)
+    false, echoes = int((~true).sum()), int((after & ~true).sum())
+    return Found(len(recording.faults), delays, told, false, echoes, early, days - LEARNING / DAY, named)
 
 
 def row(name: str, kind: str, results: list[Found]) -> dict[str, Any]:
@@ -122,6 +133,9 @@ def row(name: str, kind: str, results: list[Found]) -> dict[str, Any]:
         "recall": len(delays) / sum(result.faults for result in results),
         "delay_minutes": float(np.median(delays)) if delays else None,
         "false_alarms_per_sensor_day": sum(result.false for result in results) / sum(result.days for result in results),
+        "alerts_per_fault": sum(result.told for result in results) / len(delays) if delays else None,
+        "echoes_per_fault": sum(result.echoes for result in results) / sum(result.faults for result in results),
+        "first_week_alerts_per_sensor_day": sum(result.early for result in results) * DAY / (LEARNING * len(results)),
     }
     if name == "cutwater":
         for which, key in enumerate(("named_first", "named_last")):

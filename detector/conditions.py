@@ -3,7 +3,7 @@
 A statistic alarms when it exceeds both ``REACH`` times its own usual size and 1.5 times the largest size that it
 has had (slowly forgotten): the first is about noise, the second about heavy tails. What alarms teaches little, so a
 fault does not hide the next; each alarm raises the bar a little, so what keeps coming becomes the new normal. A fault
-whose alarm pauses for less than ``_PAUSE`` is still the same.
+whose alarm pauses for less than ``PAUSE`` is still the same.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ _BEYOND = np.array([2.0, 1.5, 1.5, 1.1, 1.2, 1.2, 1.5])
 _FORGET = np.array([0.99999, 0.9999, 0.9999, 0.999, 0.999, 0.9999, 0.0])  # part of the largest size that is kept
 _GROW = np.array([np.inf, 1.002, 1.002, 1.02, 1.02, 1.002, 1.0])  # at most, at once, so that a slow rise is seen
 _RISE = 1.25
-_PAUSE = np.array([0.0, 240.0, 240.0, 0.0, 0.0, 240.0, 0.0])  # statistics without alarm within one fault
+PAUSE = 240  # statistics without alarm within one fault
+_PAUSE = PAUSE * np.array([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
 
 # What a value keeps besides, in the columns of ``memory``.
 MEMORY = 21
 _FAST, _VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
 _LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
 _EARLIER, _LATER, _NEAREST, _ALARMED, SHIFT = range(16, 21)  # SHIFT: hours by which this sensor's clock has moved
-_NORMAL_AFTER = 48.0  # hours after which what alarms is the pattern
+NORMAL_AFTER = 48.0  # hours after which what alarms is the pattern
 
 
 @entry
@@ -95,13 +96,13 @@ def forget_hour(memory: NDArray[np.float64]) -> None:
 
 @entry
 def learn_hour(
-    mean: float, then: int, memory: Any, profile: Any, visits: Any, stats: Any, least: float, out: Any
+    mean: float, then: int, memory: Any, profile: Any, visits: Any, stats: Any, least: float, trouble: bool, out: Any
 ) -> None:
     """Compare the mean of the hour ``then`` (since 1970) with the profile, then learn it.
 
     If the profile fits better an hour earlier or later, the clock by which the sensor lives has been changed: nothing
     is wrong with the pattern, and when it lasts the profile is read by the new clock. What alarms is learnt slowly, so
-    that a fault does not spoil the next weeks, and after ``_NORMAL_AFTER`` hours it is the new level.
+    that a fault does not spoil the next weeks, and after each ``NORMAL_AFTER`` hours of it its offset is the new level.
     """
     m = memory
     slot = then + int(m[SHIFT])
@@ -109,6 +110,7 @@ def learn_hour(
     expected = usual_now(middle, profile, visits)
     earlier = usual_now(middle - HOUR, profile, visits)
     later = usual_now(middle + HOUR, profile, visits)
+    off = 0.0
     if expected == expected and earlier == earlier and later == later:
         off = mean - expected
         for other in (mean - earlier, mean - later):
@@ -129,16 +131,17 @@ def learn_hour(
             m[_EARLIER], m[_ERROR], m[_LATER] = m[_ERROR], better, m[_ERROR]
     slot %= BINS
     visits[slot] += 1.0
-    rate = max(0.3, 1.0 / visits[slot])
-    if max(out[_PATTERN], out[_DRIFT]) > 1.0:
+    alarming = max(out[_PATTERN], out[_DRIFT]) > 1.0
+    if not alarming:
+        m[_ALARMED] = 0.0
+    elif abs(off) > 0.5 * abs(m[_OFFSET]):  # else what alarms is the memory of a fault that has ended
         m[_ALARMED] += 1.0
-        if visits[slot] > 1.0:
-            rate = 0.1
-        if m[_ALARMED] == _NORMAL_AFTER:
+        if m[_ALARMED] == NORMAL_AFTER:
             profile += m[_OFFSET]
             m[_OFFSET] = 0.0
-    else:
-        m[_ALARMED] = 0.0
+            m[_ALARMED] = 0.0
+    known = visits[slot] > 1.0
+    rate = 0.1 if known and (alarming or trouble) else max(0.3, 1.0 / visits[slot])
     profile[slot] += rate * (mean - profile[slot])
 
 
@@ -190,13 +193,13 @@ def _watch_level(
 
 @entry
 def _watch_hours(
-    x: float, time: int, grain: float, memory: Any, profile: Any, visits: Any, stats: Any, out: Any
+    x: float, time: int, grain: float, memory: Any, profile: Any, visits: Any, stats: Any, trouble: bool, out: Any
 ) -> None:
     """Pattern change and drift: whole hours against the profile."""
     m = memory
     hour = np.float64(time // HOUR)
     if hour > m[_HOUR] and m[_HOUR_COUNT] > 0.0:
-        learn_hour(m[_HOUR_SUM] / m[_HOUR_COUNT], int(m[_HOUR]), m, profile, visits, stats, 10.0 * grain, out)
+        learn_hour(m[_HOUR_SUM] / m[_HOUR_COUNT], int(m[_HOUR]), m, profile, visits, stats, 10.0 * grain, trouble, out)
         m[_HOUR_SUM] = 0.0
         m[_HOUR_COUNT] = 0.0
     if hour > m[_HOUR]:
@@ -228,8 +231,13 @@ def _watch_run(x: float, memory: Any, stats: Any, out: Any) -> None:
 
 
 @entry
-def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, out: Any) -> None:
-    """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays 0)."""
+def examine(
+    x: float, time: int, missing: bool, memory: Any, profile: Any, visits: Any, stats: Any, trouble: bool, out: Any
+) -> None:
+    """Update one value's statistics and write each one's ratio to its limit into ``out`` [7] (correlation stays 0).
+
+    In ``trouble``, while a fault shows, the pattern is learnt slowly.
+    """
     m = memory
     if m[_FAST] != m[_FAST]:  # the first reading
         m[:] = 0.0
@@ -241,7 +249,7 @@ def examine(x: float, time: int, missing: bool, memory: Any, profile: Any, visit
     grain = 1e-3 * abs(m[_FAST]) + 1e-12  # what is too small to matter
     _watch_noise(x, grain, m, stats, out)
     _watch_level(x, time, grain, m, profile, visits, stats, out)
-    _watch_hours(x, time, grain, m, profile, visits, stats, out)
+    _watch_hours(x, time, grain, m, profile, visits, stats, trouble, out)
     if not missing:
         _watch_run(x, m, stats, out)
 

@@ -7,6 +7,9 @@ sample behind a **surprise gate**: a reading is learnt with probability (score /
 was rare and thins what is common, and the rare becomes familiar after a few repeats. Their sum counts if it exceeds
 every sum of the last ``SUPPRESSION`` readings, less ``FATIGUE`` for each doubling of the earlier ones that did and were
 as high: what has been heard before is said less loudly, as an equal point scores less in a leaf that holds many.
+
+An alert opens a *matter*. While it goes on, pauses of ``PAUSE`` readings included, only what is ``LOUDER`` than all of
+it so far is told, or what is never the same: a stuck value, a silence. What goes on for two days is told again.
 """
 
 from __future__ import annotations
@@ -17,11 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.batch import DRIFT, LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE
+from detector.batch import DRIFT, LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
 from detector.compiled import entry
 from detector.conditions import (
     ALARM,
     MEMORY,
+    NORMAL_AFTER,
+    PAUSE,
+    QUIET,
     SHIFT,
     STATISTIC_KINDS,
     STATISTICS,
@@ -44,7 +50,8 @@ BRIEF = 10_000.0  # ms; a shorter pause is no silence: fast streams stall for a 
 ALERT = 3.2  # at a reading in five minutes or more
 HASTE = 0.5  # more for each doubling of the values a day beyond that: they are as many chances of a false alarm
 _UNHURRIED, _HASTIEST = 300_000.0, 10_000.0  # milliseconds between readings
-YOUNG = 1.0  # more at first, less and less until a day is known
+YOUNG = 2.0  # more for the views until a day is known: before, what is new may be the season
+LOUDER = 1.0  # as much as HASTE asks for four times the chances
 DAY = 86_400_000
 FATIGUE = 0.3
 NOTED = 2.5  # a sum from which it is remembered
@@ -54,12 +61,13 @@ HIGH = 0.95  # of the scores lie below the high one
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told or last seen.
-CLOCK = 11
-SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW = range(CLOCK)
-LEVEL = 7
-EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN = range(
-    LEVEL
-)  # BROKEN: count at the last broken limit
+# MATTER: time of the last alert; GOING_ON: count at the last reading of its matter.
+CLOCK = 13
+SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW, MATTER, GOING_ON = (
+    range(CLOCK)
+)
+LEVEL = 8  # BROKEN: count at the last broken limit; LOUDEST: of the matter
+EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST = range(LEVEL)
 NEVER = -(2**62)
 
 
@@ -153,7 +161,7 @@ def reseed(state: State, seed: int) -> None:
 def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
     reseed(state, seed)
-    state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW]] = NEVER
+    state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW, MATTER, GOING_ON]] = NEVER
     state.level[BROKEN] = -np.inf
     state.last[:] = np.nan
     state.memory[:] = np.nan
@@ -161,7 +169,7 @@ def begin(state: State, seed: int) -> None:
 
 def forget_when(state: State) -> None:
     """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence or alert."""
-    state.clock[[TIME, LAST_ALERT, SLOW]] = NEVER
+    state.clock[[TIME, LAST_ALERT, SLOW, MATTER, GOING_ON]] = NEVER
     state.clock[EPISODE] = 0
     forget_hour(state.memory)
 
@@ -290,11 +298,16 @@ def novelty(state: State, total: float) -> float:
 
 
 @entry
-def bar_now(level: Any, seen: int, dimensions: int) -> float:
+def bar_now(level: Any, dimensions: int) -> float:
     """The alert score above which someone is told."""
     interval = max(level[INTERVAL], _HASTIEST)
-    hurry = max(0.0, np.log2(_UNHURRIED / interval)) + np.log2(dimensions)
-    return float(ALERT + HASTE * hurry + YOUNG * max(0.0, 1.0 - seen * level[INTERVAL] / DAY))
+    return float(ALERT + HASTE * (max(0.0, np.log2(_UNHURRIED / interval)) + np.log2(dimensions)))
+
+
+@entry
+def goes_on(clock: Any, time: int) -> bool:
+    """Whether the matter of the last alert is still open."""
+    return bool(clock[SEEN] - clock[GOING_ON] <= PAUSE and time - clock[MATTER] < NORMAL_AFTER * HOUR)
 
 
 @entry
@@ -310,9 +323,12 @@ def is_stuck(stats: Any) -> bool:
 
 
 @entry
-def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
-    """The condition farthest beyond its limit that was not told yet: (how far, its kind), or (0, NONE)."""
-    evidence, condition = 0.0, NONE
+def strongest(state: State, ratios: Any, time: int) -> tuple[float, int, int, bool]:
+    """The condition farthest beyond its limit that was not told yet, or 0 and NONE: how far, and its kind.
+
+    Besides, the kind of the farthest one, told or not, and whether any is in alarm.
+    """
+    evidence, condition, farthest, looks_like, alarming = 0.0, NONE, 1.0, NONE, False
     for j in range(len(ratios)):
         stuck = is_stuck(state.stats[j])
         for k in range(STATISTICS):
@@ -323,7 +339,10 @@ def strongest(state: State, ratios: Any, time: int) -> tuple[float, int]:
                     state.clock[SLOW] = time
             if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] < TOLD:
                 evidence, condition = ratios[j, k], kind
-    return evidence, condition
+            if ratios[j, k] > farthest:
+                farthest, looks_like = ratios[j, k], kind
+            alarming |= QUIET < state.stats[j, k, ALARM] <= TOLD
+    return evidence, condition, looks_like, alarming
 
 
 @entry
@@ -358,6 +377,8 @@ def decide(
         time = max(times[i], clock[TIME])  # a late reading counts as now
         silence = waited(state, time)
         clock[TIME], clock[LATE] = time, times[i] < time
+        open_matter = goes_on(clock, time)
+        trouble = open_matter and seen - clock[GOING_ON] <= REFRACTORY  # it shows now
         most, look_like, known = 0.0, NONE, False
         for j in range(d):
             x = values[i, j]
@@ -374,28 +395,29 @@ def decide(
                 state.levels[j],
                 state.misses[j],
                 1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x),
+                trouble,
                 view,
             )
             total = compare(state, j, view, told)
-            examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], ratios[j])
+            examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], trouble, ratios[j])
             if total > most:
                 most, look_like, known = total, resemblance(told), is_stuck(state.stats[j])
         if d > 1:
             relate(state.memory, state.products, state.errors, state.stats, ratios)
-        # an alert: new, above the recent past, and not just after another
-        evidence, condition = strongest(state, ratios, time)
+        # an alert: new, above the recent past, not just after another, and not the same matter again
+        evidence, condition, found, alarming = strongest(state, ratios, time)
         if silence > max(1.0, evidence):
-            evidence, condition = silence, SILENT
-        new, bar = novelty(state, most), bar_now(level, seen, d)
-        rested = seen - clock[LAST_ALERT] > REFRACTORY
-        if rested and not known:
-            alert_score[i] = new
-        if evidence > 1.0 and (rested or condition == SILENT):
-            alert_score[i] = max(alert_score[i], bar * (1.0 + 0.25 * np.log2(evidence)))
-            look_like = condition
+            evidence, condition, found = silence, SILENT, SILENT
+        new, bar = novelty(state, most), bar_now(level, d)
+        proof = bar * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
+        loudness = max(proof, 0.0 if known else new)
+        if seen - clock[LAST_ALERT] > REFRACTORY or condition == SILENT:
+            alert_score[i] = loudness
+        elif open_matter:
+            level[LOUDEST] = max(level[LOUDEST], loudness)
+        if open_matter and (alarming or alert_score[i] > bar):
+            clock[GOING_ON] = seen
         if alert_score[i] > bar:
-            alert[i] = True
-            kind[i] = look_like
             clock[LAST_ALERT] = seen
             if is_slow(condition):
                 clock[SLOW] = time
@@ -403,6 +425,14 @@ def decide(
                 for k in range(STATISTICS):
                     if ratios[j, k] > 1.0:
                         state.stats[j, k, ALARM] = TOLD
+            told_before = level[LOUDEST] + LOUDER if open_matter else 0.0
+            youth = YOUNG if seen * level[INTERVAL] < DAY else 0.0
+            distinct = condition in (SILENT, STUCK)
+            if distinct or proof > told_before or alert_score[i] > max(told_before, bar + youth):
+                alert[i] = True
+                kind[i] = condition if condition != NONE else look_like
+                level[LOUDEST] = max(loudness, level[LOUDEST] if open_matter else 0.0)
+                clock[MATTER], clock[GOING_ON] = time, seen
         # the reading itself
         scored = clock[SCORED]
         threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))
@@ -413,7 +443,7 @@ def decide(
             is_anomaly[i] = True
             grade[i] = 1.0 - threshold[i] / score[i]
             if kind[i] == NONE:
-                kind[i] = condition if condition != NONE else SPIKE
+                kind[i] = found if found != NONE else SPIKE
         whole = attribution[i].sum()
         for j in range(d):
             attribution[i, j] = score[i] * (attribution[i, j] / whole if whole > 0.0 else 1.0 / d)

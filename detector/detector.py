@@ -37,7 +37,7 @@ POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view
 RAW = 128  # points of a line
 LINES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # samples of single values, of which a score is the mean
 _HEADER = struct.Struct("<4sIIIIQ")
-_MAGIC = b"CWD3"
+_MAGIC = b"CWD4"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,21 @@ PREDICTIONS = 3  # recent mean, hour of the day, hour of the week
 # scale of the alert score.
 WEIGHTS = np.array([1.0, 0.5, 0.5, 1.5, 0.75, 0.75, 0.5, 0.25, 0.25, 0.3]) * (2.5 / 6.3)
 _PROFILE_RATE = 0.02
+_IN_TROUBLE = 0.1  # of it
 _LEVEL_RATE = 0.01
 _ERROR_RATE = 5e-4
 
 
 @entry
-def seasonal(x: float, hour: int, seen: int, means: Any, visits: Any, level: Any, errors: Any, out: Any) -> None:
+def seasonal(
+    x: float, hour: int, seen: int, means: Any, visits: Any, level: Any, errors: Any, trouble: bool, out: Any
+) -> None:
     """Write x minus this hour of the week's usual value and x minus the best prediction into ``out`` [2]; learn x.
 
     ``means`` and ``visits`` are [SLOTS], ``level`` [1] is an exponential mean, ``errors`` [PREDICTIONS] are the mean
-    absolute errors so far. What was never visited is predicted by the next coarser.
+    absolute errors so far. What was never visited is predicted by the next coarser. In ``trouble`` a known hour of the
+    week learns a tenth, so that the fault does not come back in a week as its own absence; an hour of the day is set
+    right by the next day.
     """
     if seen == 0:
         level[0] = x
@@ -60,7 +65,10 @@ def seasonal(x: float, hour: int, seen: int, means: Any, visits: Any, level: Any
     errors[2] += rate * (abs(x - by_week) - errors[2])
     for slot in (hour, day):
         visits[slot] += 1.0
-        means[slot] += max(_PROFILE_RATE, 1.0 / visits[slot]) * (x - means[slot])
+        rate = max(_PROFILE_RATE, 1.0 / visits[slot])
+        if trouble and slot == hour and rate == _PROFILE_RATE:
+            rate *= _IN_TROUBLE
+        means[slot] += rate * (x - means[slot])
     level[0] += _LEVEL_RATE * (x - level[0])
 
 
@@ -75,11 +83,13 @@ def look(
     levels: Any,
     errors: Any,
     scale: float,
+    trouble: bool,
     out: Any,
 ) -> None:
     """Write the ten views of x, the ``seen``-th reading of its sensor, into ``out``.
 
-    ``window`` [12] is the ring of last readings; ``scale`` a floor for the spread, so that a constant has one.
+    ``window`` [12] is the ring of last readings; ``scale`` a floor for the spread, so that a constant has one;
+    ``trouble`` says that a fault goes on.
     """
     window[seen % MEAN] = x
     count = min(seen + 1, MEAN)
@@ -99,7 +109,17 @@ def look(
     out[3] = mean
     out[6] = floor
     for k in range(SMOOTHINGS):
-        seasonal(out[3 * k], hour, seen, means[k], visits[k], levels[k : k + 1], errors[k], out[3 * k + 1 : 3 * k + 3])
+        seasonal(
+            out[3 * k],
+            hour,
+            seen,
+            means[k],
+            visits[k],
+            levels[k : k + 1],
+            errors[k],
+            trouble,
+            out[3 * k + 1 : 3 * k + 3],
+        )
     out[9] = np.log(np.sqrt(spread / count) + scale)
 
 

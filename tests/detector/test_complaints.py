@@ -281,3 +281,45 @@ def test_a_silent_sensor_is_told_while_it_is_silent():
     (silence,) = fleet.silences
     assert (silence.sensor, silence.since) == ("a", START + 399 * MINUTE)
     assert silence.time - silence.since < 20 * MINUTE
+
+
+# A fault and what comes after it
+
+
+def seasonal_days(days: int) -> np.ndarray:
+    """Minutes of a sensor with a daily season, from Monday on."""
+    season = 8 * np.sin(2 * np.pi * np.arange(1440 * days) / 1440)
+    return season + np.random.default_rng(5).normal(50, 1, 1440 * days)
+
+
+def test_a_level_shift_of_hours_is_told_once_and_does_not_come_back_in_a_week():
+    values = seasonal_days(17)
+    start, end = 1440 * 8 + 600, 1440 * 8 + 960
+    values[start:end] += 8
+    scores = run(values, profile="default")
+    assert len(alerts(scores, start, end + 240)) == 1
+    assert alerts(scores, end + 240) == []
+
+
+def test_a_drift_of_two_days_is_told_once_or_as_it_grows_once_more():
+    values = seasonal_days(20)
+    start, end = 1440 * 15, 1440 * 17
+    values[start:end] += np.linspace(0, 12, end - start)
+    scores = run(values, profile="default")
+    assert 1 <= len(alerts(scores, start, end + 60)) <= 2
+
+
+def test_what_is_worse_or_of_another_nature_is_told_though_the_fault_goes_on():
+    values = seasonal_days(10)
+    start = 1440 * 9
+    values[start : start + 600] += 8
+    values[start + 120] += 200
+    values[start + 200 : start + 300] = values[start + 200]
+    scores = run(values, profile="default")
+    assert len(alerts(scores, start, start + 100)) == 1
+    assert alerts(scores, start + 100, start + 150) == [start + 120]
+    assert [KINDS[kind] for kind in scores.kind[alerts(scores, start + 210, start + 300)]] == ["stuck"]
+
+
+def test_the_first_season_raises_no_alert():
+    assert alerts(run(seasonal_days(7), profile="default")) == []
