@@ -8,26 +8,40 @@ is semi-private in aiobotocore; tests/service/test_answers.py compares it with t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from binascii import a2b_base64
 from typing import Any
 
 import orjson
-from aiobotocore.parsers import AioJSONParser, AioResponseParserFactory
+from aiobotocore.parsers import AioEventStreamJSONParser, AioJSONParser, AioResponseParserFactory
 
 LARGE = 64 * 1024  # bytes; what takes a millisecond to read
+_NOT_READ = (ValueError, LookupError, TypeError, AttributeError)  # such as half a surrogate pair in a partition key
 
 
-class _GetRecordsParser(AioJSONParser):  # type: ignore[misc]
+class _EventParser(AioEventStreamJSONParser):  # type: ignore[misc]
+    """The stock parser, but for the events of a subscription to a shard."""
+
+    async def parse(self, response: dict[str, Any], shape: Any) -> Any:
+        """What botocore would make of an event."""
+        if response["headers"].get(":event-type") == "SubscribeToShardEvent":
+            with contextlib.suppress(*_NOT_READ):
+                return {"SubscribeToShardEvent": await _read(response["body"])}
+        return await super().parse(response, shape)
+
+
+class _RecordsParser(AioJSONParser):  # type: ignore[misc]
     """The stock parser, but for answers to GetRecords. Times are seconds since 1970."""
+
+    EVENT_STREAM_PARSER_CLS = _EventParser
 
     async def _do_parse(self, response: dict[str, Any], shape: Any) -> Any:
         if shape is None or shape.name != "GetRecordsOutput":
             return await super()._do_parse(response, shape)
-        body = response["body"]
         try:
-            parsed = _parse(body) if len(body) < LARGE else await asyncio.to_thread(_parse, body)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return await super()._do_parse(response, shape)  # such as half a surrogate pair in a partition key
+            parsed = await _read(response["body"])
+        except _NOT_READ:
+            return await super()._do_parse(response, shape)
         self._inject_response_metadata(parsed, response["headers"])
         return parsed
 
@@ -41,7 +55,11 @@ class ParserFactory(AioResponseParserFactory):  # type: ignore[misc]
 
     def create_parser(self, protocol_name: str) -> Any:
         """A parser of the protocol's answers."""
-        return _GetRecordsParser(**self._defaults) if protocol_name == "json" else super().create_parser(protocol_name)
+        return _RecordsParser(**self._defaults) if protocol_name == "json" else super().create_parser(protocol_name)
+
+
+async def _read(body: bytes) -> dict[str, Any]:
+    return _parse(body) if len(body) < LARGE else await asyncio.to_thread(_parse, body)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -4,16 +4,17 @@ Guarantee: a shard's records come in order from the given position on, each once
 its end; aggregates of the Kinesis Producer Library come as their user records. Throttling, expired iterators and lost
 connections are waited out. What left the stream before it was read is reported as a ``Gap``.
 
-Enhanced fan-out is not there: shards are polled.
+Shards are polled, or pushed to a consumer with enhanced fan-out (``fan_out``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ from botocore.exceptions import (
 
 from service import UserError
 from service.answers import ParserFactory
+from service.fanout import Consumer, Subscription
 from service.kpl import user_records
 from service.metrics import Metrics
 from service.records import ALL_HASH_KEYS, Gap, HashKeys, Position, Record
@@ -43,6 +45,7 @@ T = TypeVar("T")
 READ_INTERVAL = 0.2  # s; a shard allows five reads a second
 READ_RECORDS = 10_000
 READ_BYTES = 10 * 1024 * 1024  # the most that one read returns
+FRESH_SECONDS = 60.0  # for which a subscription may go on where the last one ended
 RECORD_MEMORY = 500  # bytes that a record takes besides its data, scored and all
 _PATIENCE = 20.0  # s; the longest pause between two attempts
 
@@ -51,10 +54,11 @@ _THROTTLES = (
     "LimitExceededException",
     "ThrottlingException",
     "KMSThrottlingException",
+    "ResourceInUseException",  # a subscription soon after the last one, or a consumer that somebody else registers
 )
 _HOPELESS = {
     "ResourceNotFoundException": "create the stream, or check the settings stream, region and endpoint_url",
-    "AccessDeniedException": "allow kinesis:ListShards, GetShardIterator and GetRecords; see deploy/iam-policy.json",
+    "AccessDeniedException": "allow what deploy/iam-policy.json lists for Kinesis",
     "UnrecognizedClientException": "check the AWS credentials",
     "InvalidSignatureException": "check the AWS credentials and this machine's clock",
     "ExpiredTokenException": "renew the AWS credentials",
@@ -117,6 +121,7 @@ class Stream:
         self._client = client
         self._settings = settings
         self._metrics = metrics
+        self._consumer = Consumer(client, settings.stream, settings.fan_out) if settings.fan_out else None
         self._hash_keys: dict[str, HashKeys] = {}
         self._holes: list[HashKeys] = []
 
@@ -147,40 +152,99 @@ class Stream:
 
     async def read(
         self, shard: str, after: Position | None, room: Room, since: int | None = None
-    ) -> AsyncIterator[Fetched]:
+    ) -> AsyncGenerator[Fetched]:
         """The shard's records after a position. Takes room for what it fetches.
 
         Without a position it begins with what came ``since`` (milliseconds since 1970), or with the oldest record.
         Raises StreamError if waiting will not help.
         """
-        clock = asyncio.get_running_loop().time
-        reader = _ShardReader(self._client, shard, self._hash_keys.get(shard, ALL_HASH_KEYS), room, self._metrics)
+        reader = _ShardReader(shard, self._hash_keys.get(shard, ALL_HASH_KEYS), self._metrics)
         reader.after = after
+        source = self._pushed if self._consumer else self._polled
+        async with aclosing(source(reader, room, since)) as answers:
+            try:
+                async for fetched in answers:
+                    if fetched.gap:
+                        self._report(shard, fetched.gap)
+                    yield fetched
+            except MissingError:
+                if shard in {other.id for other in await self.shards()}:
+                    raise
+                gap = Gap(reader.after) if reader.after else None
+                if gap:
+                    self._report(shard, gap)
+                yield Fetched([], 0, 0, ended=True, gap=gap)
+
+    async def _polled(self, reader: _ShardReader, room: Room, since: int | None) -> AsyncGenerator[Fetched]:
+        """By GetRecords, as often as a shard allows, or every ``poll_seconds`` where there is nothing new."""
+        clock = asyncio.get_running_loop().time
         iterator: str | None = None
+
+        async def fetch() -> Fetched:
+            """Read once. Room is held only while the answer is on its way."""
+            nonlocal iterator
+            await room.reserve(READ_BYTES)
+            size = 0
+            try:
+                answer = await self._client.get_records(ShardIterator=iterator, Limit=READ_RECORDS)
+                iterator = answer.get("NextShardIterator")
+                fetched = await reader.take(answer, ended=not iterator)
+                size = fetched.size
+            finally:
+                await room.release(READ_BYTES - size)
+            return fetched
+
         while True:
             earliest = clock() + READ_INTERVAL
+            if iterator is None:
+                iterator = await self._iterator(reader.shard, _place(reader.after, since))
+                reader.resumed = reader.after
             try:
-                if iterator is None:
-                    iterator = await self._iterator(shard, reader.after, since)
-                    reader.resumed = reader.after
-                fetched, iterator = await self._patiently("GetRecords", lambda: reader.fetch(iterator))  # noqa: B023
+                fetched = await self._patiently("GetRecords", fetch)
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ExpiredIteratorException":
                     raise
                 self._metrics.expired.inc()
                 iterator = None
                 continue
-            except MissingError:
-                if shard in {other.id for other in await self.shards()}:
-                    raise
-                fetched = Fetched([], 0, 0, ended=True, gap=Gap(reader.after) if reader.after else None)
-            if fetched.gap:
-                self._report(shard, fetched.gap)
             yield fetched
             if fetched.ended:
                 return
             waits = not fetched.records and not fetched.behind
             await asyncio.sleep(max(earliest - clock(), self._settings.poll_seconds if waits else 0.0))
+
+    async def _pushed(self, reader: _ShardReader, room: Room, since: int | None) -> AsyncGenerator[Fetched]:
+        """By subscriptions of our consumer. One event waits for room, and then the connection is not read further."""
+        assert self._consumer is not None
+        clock = asyncio.get_running_loop().time
+        subscription = Subscription(self._client, self._consumer, reader.shard)
+        heard, following = -math.inf, ""
+
+        async def receive() -> dict[str, Any] | None:
+            if not subscription.lasts:
+                if following and clock() - heard < FRESH_SECONDS:
+                    place: dict[str, Any] = {"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": following}
+                else:  # what came next may have left the stream meanwhile
+                    place = _place(reader.after, since)
+                    reader.resumed = reader.after
+                await subscription.begin(place)
+            return await subscription.next()
+
+        try:
+            while True:
+                if (event := await self._patiently("SubscribeToShard", receive)) is None:
+                    continue
+                heard, following = clock(), event.get("ContinuationSequenceNumber") or ""
+                fetched = await reader.take(event, ended=not following)
+                if fetched.size:
+                    reserved = min(fetched.size, READ_BYTES)
+                    await room.reserve(reserved)
+                    await room.release(reserved - fetched.size)
+                yield fetched
+                if fetched.ended:
+                    return
+        finally:
+            subscription.close()
 
     def _report(self, shard: str, gap: Gap) -> None:
         self._metrics.gaps.labels(shard).inc()
@@ -190,18 +254,12 @@ class Stream:
             shard, self._settings.stream, gap.after.sequence, gap.until.sequence if gap.until else "the shard's end",
         )  # fmt: skip
 
-    async def _iterator(self, shard: str, after: Position | None, since: int | None) -> str:
-        place: dict[str, Any]
-        if after is not None:
-            # At the position, not after it: it may lie within an aggregate, and its record's absence tells of a gap.
-            place = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": str(after.sequence)}
-        elif since is None:
-            place = {"ShardIteratorType": "TRIM_HORIZON"}
-        else:
-            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since / 1000}
+    async def _iterator(self, shard: str, place: dict[str, Any]) -> str:
+        names = {"Type": "ShardIteratorType", "SequenceNumber": "StartingSequenceNumber", "Timestamp": "Timestamp"}
+        request = {names[name]: value for name, value in place.items()}
         answer = await self._patiently(
             "GetShardIterator",
-            lambda: self._client.get_shard_iterator(StreamName=self._settings.stream, ShardId=shard, **place),
+            lambda: self._client.get_shard_iterator(StreamName=self._settings.stream, ShardId=shard, **request),
         )
         return str(answer["ShardIterator"])
 
@@ -236,7 +294,7 @@ class Stream:
     def _early(self, name: str, error: ClientError) -> bool:
         """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""
         return (
-            name == "GetShardIterator"
+            name in ("GetShardIterator", "SubscribeToShard")
             and error.response["Error"]["Code"] == "InvalidArgumentException"
             and "timestamp" in error.response["Error"].get("Message", "").lower()
         )
@@ -258,38 +316,29 @@ class Stream:
 
 
 class _ShardReader:
-    """Single reads of one shard, and how far they have come."""
+    """Makes records of what Kinesis says of one shard, and knows how far they have come."""
 
-    def __init__(self, client: Any, shard: str, hash_keys: HashKeys, room: Room, metrics: Metrics) -> None:
+    def __init__(self, shard: str, hash_keys: HashKeys, metrics: Metrics) -> None:
+        self.shard = shard
         self.after: Position | None = None  # of the last record fetched
-        self.resumed: Position | None = None  # where the iterator was to begin, until a record shows that it could
-        self._client = client
-        self._shard = shard
+        self.resumed: Position | None = None  # where reading was to go on, until a record shows that it could
         self._hash_keys = hash_keys
-        self._room = room
         self._metrics = metrics
 
-    async def fetch(self, iterator: str | None) -> tuple[Fetched, str | None]:
-        """Read once; also the iterator to go on with. Room is held only while the answer is on its way."""
-        await self._room.reserve(READ_BYTES)
-        size = 0
-        try:
-            answer = await self._client.get_records(ShardIterator=iterator, Limit=READ_RECORDS)
-            raw, records = answer["Records"], list[Record]()
-            following: str | None = answer.get("NextShardIterator")
-            gap = self._gap(raw[0] if raw else None, ended=not following)
-            if raw:
-                records, foreign = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
-                self._metrics.foreign.inc(foreign)
-                last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
-                self.after = max(last, self.after) if self.after else last
-                taken = sum(len(record.data) for record in records)
-                self._metrics.records.inc(len(records))
-                self._metrics.bytes.inc(taken)
-                size = taken + RECORD_MEMORY * len(records)
-        finally:
-            await self._room.release(READ_BYTES - size)
-        return Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=not following, gap=gap), following
+    async def take(self, answer: Mapping[str, Any], *, ended: bool) -> Fetched:
+        """An answer to GetRecords, or an event of a subscription; ``ended`` if nothing can follow it."""
+        raw, records, size = answer["Records"], list[Record](), 0
+        gap = self._gap(raw[0] if raw else None, ended=ended)
+        if raw:
+            records, foreign = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
+            self._metrics.foreign.inc(foreign)
+            last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
+            self.after = max(last, self.after) if self.after else last
+            taken = sum(len(record.data) for record in records)
+            self._metrics.records.inc(len(records))
+            self._metrics.bytes.inc(taken)
+            size = taken + RECORD_MEMORY * len(records)
+        return Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=ended, gap=gap)
 
     def _gap(self, first: dict[str, Any] | None, *, ended: bool) -> Gap | None:
         """Whether the first record since the iterator was made is a later one than the iterator was made for."""
@@ -334,6 +383,14 @@ def holes(shards: Sequence[Shard]) -> list[HashKeys]:
             found.append((expected, first - 1))
         expected = max(expected, last + 1)
     return [*found, (expected, ALL_HASH_KEYS[1])] if expected <= ALL_HASH_KEYS[1] else found
+
+
+def _place(after: Position | None, since: int | None) -> dict[str, Any]:
+    """A StartingPosition: at a position, else at a time (ms), else at the oldest record."""
+    if after is not None:
+        # At the position, not after it: it may lie within an aggregate, and its record's absence tells of a gap.
+        return {"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": str(after.sequence)}
+    return {"Type": "TRIM_HORIZON"} if since is None else {"Type": "AT_TIMESTAMP", "Timestamp": since / 1000}
 
 
 def _records(raw: Iterable[dict[str, Any]], after: Position | None, hash_keys: HashKeys) -> tuple[list[Record], int]:

@@ -63,6 +63,9 @@ class Settings(BaseModel):
     after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived then or later."""
     poll_seconds: float = Field(1.0, ge=0.2, le=60)
     """Pause between reads of a shard that had nothing new; Kinesis allows five reads a second and shard."""
+    fan_out: str = Field("", max_length=128, pattern=r"^[a-zA-Z0-9_.-]*$")
+    """Name of a consumer with enhanced fan-out, which is registered if it is not there: records are pushed to it as
+    they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are polled."""
 
     # Records
     sensor_field: str = "iotName"

@@ -174,7 +174,7 @@ def test_constraints_name_one_version_of_each_dependency_and_no_more():
 
 # Where each of the policy's statements is needed, and what S3 calls its permissions.
 CALLERS = {
-    "kinesis": ["service/kinesis.py"],
+    "kinesis": ["service/kinesis.py", "service/fanout.py"],
     "dynamodb": ["service/leases/dynamodb.py"],
     "s3": ["service/snapshots/s3.py"],
 }
