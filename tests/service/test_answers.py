@@ -1,4 +1,4 @@
-"""Our parser of GetRecords' answers gives what botocore's own gives."""
+"""Our parsers of GetRecords' answers and of a subscription's events give what botocore's own give."""
 
 import asyncio
 import base64
@@ -104,3 +104,30 @@ def test_errors_and_other_operations_are_left_to_the_stock_parser(shape):
     answer = orjson.dumps({"Shards": [{"ShardId": "a"}], "NextToken": "t", "Other": 1})
     ours, stock = both(answer, shape("ListShards"))
     assert ours == stock
+
+
+def events(response: dict, shape):
+    """What ours and botocore's own make of an event of a subscription."""
+    shape = shape("SubscribeToShard").members["EventStream"]
+    parsers = ParserFactory().create_parser("json"), AioJSONParser(timestamp_parser=float)
+    return [asyncio.run(parser._event_stream_parser.parse(response, shape)) for parser in parsers]
+
+
+@given(
+    event=st.fixed_dictionaries(
+        {"Records": RECORDS, "ContinuationSequenceNumber": st.text(), "MillisBehindLatest": st.integers(0, 2**40)},
+        optional={"ChildShards": st.just([{"ShardId": "a", "ParentShards": ["b"]}])},
+    )
+)
+def test_events_are_those_of_the_stock_parser(shape, event):
+    headers = {":message-type": "event", ":event-type": "SubscribeToShardEvent"}
+    ours, stock = events({"status_code": 200, "headers": headers, "body": orjson.dumps(event)}, shape)
+    assert ours == stock
+    assert ours["SubscribeToShardEvent"]["ContinuationSequenceNumber"] == event["ContinuationSequenceNumber"]
+
+
+def test_an_exception_among_the_events_is_left_to_the_stock_parser(shape):
+    headers = {":message-type": "exception", ":exception-type": "ResourceInUseException"}
+    ours, stock = events({"status_code": 400, "headers": headers, "body": b'{"message": "taken over"}'}, shape)
+    assert ours == stock
+    assert ours["Error"] == {"Code": "ResourceInUseException", "Message": "taken over"}
