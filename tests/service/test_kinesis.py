@@ -18,6 +18,7 @@ from tests.service.test_kpl import aggregate
 
 NAME = "stream"
 FIRST = "shardId-000000000000"
+ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{NAME}"
 
 
 class Clock:
@@ -33,8 +34,9 @@ class Clock:
 class World:
     """A local stream of one shard, and readers of it."""
 
-    def __init__(self, local: LocalStream, clock: Clock) -> None:
+    def __init__(self, local: LocalStream, clock: Clock, fan_out: str) -> None:
         self.local = local
+        self.fan_out = fan_out
         self.clock = clock
         self.metrics = Metrics()
         self.room = Room(64 * 1024 * 1024)
@@ -51,7 +53,8 @@ class World:
 
     @asynccontextmanager
     async def stream(self, **settings):
-        chosen = Settings(stream=NAME, endpoint_url=self.local.endpoint_url, poll_seconds=0.2, **settings)
+        more = {"endpoint_url": self.local.endpoint_url, "fan_out": self.fan_out, "poll_seconds": 0.2}
+        chosen = Settings(stream=NAME, **more, **settings)
         async with connect(chosen) as client:
             began = start_time(chosen.start, self.clock.now)
             self.since = None if began is None else round(began * 1000)
@@ -74,10 +77,25 @@ def data(fetched) -> list[bytes]:
 
 
 @pytest.fixture
-async def world():
+async def polled():
+    """Whose shards are polled."""
     clock = Clock()
     async with LocalStream(streams={NAME: 1}, clock=clock) as local:
-        yield World(local, clock)
+        yield World(local, clock, "")
+
+
+@pytest.fixture
+async def pushed():
+    """Whose records are pushed to a consumer with enhanced fan-out."""
+    clock = Clock()
+    async with LocalStream(streams={NAME: 1}, clock=clock) as local:
+        yield World(local, clock, "cutwater")
+
+
+@pytest.fixture(params=["polled", "pushed"])
+def world(request):
+    """Either: what is promised holds for both."""
+    return request.getfixturevalue(request.param)
 
 
 # Where to begin
@@ -169,10 +187,10 @@ async def test_user_records_of_another_shard_are_left_out_and_counted(world):
 # The list of shards
 
 
-async def test_shards_of_all_pages_come_parents_first_with_their_hash_keys(world, monkeypatch):
-    world.call("SplitShard", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
+async def test_shards_of_all_pages_come_parents_first_with_their_hash_keys(polled, monkeypatch):
+    polled.call("SplitShard", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
     asked = []
-    call = world.local.kinesis.call
+    call = polled.local.kinesis.call
 
     def paged(operation, request):
         if operation == "ListShards":
@@ -180,8 +198,8 @@ async def test_shards_of_all_pages_come_parents_first_with_their_hash_keys(world
             request = {**request, "MaxResults": 1}
         return call(operation, request)
 
-    monkeypatch.setattr(world.local.kinesis, "call", paged)
-    async with world.stream() as stream:
+    monkeypatch.setattr(polled.local.kinesis, "call", paged)
+    async with polled.stream() as stream:
         assert await stream.shards() == [
             Shard(FIRST, (), (0, 2**128 - 1)),
             Shard("shardId-000000000001", (FIRST,), (0, 2**127 - 1)),
@@ -190,19 +208,19 @@ async def test_shards_of_all_pages_come_parents_first_with_their_hash_keys(world
     assert [sorted(request) for request in asked] == [["StreamName"], ["NextToken"], ["NextToken"]]
 
 
-async def test_a_hole_in_the_hash_keys_is_told_of_once(world, monkeypatch, caplog):
-    world.call("SplitShard", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
-    call = world.local.kinesis.call
+async def test_a_hole_in_the_hash_keys_is_told_of_once(polled, monkeypatch, caplog):
+    polled.call("SplitShard", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
+    call = polled.local.kinesis.call
 
     def without_one(operation, request):
         answer = call(operation, request)
         return {"Shards": answer["Shards"][:2]} if operation == "ListShards" else answer
 
-    monkeypatch.setattr(world.local.kinesis, "call", without_one)
-    async with world.stream() as stream:
+    monkeypatch.setattr(polled.local.kinesis, "call", without_one)
+    async with polled.stream() as stream:
         await stream.shards()
         await stream.shards()
-    assert Metrics.value(world.metrics.holes) == 1
+    assert Metrics.value(polled.metrics.holes) == 1
     assert len([text for text in caplog.messages if str(2**127) in text]) == 1
 
 
@@ -230,9 +248,9 @@ async def test_a_closed_shard_is_read_to_its_end(world):
 
 
 @pytest.mark.parametrize("ending", [{}, {"NextShardIterator": None}], ids=["absent", "null"])
-async def test_the_next_iterator_may_be_absent_or_null(world, monkeypatch, ending):
-    world.put(b"1")
-    call = world.local.kinesis.call
+async def test_the_next_iterator_may_be_absent_or_null(polled, monkeypatch, ending):
+    polled.put(b"1")
+    call = polled.local.kinesis.call
 
     def end(operation, request):
         answer = call(operation, request)
@@ -240,20 +258,20 @@ async def test_the_next_iterator_may_be_absent_or_null(world, monkeypatch, endin
             answer = {name: value for name, value in answer.items() if name != "NextShardIterator"} | ending
         return answer
 
-    monkeypatch.setattr(world.local.kinesis, "call", end)
-    async with world.stream() as stream:
-        (fetched,) = await world.read(stream)
+    monkeypatch.setattr(polled.local.kinesis, "call", end)
+    async with polled.stream() as stream:
+        (fetched,) = await polled.read(stream)
     assert fetched.ended
     assert data([fetched]) == [b"1"]
 
 
-async def test_an_empty_answer_is_not_the_end(world):
-    world.put(b"1")
-    world.local.faults.add(Fault("lag", seconds=1.0))
-    async with world.stream() as stream:
-        reading = asyncio.create_task(world.read(stream, 1))
+async def test_an_empty_answer_is_not_the_end(polled):
+    polled.put(b"1")
+    polled.local.faults.add(Fault("lag", seconds=1.0))
+    async with polled.stream() as stream:
+        reading = asyncio.create_task(polled.read(stream, 1))
         await asyncio.sleep(0.5)
-        world.clock.now += 2
+        polled.clock.now += 2
         fetched = await reading
     assert fetched[0].records == []
     assert fetched[0].behind > 0
@@ -263,43 +281,43 @@ async def test_an_empty_answer_is_not_the_end(world):
 # What goes wrong
 
 
-async def test_an_expired_iterator_is_rebuilt_after_the_last_record_fetched(world):
-    world.put(b"1", b"2")
-    world.local.faults.add(Fault("expire", times=2))
-    async with world.stream() as stream:
-        reading = asyncio.create_task(world.read(stream, 4))
+async def test_an_expired_iterator_is_rebuilt_after_the_last_record_fetched(polled):
+    polled.put(b"1", b"2")
+    polled.local.faults.add(Fault("expire", times=2))
+    async with polled.stream() as stream:
+        reading = asyncio.create_task(polled.read(stream, 4))
         await asyncio.sleep(0.3)
-        world.local.faults.add(Fault("expire", times=2))
-        world.put(b"3", b"4")
+        polled.local.faults.add(Fault("expire", times=2))
+        polled.put(b"3", b"4")
         fetched = await reading
     assert data(fetched) == [b"1", b"2", b"3", b"4"]
-    assert Metrics.value(world.metrics.expired) == 4
+    assert Metrics.value(polled.metrics.expired) == 4
 
 
-async def test_throttled_and_failed_calls_are_repeated_without_holding_room(world, caplog):
-    world.put(b"1")
-    world.local.faults.add(Fault("throttle", "GetRecords", times=3))
-    world.local.faults.add(Fault("fail", "GetShardIterator", times=1))
-    world.local.faults.add(Fault("throttle", "ListShards", times=1))
-    async with world.stream() as stream:
+async def test_throttled_and_failed_calls_are_repeated_without_holding_room(polled, caplog):
+    polled.put(b"1")
+    polled.local.faults.add(Fault("throttle", "GetRecords", times=3))
+    polled.local.faults.add(Fault("fail", "GetShardIterator", times=1))
+    polled.local.faults.add(Fault("throttle", "ListShards", times=1))
+    async with polled.stream() as stream:
         await stream.shards()
-        reading = asyncio.create_task(world.read(stream, 1))
-        while Metrics.value(world.metrics.throttled) < 3:  # noqa: ASYNC110 - there is no event to wait for
+        reading = asyncio.create_task(polled.read(stream, 1))
+        while Metrics.value(polled.metrics.throttled) < 3:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
-        assert world.room.taken == 0
+        assert polled.room.taken == 0
         assert data(await reading) == [b"1"]
-    assert Metrics.value(world.metrics.throttled) == 4
+    assert Metrics.value(polled.metrics.throttled) == 4
     assert not caplog.records, "throttling is a normal thing"
 
 
-async def test_full_room_stops_fetching(world):
-    world.put(b"1")
-    await world.room.reserve(world.room.size - READ_BYTES + 1)
-    async with world.stream() as stream:
-        reading = asyncio.create_task(world.read(stream, 1))
+async def test_full_room_stops_fetching(polled):
+    polled.put(b"1")
+    await polled.room.reserve(polled.room.size - READ_BYTES + 1)
+    async with polled.stream() as stream:
+        reading = asyncio.create_task(polled.read(stream, 1))
         await asyncio.sleep(0.3)
         assert not reading.done()
-        await world.room.release(1)
+        await polled.room.release(1)
         assert data(await reading) == [b"1"]
 
 
@@ -371,12 +389,97 @@ async def test_sequence_numbers_compare_as_integers(world):
     assert [record.position for record in fetched.records] == [Position(one) for one in sequences]
 
 
-async def test_lag_is_told_in_milliseconds(world):
-    world.put(json.dumps({"a": 1}).encode())
-    world.clock.now += 5
+async def test_lag_is_told_in_milliseconds(polled):
+    polled.put(json.dumps({"a": 1}).encode())
+    polled.clock.now += 5
     for _ in range(20):
-        world.put(*[b"x"] * 500)
-    world.clock.now += 1
-    async with world.stream() as stream:
-        first, second = await world.read(stream, 10_001)
+        polled.put(*[b"x"] * 500)
+    polled.clock.now += 1
+    async with polled.stream() as stream:
+        first, second = await polled.read(stream, 10_001)
     assert (first.behind, second.behind) == (1000, 0)
+
+
+# Enhanced fan-out
+
+
+async def test_a_consumer_is_registered_once_and_shared(pushed):
+    pushed.put(b"1")
+    for _ in range(2):
+        async with pushed.stream() as stream:
+            assert data(await pushed.read(stream, 1)) == [b"1"]
+        pushed.clock.now += 6
+    (consumer,) = pushed.call("ListStreamConsumers", StreamARN=ARN, StreamName=None)["Consumers"]
+    assert consumer["ConsumerName"] == "cutwater"
+
+
+async def test_records_come_as_soon_as_they_are_put(pushed):
+    async with pushed.stream() as stream:
+        reading = asyncio.create_task(pushed.read(stream, 3))
+        for number in range(3):
+            await asyncio.sleep(0.1)
+            pushed.put(b"%d" % number)
+        fetched = await reading
+    assert [one.data for answer in fetched for one in answer.records] == [b"0", b"1", b"2"]
+    assert len([answer for answer in fetched if answer.records]) == 3
+
+
+@pytest.mark.parametrize("after", [4.0, 301.0], ids=["broken", "over"])
+async def test_a_subscription_follows_the_last_one_without_loss(pushed, after):
+    """Whether its connection broke, so soon that Kinesis refuses another one, or its five minutes are over."""
+    pushed.put(b"1", b"2")
+    async with pushed.stream() as stream:
+        reading = asyncio.create_task(pushed.read(stream, 4))
+        while Metrics.value(pushed.metrics.records) < 2:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+        if after < 300:
+            pushed.local.faults.add(Fault("break", times=1))
+        pushed.clock.now += after
+        pushed.put(b"3", b"4")
+        await asyncio.sleep(0.5)
+        pushed.clock.now += 6
+        fetched = await reading
+    assert data(fetched) == [b"1", b"2", b"3", b"4"]
+    assert not any(one.gap for one in fetched)
+
+
+async def test_what_leaves_the_stream_while_nothing_is_read_is_a_gap(pushed, monkeypatch):
+    """Backpressure may last: where a subscription ended long ago, the next one looks whether all is still there."""
+    monkeypatch.setattr("service.kinesis.FRESH_SECONDS", 0.0)
+    (done,) = pushed.put(b"done")
+    async with pushed.stream() as stream:
+        answers = stream.read(FIRST, None, pushed.room)
+        assert data([await anext(answers)]) == [b"done"]
+        pushed.local.faults.add(Fault("break", times=1))
+        pushed.put(b"lost")
+        await asyncio.sleep(0.5)
+        pushed.clock.now += 25 * 3600
+        (still,) = pushed.put(b"still there")
+        async with asyncio.timeout(30):
+            async for fetched in answers:
+                if fetched.records:
+                    break
+    assert data([fetched]) == [b"still there"]
+    assert fetched.gap == Gap(Position(done), Position(still), round(pushed.clock.now * 1000))
+
+
+async def test_an_event_waits_for_room(pushed):
+    pushed.put(b"1")
+    await pushed.room.reserve(pushed.room.size)
+    async with pushed.stream() as stream:
+        reading = asyncio.create_task(pushed.read(stream, 1))
+        await asyncio.sleep(0.5)
+        assert not reading.done()
+        await pushed.room.release(1000)
+        assert data(await reading) == [b"1"]
+    assert pushed.room.taken == pushed.room.size - 1000
+
+
+async def test_refused_and_failed_subscriptions_are_repeated(pushed, caplog):
+    pushed.put(b"1")
+    pushed.local.faults.add(Fault("throttle", "SubscribeToShard", times=3))
+    pushed.local.faults.add(Fault("throttle", "RegisterStreamConsumer", times=1))
+    async with pushed.stream() as stream:
+        assert data(await pushed.read(stream, 1)) == [b"1"]
+    assert Metrics.value(pushed.metrics.throttled) == 4
+    assert not caplog.records, "throttling is a normal thing"
