@@ -42,8 +42,12 @@ def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[W
 
 
 def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
-    """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were."""
-    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
+    """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were.
+
+    They have the records pushed (enhanced fan-out), and so fight for subscriptions, too.
+    """
+    pushed = ("--failover-seconds", str(FAILOVER), "--fan-out", "chaos")
+    with World(folder, seed, rate=LIGHT, settings=pushed) as world:
         first = world.start()
         _await_shares(world, (4,))
         second = world.start()
