@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 CREATION_SECONDS = 1.0  # between looks at a consumer that is being made
 
 
-class Consumer:
+class StreamConsumer:
     """The stream's consumer of this name; all workers share it, each for its own shards."""
 
     def __init__(self, client: Any, stream: str, name: str) -> None:
@@ -52,7 +52,7 @@ class Consumer:
 class Subscription:
     """What is pushed of one shard, through as many subscriptions as it takes."""
 
-    def __init__(self, client: Any, consumer: Consumer, shard: str) -> None:
+    def __init__(self, client: Any, consumer: StreamConsumer, shard: str) -> None:
         self._client = client
         self._consumer = consumer
         self._shard = shard

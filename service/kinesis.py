@@ -33,7 +33,7 @@ from botocore.exceptions import (
 
 from service import UserError
 from service.answers import ParserFactory
-from service.fanout import Consumer, Subscription
+from service.fanout import StreamConsumer, Subscription
 from service.kpl import user_records
 from service.metrics import Metrics
 from service.records import ALL_HASH_KEYS, Gap, HashKeys, Position, Record
@@ -121,7 +121,7 @@ class Stream:
         self._client = client
         self._settings = settings
         self._metrics = metrics
-        self._consumer = Consumer(client, settings.stream, settings.fan_out) if settings.fan_out else None
+        self._consumer = StreamConsumer(client, settings.stream, settings.fan_out) if settings.fan_out else None
         self._hash_keys: dict[str, HashKeys] = {}
         self._holes: list[HashKeys] = []
 
