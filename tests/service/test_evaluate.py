@@ -16,7 +16,7 @@ from service.evaluate import evaluate
 from service.history import Columns, HistoryError, read
 
 CONFIGURATION = Configuration(profile="small")
-SPIKES = {400: 95.0, 700: 95.0}
+SPIKES = {400: 95.0, 700: 5.0}
 
 
 def values(n: int = 1000) -> np.ndarray:
