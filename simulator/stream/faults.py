@@ -28,7 +28,7 @@ class Fault:
             ``fail`` answers InternalFailureException, HTTP 500, and does nothing; a subscription that stands gets it
             in place of its next event, and ends;
             ``expire`` answers ExpiredIteratorException to GetRecords;
-            ``lag`` hides records from GetRecords and SubscribeToShard until they are ``seconds`` old;
+            ``lag`` hides records from GetRecords and SubscribeToShardEvent until they are ``seconds`` old;
             ``break`` drops the connection of a subscription in the middle of its next event.
         operation: hits this operation only, such as ``PutRecords``; None hits all. ``SubscribeToShard`` is the call,
             ``SubscribeToShardEvent`` what follows it.
@@ -51,6 +51,9 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind = {self.kind!r}: must be one of {', '.join(get_args(Kind))}")
+        reach = _OPERATIONS.get(self.kind, ())
+        if reach and self.operation not in (None, *reach):
+            raise ValueError(f"operation = {self.operation!r}: {self.kind} hits {' and '.join(reach)}, or leave it out")
         if not 0.0 <= self.share <= 1.0:
             raise ValueError(f"share = {self.share}: must lie between 0 and 1")
         if self.seconds < 0.0:

@@ -4,8 +4,12 @@ Guarantee: records of one shard are read in the order in which they were put, ea
 they are older than the stream's retention period or the memory allowed is used up (the oldest go first).
 
 Differs from AWS: nothing is signed, throughput is not limited (but see ``faults``), and operations that change a stream
-are done at once unless ``transition`` says how long they take. The throughput of enhanced fan-out is not limited
-either. Tags, encryption and DryRun are not there.
+are done at once unless ``transition`` says how long they take. Enhanced fan-out is not limited either, neither in bytes
+nor in calls a second. Tags, encryption and DryRun are not there.
+
+Where AWS's documents are silent: an event's ContinuationSequenceNumber is that of the record before, so that only
+AFTER_SEQUENCE_NUMBER doubles nothing; the first event comes at once; a subscription that another call takes over, or
+whose consumer is gone, ends with an exception in the stream, but what is refused at the call is refused by HTTP status.
 
 Source: the API reference of Kinesis Data Streams, 2013-12-02.
 """

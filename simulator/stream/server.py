@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import asdict, fields
 from types import TracebackType
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -143,30 +144,37 @@ class LocalStream:
     async def _push(self, request: web.Request, subscription: Subscription) -> web.StreamResponse:
         """Send a subscription's events until it is over, or its client gone."""
         response = web.StreamResponse(headers=_headers() | {"Content-Type": eventstream.CONTENT_TYPE})
-        await response.prepare(request)
-        await response.write(eventstream.event("initial-response", b"{}"))
+        with suppress(ConnectionResetError):
+            await response.prepare(request)
+            await response.write(eventstream.event("initial-response", b"{}"))
+            try:
+                async with aclosing(self._events(subscription)) as events:
+                    async for event in events:
+                        message = eventstream.event("SubscribeToShardEvent", orjson.dumps(event))
+                        if self.faults.breaks(subscription.shard):
+                            await response.write(message[: len(message) // 2])
+                            _drop(request)
+                            break
+                        await response.write(message)
+            except KinesisError as error:
+                await response.write(eventstream.exception(error.type, orjson.dumps({"message": error.message})))
+        return response
+
+    async def _events(self, subscription: Subscription) -> AsyncGenerator[dict[str, Any], None]:
+        """A subscription's events, each as soon as it is due. Raises KinesisError if an error ends them."""
         news = asyncio.Event()
         self._waiting.add(news)
         try:
             while not subscription.over and not self._stopping:
                 news.clear()
-                found = self.kinesis.next_event(subscription)
-                if found is None:
-                    await _wait(news)
+                event = self.kinesis.next_event(subscription)
+                if event is not None:
+                    yield event
                     continue
-                message = eventstream.event("SubscribeToShardEvent", orjson.dumps(found))
-                if self.faults.breaks(subscription.shard):
-                    await response.write(message[: len(message) // 2])
-                    _drop(request)
-                    break
-                await response.write(message)
-        except ConnectionResetError:
-            pass
-        except KinesisError as error:
-            await response.write(eventstream.exception(error.type, orjson.dumps({"message": error.message})))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), _TICK)
         finally:
             self._waiting.discard(news)
-        return response
 
     def _wake(self) -> None:
         for news in self._waiting:
@@ -196,12 +204,6 @@ class LocalStream:
     async def _clear_faults(self, request: web.Request) -> web.Response:
         self.faults.clear()
         return await self._list_faults(request)
-
-
-async def _wait(news: asyncio.Event) -> None:
-    """Until there are news, or the clock has moved on."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), _TICK)
 
 
 def _drop(request: web.Request) -> None:

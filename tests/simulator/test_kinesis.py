@@ -523,6 +523,17 @@ def test_administration_is_throttled_by_another_name(account):
     assert account.refusal("ListShards", StreamName="raw")[0] == "LimitExceededException"
 
 
+@pytest.mark.parametrize(
+    "identity", [{"ConsumerARN": f"{ARN}/consumer/me:1800000000"}, {"StreamARN": ARN, "ConsumerName": "me"}]
+)
+def test_so_are_consumers_however_they_are_named(account, identity):
+    register(account)
+    for operation in ("DescribeStreamConsumer", "DeregisterStreamConsumer"):
+        account.faults.add(Fault("throttle", operation=operation, times=1))
+        assert account.refusal(operation, **identity)[0] == "LimitExceededException"
+        account(operation, **identity)
+
+
 def test_iterators_expire_on_demand(account):
     account.put("a")
     account.faults.add(Fault("expire", times=1))
@@ -554,6 +565,11 @@ def test_faults_are_lifted(account):
     ("fault", "complaint"),
     [
         ({"kind": "explode"}, "kind = 'explode': must be one of throttle, fail, expire, lag, break"),
+        (
+            {"kind": "break", "operation": "SubscribeToShard"},
+            "'SubscribeToShard': break hits SubscribeToShardEvent",
+        ),
+        ({"kind": "lag", "operation": "PutRecord"}, "lag hits GetRecords and SubscribeToShardEvent, or leave it out"),
         ({"kind": "fail", "share": 2.0}, r"share = 2\.0: must lie between 0 and 1"),
         ({"kind": "lag", "seconds": -1.0}, r"seconds = -1\.0: must not be negative"),
     ],

@@ -3,6 +3,10 @@
 The local stream must answer as documented. Where an emulator is known to differ, the test names it and says how, and it
 must differ in just that way, so that this stays true. The emulators vouch for the suite: what all three answer was not
 merely written to fit ours.
+
+Enhanced fan-out: kinesalite has none. Kinesis-local's subscriptions begin without an initial response, so that botocore
+cannot read them, and here they are read without it; it refuses SubscribeToShard within the stream, pushes once a
+second, and does not tell of a shard's end.
 """
 
 import base64
