@@ -53,7 +53,7 @@ class Sensor:
             time = MONDAY + STEP * (start + i)
             for j, x in enumerate(row):
                 own = (self.memory[j], self.profile[j], self.visits[j], self.stats[j])
-                examine(x, time, missing, *own, ratios[i, j])
+                examine(x, time, missing, *own, False, ratios[i, j])
             if len(row) > 1:
                 relate(self.memory, self.products, self.errors, self.stats, ratios[i])
         return ratios

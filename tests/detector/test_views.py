@@ -15,13 +15,15 @@ VALUES = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=60)
 STEPS = st.sampled_from([HOUR // 12, HOUR, 5 * HOUR, DAY])
 
 
-def looks(values: np.ndarray, times: np.ndarray, scale: float = 1e-9) -> np.ndarray:
-    """[n, VIEWS] of a sensor that begins with these readings."""
+def looks(values: np.ndarray, times: np.ndarray, scale: float = 1e-9, trouble: slice = slice(0)) -> np.ndarray:
+    """[n, VIEWS] of a sensor that begins with these readings; those of ``trouble`` belong to a fault."""
+    faulty = np.zeros(len(values), bool)
+    faulty[trouble] = True
     window, means = np.zeros(MEAN), np.zeros((views.SMOOTHINGS, views.SLOTS))
     visits, levels = np.zeros_like(means), np.zeros(views.SMOOTHINGS)
     errors, out = np.zeros((views.SMOOTHINGS, views.PREDICTIONS)), np.empty((len(values), VIEWS))
     for seen, (x, time) in enumerate(zip(values, times, strict=True)):
-        views.look(x, time, seen, window, means, visits, levels, errors, scale, out[seen])
+        views.look(x, time, seen, window, means, visits, levels, errors, scale, faulty[seen], out[seen])
     return out
 
 
@@ -96,6 +98,16 @@ def test_a_period_is_found_and_none_is_invented(season):
     noise = np.random.default_rng(2).normal(size=len(hours))
     left = looks(season(hours) + noise, MONDAY + HOUR * hours)[-168:, 2]
     assert np.abs(left).mean() < 1.1 * np.abs(noise[-168:]).mean()
+
+
+def test_a_fault_does_not_come_back_in_a_week_as_its_own_absence():
+    week = 168 * 12
+    values, hour = np.zeros(7 * week), slice(5 * week, 5 * week + 12)
+    values[hour] = 10.0
+    times, later = MONDAY + HOUR // 12 * np.arange(len(values)), 6 * week
+    unaware, aware = looks(values, times)[later, 1], looks(values, times, trouble=hour)[later, 1]
+    assert unaware < -1.5
+    assert -0.25 < aware < 0
 
 
 @pytest.mark.parametrize(
