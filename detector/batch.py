@@ -28,6 +28,7 @@ KINDS = (
     "limit",
 )
 NONE, SPIKE, LEVEL_SHIFT, DRIFT, STUCK, SILENT, NOISE_CHANGE, PATTERN_CHANGE, CORRELATION_BREAK, LIMIT = range(10)
+NEVER = -(2**62)  # an event time before all others
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _PAUSE = PAUSE * np.array([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
 
 # What a value keeps besides, in the columns of ``memory``.
 MEMORY = 21
-_FAST, _VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
+FAST_MEAN, VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
 _LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
 _EARLIER, _LATER, _NEAREST, _ALARMED, SHIFT = range(16, 21)  # SHIFT: hours by which this sensor's clock has moved
 NORMAL_AFTER = 48.0  # hours after which what alarms is the pattern
@@ -149,14 +149,14 @@ def learn_hour(
 def _watch_noise(x: float, grain: float, memory: Any, stats: Any, out: Any) -> None:
     """Spike and noise change: the distance from a fast mean, and how its size changes."""
     m = memory
-    short = x - m[_FAST]
-    sigma = np.sqrt(m[_VARIANCE])
+    short = x - m[FAST_MEAN]
+    sigma = np.sqrt(m[VARIANCE])
     out[_SPIKE] = surprise(stats, _SPIKE, abs(short), 5.0 * grain)
     count = stats[_SPIKE, 1]
     bounded = max(-3.0 * sigma, min(3.0 * sigma, short)) if count > 32.0 else short
-    m[_FAST] += 0.1 * (bounded if abs(short) < 5.0 * sigma else short)
-    energy = min(short * short, 16.0 * m[_VARIANCE]) if count > 32.0 else short * short
-    m[_VARIANCE] += max(1.0 / count, 1e-3) * (energy - m[_VARIANCE])
+    m[FAST_MEAN] += 0.1 * (bounded if abs(short) < 5.0 * sigma else short)
+    energy = min(short * short, 16.0 * m[VARIANCE]) if count > 32.0 else short * short
+    m[VARIANCE] += max(1.0 / count, 1e-3) * (energy - m[VARIANCE])
     m[_SHORT] += max(1.0 / count, 1.0 / 60.0) * (energy - m[_SHORT])
     m[_LONG] += max(1.0 / count, 3e-4) * (energy - m[_LONG])
     floor = grain * grain
@@ -239,14 +239,14 @@ def examine(
     In ``trouble``, while a fault shows, the pattern is learnt slowly.
     """
     m = memory
-    if m[_FAST] != m[_FAST]:  # the first reading
+    if m[FAST_MEAN] != m[FAST_MEAN]:  # the first reading
         m[:] = 0.0
-        m[_FAST] = x
+        m[FAST_MEAN] = x
         m[_LAST] = x
         m[_LEVEL_SLOW] = np.nan
         m[_HOUR] = np.float64(time // HOUR)
     out[:] = 0.0
-    grain = 1e-3 * abs(m[_FAST]) + 1e-12  # what is too small to matter
+    grain = 1e-3 * abs(m[FAST_MEAN]) + 1e-12  # what is too small to matter
     _watch_noise(x, grain, m, stats, out)
     _watch_level(x, time, grain, m, profile, visits, stats, out)
     _watch_hours(x, time, grain, m, profile, visits, stats, trouble, out)

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.batch import DRIFT, LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
+from detector.batch import DRIFT, LEVEL_SHIFT, NEVER, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
 from detector.compiled import entry
 from detector.conditions import (
     ALARM,
+    FAST_MEAN,
     MEMORY,
     NORMAL_AFTER,
     PAUSE,
@@ -33,6 +34,7 @@ from detector.conditions import (
     STATISTICS,
     STUCK_RUN,
     TOLD,
+    VARIANCE,
     examine,
     forget_hour,
     relate,
@@ -68,7 +70,6 @@ SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SC
 )
 LEVEL = 8  # BROKEN: count at the last broken limit; LOUDEST: of the matter
 EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST = range(LEVEL)
-NEVER = -(2**62)
 
 
 class State(NamedTuple):
@@ -242,9 +243,8 @@ def patience_now(level: Any, seen: int) -> float:
 
 
 @entry
-def waited(state: State, time: int) -> float:
+def waited(clock: Any, level: Any, time: int) -> float:
     """How far the silence before a reading at ``time`` lies beyond this sensor's own (1: at the limit); learns it."""
-    clock, level = state.clock, state.level
     seen = clock[SEEN]
     if clock[TIME] == NEVER:
         return 0.0
@@ -258,27 +258,25 @@ def waited(state: State, time: int) -> float:
 
 
 @entry
-def compare(state: State, value: int, view: Any, scores: Any) -> float:
-    """Score the views of one value, learn what passes the gate; returns the weighted sum."""
-    seen = state.clock[SEEN]
-    offered = state.offered[value]
-    decay = DECAY / state.points.shape[2]
+def compare(
+    random: Any, seen: int, offered: Any, counts: Any, points: Any, keys: Any, squares: Any, view: Any, scores: Any
+) -> float:
+    """Score the views of one value against their samples, learn what passes the gate; returns the weighted sum."""
+    decay = DECAY / points.shape[1]
     total = 0.0
     for k in range(VIEWS):
-        points, squares, counts = state.points[value, k], state.squares[value, k], state.counts[value, k]
-        score = line_score(points, squares, counts[HELD], view[k]) if counts[HELD] > 0 else 0.0
+        score = line_score(points[k], squares[k], counts[k, HELD], view[k]) if counts[k, HELD] > 0 else 0.0
         scores[k] = score
         total += WEIGHTS[k] * score
-        if seen < WARM or uniform(state.random) <= (score / GATE) ** 2:
-            line_insert(points, state.keys[value, k], squares, counts, view[k], decay * offered[k], state.random)
+        if seen < WARM or uniform(random) <= (score / GATE) ** 2:
+            line_insert(points[k], keys[k], squares[k], counts[k], view[k], decay * offered[k], random)
             offered[k] += 1
     return total
 
 
 @entry
-def novelty(state: State, total: float) -> float:
+def novelty(clock: Any, sums: Any, peaks: Any, total: float) -> float:
     """What is new in a sum of the views' scores: 0 if the recent past had as much, else less what was heard before."""
-    clock, sums = state.clock, state.sums
     seen = clock[SEEN]
     fresh = seen >= WARM
     for k in range(SUPPRESSION):
@@ -290,9 +288,9 @@ def novelty(state: State, total: float) -> float:
         return total if fresh else 0.0
     before = 0
     for k in range(min(clock[PEAKS], REMEMBERED)):
-        if state.peaks[k] >= total:
+        if peaks[k] >= total:
             before += 1
-    state.peaks[clock[PEAKS] % REMEMBERED] = total
+    peaks[clock[PEAKS] % REMEMBERED] = total
     clock[PEAKS] += 1
     return float(total - FATIGUE * np.log2(1.0 + before))
 
@@ -311,6 +309,12 @@ def goes_on(clock: Any, time: int) -> bool:
 
 
 @entry
+def shows_now(clock: Any, time: int) -> bool:
+    """Whether the matter of the last alert is still open and was seen but now."""
+    return goes_on(clock, time) and bool(clock[SEEN] - clock[GOING_ON] <= REFRACTORY)
+
+
+@entry
 def is_slow(kind: int) -> bool:
     """Whether a fault of this kind shows in several statistics, hours apart: one matter until a day without any."""
     return kind in (LEVEL_SHIFT, DRIFT, PATTERN_CHANGE)
@@ -323,26 +327,192 @@ def is_stuck(stats: Any) -> bool:
 
 
 @entry
-def strongest(state: State, ratios: Any, time: int) -> tuple[float, int, int, bool]:
+def strongest(clock: Any, stats: Any, ratios: Any, time: int) -> tuple[float, int, int, bool]:
     """The condition farthest beyond its limit that was not told yet, or 0 and NONE: how far, and its kind.
 
     Besides, the kind of the farthest one, told or not, and whether any is in alarm.
     """
     evidence, condition, farthest, looks_like, alarming = 0.0, NONE, 1.0, NONE, False
     for j in range(len(ratios)):
-        stuck = is_stuck(state.stats[j])
+        stuck = is_stuck(stats[j])
         for k in range(STATISTICS):
             kind = STATISTIC_KINDS[k]
-            if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - state.clock[SLOW] < DAY)):
-                state.stats[j, k, ALARM] = TOLD
+            if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - clock[SLOW] < DAY)):
+                stats[j, k, ALARM] = TOLD
                 if is_slow(kind):
-                    state.clock[SLOW] = time
-            if ratios[j, k] > max(1.0, evidence) and state.stats[j, k, ALARM] < TOLD:
+                    clock[SLOW] = time
+            if ratios[j, k] > max(1.0, evidence) and stats[j, k, ALARM] < TOLD:
                 evidence, condition = ratios[j, k], kind
             if ratios[j, k] > farthest:
                 farthest, looks_like = ratios[j, k], kind
-            alarming |= QUIET < state.stats[j, k, ALARM] <= TOLD
+            alarming |= QUIET < stats[j, k, ALARM] <= TOLD
     return evidence, condition, looks_like, alarming
+
+
+@entry
+def expect(x: float, mean: float, variance: float) -> tuple[float, float]:
+    """What a value was expected to be, and how many standard deviations it lies away from that."""
+    expected = mean if mean == mean else x
+    return expected, abs(x - expected) / np.sqrt(variance) if variance > 0.0 else 0.0
+
+
+@entry
+def spread_floor(x: float, expected: float, variance: float, seen: int) -> float:
+    """The spread below which a view of it sees none, so that a constant has one."""
+    if seen == 0:
+        return float(1e-9 + 1e-6 * abs(x))
+    return float(1e-3 * np.sqrt(variance) + 1e-6 * abs(expected) + 1e-12)
+
+
+@entry
+def observe(
+    state: State,
+    time: int,
+    values: Any,
+    missing: Any,
+    expected: Any,
+    distance: Any,
+    view: Any,
+    scores: Any,
+    ratios: Any,
+) -> tuple[float, int, bool]:
+    """Look at a reading's values [d] in all views, test them for each condition, and learn them.
+
+    Writes what each was ``expected`` to be, its ``distance`` from that, and how far each condition is from its limit
+    (``ratios``, 1: at it); ``view`` and ``scores`` [VIEWS] are room to work in. Returns the greatest sum of the views
+    of a value, what that looks like, and whether that value is known to be stuck.
+    """
+    seen, trouble = state.clock[SEEN], shows_now(state.clock, time)
+    most, looks_like, known = 0.0, NONE, False
+    for j in range(len(values)):
+        x, memory, stats = values[j], state.memory[j], state.stats[j]
+        expected[j], distance[j] = expect(x, memory[FAST_MEAN], memory[VARIANCE])
+        look(
+            x,
+            time + np.int64(memory[SHIFT]) * HOUR,
+            seen,
+            state.window[j],
+            state.means[j],
+            state.visits[j],
+            state.levels[j],
+            state.misses[j],
+            spread_floor(x, expected[j], memory[VARIANCE], seen),
+            trouble,
+            view,
+        )
+        total = compare(
+            state.random,
+            seen,
+            state.offered[j],
+            state.counts[j],
+            state.points[j],
+            state.keys[j],
+            state.squares[j],
+            view,
+            scores,
+        )
+        examine(x, time, missing[j], memory, state.profile[j], state.days[j], stats, trouble, ratios[j])
+        if total > most:
+            most, looks_like, known = total, resemblance(scores), is_stuck(stats)
+    if len(values) > 1:
+        relate(state.memory, state.products, state.errors, state.stats, ratios)
+    return most, looks_like, known
+
+
+@entry
+def mark_told(clock: Any, stats: Any, ratios: Any, time: int, condition: int) -> None:
+    """Count all that a reading shows as told."""
+    clock[LAST_ALERT] = clock[SEEN]
+    if is_slow(condition):
+        clock[SLOW] = time
+    for j in range(len(ratios)):
+        for k in range(STATISTICS):
+            if ratios[j, k] > 1.0:
+                stats[j, k, ALARM] = TOLD
+
+
+@entry
+def is_news(clock: Any, level: Any, time: int, condition: int, proof: float, loudness: float, bar: float) -> bool:
+    """Whether what is above the bar is more than the matter that goes on, if any does; then it is the matter."""
+    open_matter = goes_on(clock, time)
+    before = level[LOUDEST] + LOUDER if open_matter else 0.0
+    youth = YOUNG if clock[SEEN] * level[INTERVAL] < DAY else 0.0
+    distinct = condition in (SILENT, STUCK)
+    if not (distinct or proof > before or loudness > max(before, bar + youth)):
+        return False
+    level[LOUDEST] = max(loudness, level[LOUDEST] if open_matter else 0.0)
+    clock[MATTER], clock[GOING_ON] = time, clock[SEEN]
+    return True
+
+
+@entry
+def tell(
+    clock: Any, level: Any, stats: Any, ratios: Any, time: int, silence: float, new: float, looks_like: int
+) -> tuple[bool, float, int, int]:
+    """Whether someone is told: of what is new, above the recent past, not just after an alert, not the same matter.
+
+    Returns besides the alert score, the kind of what is told and the kind of fault that the reading shows, told or not.
+    """
+    seen, open_matter = clock[SEEN], goes_on(clock, time)
+    evidence, condition, found, alarming = strongest(clock, stats, ratios, time)
+    if silence > max(1.0, evidence):
+        evidence, condition, found = silence, SILENT, SILENT
+    bar = bar_now(level, len(ratios))
+    proof = bar * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
+    loudness = max(proof, new)
+    alert_score = 0.0
+    if seen - clock[LAST_ALERT] > REFRACTORY or condition == SILENT:
+        alert_score = loudness
+    elif open_matter:
+        level[LOUDEST] = max(level[LOUDEST], loudness)
+    if open_matter and (alarming or alert_score > bar):
+        clock[GOING_ON] = seen
+    alert, kind = False, NONE
+    if alert_score > bar:
+        mark_told(clock, stats, ratios, time, condition)
+        if is_news(clock, level, time, condition, proof, loudness, bar):
+            alert, kind = True, condition if condition != NONE else looks_like
+    return alert, alert_score, kind, found
+
+
+@entry
+def judge(clock: Any, level: Any, score: float, needed: int) -> tuple[float, float]:
+    """The threshold of a reading's score, and the grade of the anomaly that it is (0: none); learns the score."""
+    scored = clock[SCORED]
+    threshold = threshold_now(level, scored, min(clock[SEEN] / needed, 1.0))
+    if score > 0.0:
+        get_used(level, scored, score, score > threshold)
+        clock[SCORED] += 1
+    return threshold, 1.0 - threshold / score if score > threshold else 0.0
+
+
+@entry
+def share(score: float, attribution: Any) -> None:
+    """Divide a score among the values in the ratio of their distances, which it replaces in ``attribution`` [d]."""
+    d = len(attribution)
+    whole = 0.0
+    for j in range(d):
+        whole += attribution[j]
+    for j in range(d):
+        attribution[j] = score * (attribution[j] / whole if whole > 0.0 else 1.0 / d)
+
+
+@entry
+def continue_episode(clock: Any, level: Any, time: int, alert: bool, is_anomaly: bool, score: float) -> bool:
+    """Begin an episode at an alert and go on with it until it has no more anomalies; whether there is one now."""
+    seen = clock[SEEN]
+    if alert and (clock[EPISODE] == 0 or seen - clock[EPISODE_LAST] > REFRACTORY):
+        clock[EPISODE], clock[EPISODE_READINGS], level[EPISODE_PEAK] = time, 0, 0.0
+    if clock[EPISODE] == 0:
+        return False
+    if is_anomaly or alert:
+        clock[EPISODE_LAST] = seen
+        clock[EPISODE_READINGS] += 1
+        level[EPISODE_PEAK] = max(level[EPISODE_PEAK], score)
+    if seen - clock[EPISODE_LAST] > REFRACTORY:
+        clock[EPISODE] = 0
+        return False
+    return True
 
 
 @entry
@@ -368,101 +538,27 @@ def decide(
 ) -> None:
     """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
     clock, level = state.clock, state.level
-    d = values.shape[1]
-    view = np.empty(VIEWS)
-    told = np.empty(VIEWS)
-    ratios = np.zeros((d, STATISTICS))
+    view, scores = np.empty(VIEWS), np.empty(VIEWS)
+    ratios = np.zeros((values.shape[1], STATISTICS))
     for i in range(len(times)):
-        seen = clock[SEEN]
         time = max(times[i], clock[TIME])  # a late reading counts as now
-        silence = waited(state, time)
+        silence = waited(clock, level, time)
         clock[TIME], clock[LATE] = time, times[i] < time
-        open_matter = goes_on(clock, time)
-        trouble = open_matter and seen - clock[GOING_ON] <= REFRACTORY  # it shows now
-        most, look_like, known = 0.0, NONE, False
-        for j in range(d):
-            x = values[i, j]
-            memory = state.memory[j]
-            expected[i, j] = memory[0] if memory[0] == memory[0] else x
-            attribution[i, j] = abs(x - expected[i, j]) / np.sqrt(memory[1]) if memory[1] > 0.0 else 0.0
-            look(
-                x,
-                time + np.int64(memory[SHIFT]) * HOUR,
-                seen,
-                state.window[j],
-                state.means[j],
-                state.visits[j],
-                state.levels[j],
-                state.misses[j],
-                1e-3 * np.sqrt(memory[1]) + 1e-6 * abs(expected[i, j]) + 1e-12 if seen > 0 else 1e-9 + 1e-6 * abs(x),
-                trouble,
-                view,
-            )
-            total = compare(state, j, view, told)
-            examine(x, time, missing[i, j], memory, state.profile[j], state.days[j], state.stats[j], trouble, ratios[j])
-            if total > most:
-                most, look_like, known = total, resemblance(told), is_stuck(state.stats[j])
-        if d > 1:
-            relate(state.memory, state.products, state.errors, state.stats, ratios)
-        # an alert: new, above the recent past, not just after another, and not the same matter again
-        evidence, condition, found, alarming = strongest(state, ratios, time)
-        if silence > max(1.0, evidence):
-            evidence, condition, found = silence, SILENT, SILENT
-        new, bar = novelty(state, most), bar_now(level, d)
-        proof = bar * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
-        loudness = max(proof, 0.0 if known else new)
-        if seen - clock[LAST_ALERT] > REFRACTORY or condition == SILENT:
-            alert_score[i] = loudness
-        elif open_matter:
-            level[LOUDEST] = max(level[LOUDEST], loudness)
-        if open_matter and (alarming or alert_score[i] > bar):
-            clock[GOING_ON] = seen
-        if alert_score[i] > bar:
-            clock[LAST_ALERT] = seen
-            if is_slow(condition):
-                clock[SLOW] = time
-            for j in range(d):
-                for k in range(STATISTICS):
-                    if ratios[j, k] > 1.0:
-                        state.stats[j, k, ALARM] = TOLD
-            told_before = level[LOUDEST] + LOUDER if open_matter else 0.0
-            youth = YOUNG if seen * level[INTERVAL] < DAY else 0.0
-            distinct = condition in (SILENT, STUCK)
-            if distinct or proof > told_before or alert_score[i] > max(told_before, bar + youth):
-                alert[i] = True
-                kind[i] = condition if condition != NONE else look_like
-                level[LOUDEST] = max(loudness, level[LOUDEST] if open_matter else 0.0)
-                clock[MATTER], clock[GOING_ON] = time, seen
-        # the reading itself
-        scored = clock[SCORED]
-        threshold[i] = threshold_now(level, scored, min(seen / needed, 1.0))
-        if score[i] > 0.0:
-            get_used(level, scored, score[i], score[i] > threshold[i])
-            clock[SCORED] += 1
-        if score[i] > threshold[i]:
-            is_anomaly[i] = True
-            grade[i] = 1.0 - threshold[i] / score[i]
-            if kind[i] == NONE:
-                kind[i] = found if found != NONE else SPIKE
-        whole = attribution[i].sum()
-        for j in range(d):
-            attribution[i, j] = score[i] * (attribution[i, j] / whole if whole > 0.0 else 1.0 / d)
-        # the episode
-        if alert[i] and (clock[EPISODE] == 0 or seen - clock[EPISODE_LAST] > REFRACTORY):
-            clock[EPISODE] = time
-            clock[EPISODE_READINGS] = 0
-            level[EPISODE_PEAK] = 0.0
-            clock[EPISODE_LAST] = seen
-        if clock[EPISODE] != 0:
-            if is_anomaly[i] or alert[i]:
-                clock[EPISODE_LAST] = seen
-                clock[EPISODE_READINGS] += 1
-                level[EPISODE_PEAK] = max(level[EPISODE_PEAK], max(score[i], alert_score[i]))
-            if seen - clock[EPISODE_LAST] > REFRACTORY:
-                clock[EPISODE] = 0
-            else:
-                episode_start[i] = clock[EPISODE]
-                episode_peak[i] = level[EPISODE_PEAK]
-                episode_readings[i] = clock[EPISODE_READINGS]
-        clock[SEEN] = seen + 1
-        patience[i] = patience_now(level, seen + 1)
+        total, looks_like, known = observe(
+            state, time, values[i], missing[i], expected[i], attribution[i], view, scores, ratios
+        )
+        new = novelty(clock, state.sums, state.peaks, total)
+        alert[i], alert_score[i], kind[i], found = tell(
+            clock, level, state.stats, ratios, time, silence, 0.0 if known else new, looks_like
+        )
+        threshold[i], grade[i] = judge(clock, level, score[i], needed)
+        is_anomaly[i] = score[i] > threshold[i]
+        if is_anomaly[i] and kind[i] == NONE:
+            kind[i] = found if found != NONE else SPIKE
+        share(score[i], attribution[i])
+        if continue_episode(clock, level, time, alert[i], is_anomaly[i], max(score[i], alert_score[i])):
+            episode_start[i] = clock[EPISODE]
+            episode_peak[i] = level[EPISODE_PEAK]
+            episode_readings[i] = clock[EPISODE_READINGS]
+        clock[SEEN] += 1
+        patience[i] = patience_now(level, clock[SEEN])

@@ -10,6 +10,7 @@ from typing import Literal, Self
 import numpy as np
 
 from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Scores
+from detector.conditions import FAST_MEAN
 from detector.decide import (
     BROKEN,
     REFRACTORY,
@@ -172,7 +173,7 @@ class Detector:
         scores.is_anomaly[:] = scores.score > scores.threshold
         scores.grade[scores.is_anomaly] = 1.0 - (scores.threshold / np.maximum(scores.score, 1e-300))[scores.is_anomaly]
         scores.kind[scores.is_anomaly] = SPIKE
-        expected = state.memory[:, 0]
+        expected = state.memory[:, FAST_MEAN]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
         scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
         self._describe(scores, times, values, filled)

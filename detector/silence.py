@@ -15,9 +15,8 @@ from typing import Self
 
 import numpy as np
 
-from detector.batch import Floats, Integers
+from detector.batch import NEVER, Floats, Integers
 
-NEVER = -(2**62)
 _HEARD = struct.Struct("<qqq?")
 
 

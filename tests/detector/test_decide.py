@@ -227,7 +227,7 @@ def test_new_is_what_the_recent_past_did_not_have_less_what_was_heard_before(sum
                 expected -= FATIGUE * math.log2(1 + sum(earlier >= total for earlier in noted[-128:]))
                 noted.append(total)
         state.clock[SEEN] = seen
-        assert novelty(state, total) == pytest.approx(expected)
+        assert novelty(state.clock, state.sums, state.peaks, total) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("step", "gap", "silent"), [(MINUTE, 9, False), (MINUTE, 12, True), (100, 90, False)])
@@ -236,8 +236,9 @@ def test_a_silence_is_what_is_longer_than_the_sensors_own(step, gap, silent):
     state = fresh()[1]
     for seen in range(2 * WARM):
         state.clock[SEEN] = seen
-        assert waited(state, START + step * seen) <= 1
+        assert waited(state.clock, state.level, START + step * seen) <= 1
         state.clock[TIME] = START + step * seen
     state.clock[SEEN] = 2 * WARM
     patience = patience_now(state.level, 2 * WARM)
-    assert (waited(state, START + step * (2 * WARM - 1 + gap)) > 1) == silent == (step * gap > patience)
+    silence = waited(state.clock, state.level, START + step * (2 * WARM - 1 + gap))
+    assert (silence > 1) == silent == (step * gap > patience)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.batch import KINDS, SILENT, Readings, Scores
+from detector.batch import KINDS, NEVER, SILENT, Readings, Scores
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.rules import Rules
-from detector.silence import NEVER, Silence, Watch
+from detector.silence import Silence, Watch
 
 MINUTE = 60_000
 START = 1_767_571_200_000
