@@ -53,6 +53,8 @@ ALERT = 3.2  # at a reading in five minutes or more
 HASTE = 0.5  # more for each doubling of the values a day beyond that: they are as many chances of a false alarm
 _UNHURRIED, _HASTIEST = 300_000.0, 10_000.0  # milliseconds between readings
 YOUNG = 2.0  # more for the views until a day is known: before, what is new may be the season
+YOUNG_JUMP = 1.0  # instead, and less and less, after a jump: no season comes so suddenly
+JUMP = 5.0  # deviations from the fast mean
 LOUDER = 1.0  # as much as HASTE asks for four times the chances
 DAY = 86_400_000
 FATIGUE = 0.3
@@ -68,8 +70,8 @@ CLOCK = 13
 SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW, MATTER, GOING_ON = (
     range(CLOCK)
 )
-LEVEL = 8  # BROKEN: count at the last broken limit; LOUDEST: of the matter
-EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST = range(LEVEL)
+LEVEL = 9  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
+EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED = range(LEVEL)
 
 
 class State(NamedTuple):
@@ -163,7 +165,7 @@ def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
     reseed(state, seed)
     state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW, MATTER, GOING_ON]] = NEVER
-    state.level[BROKEN] = -np.inf
+    state.level[[BROKEN, JUMPED]] = -np.inf
     state.last[:] = np.nan
     state.memory[:] = np.nan
 
@@ -303,6 +305,15 @@ def bar_now(level: Any, dimensions: int) -> float:
 
 
 @entry
+def youth_now(clock: Any, level: Any) -> float:
+    """How far beyond that the views' sum must be, of a sensor whose day is not known yet."""
+    age = clock[SEEN] * level[INTERVAL] / DAY
+    if age >= 1.0:
+        return 0.0
+    return YOUNG_JUMP * (1.0 - age) if clock[SEEN] - level[JUMPED] <= MEAN else YOUNG
+
+
+@entry
 def goes_on(clock: Any, time: int) -> bool:
     """Whether the matter of the last alert is still open."""
     return bool(clock[SEEN] - clock[GOING_ON] <= PAUSE and time - clock[MATTER] < NORMAL_AFTER * HOUR)
@@ -387,6 +398,8 @@ def observe(
     for j in range(len(values)):
         x, memory, stats = values[j], state.memory[j], state.stats[j]
         expected[j], distance[j] = expect(x, memory[FAST_MEAN], memory[VARIANCE])
+        if distance[j] > JUMP:
+            state.level[JUMPED] = seen
         look(
             x,
             time + np.int64(memory[SHIFT]) * HOUR,
@@ -432,13 +445,11 @@ def mark_told(clock: Any, stats: Any, ratios: Any, time: int, condition: int) ->
 
 
 @entry
-def is_news(clock: Any, level: Any, time: int, condition: int, proof: float, loudness: float, bar: float) -> bool:
+def is_news(clock: Any, level: Any, time: int, condition: int, loudness: float) -> bool:
     """Whether what is above the bar is more than the matter that goes on, if any does; then it is the matter."""
     open_matter = goes_on(clock, time)
     before = level[LOUDEST] + LOUDER if open_matter else 0.0
-    youth = YOUNG if clock[SEEN] * level[INTERVAL] < DAY else 0.0
-    distinct = condition in (SILENT, STUCK)
-    if not (distinct or proof > before or loudness > max(before, bar + youth)):
+    if condition not in (SILENT, STUCK) and loudness <= before:
         return False
     level[LOUDEST] = max(loudness, level[LOUDEST] if open_matter else 0.0)
     clock[MATTER], clock[GOING_ON] = time, clock[SEEN]
@@ -468,9 +479,9 @@ def tell(
     if open_matter and (alarming or alert_score > bar):
         clock[GOING_ON] = seen
     alert, kind = False, NONE
-    if alert_score > bar:
+    if alert_score > bar + (0.0 if proof > 0.0 else youth_now(clock, level)):
         mark_told(clock, stats, ratios, time, condition)
-        if is_news(clock, level, time, condition, proof, loudness, bar):
+        if is_news(clock, level, time, condition, loudness):
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found
 

@@ -323,3 +323,15 @@ def test_what_is_worse_or_of_another_nature_is_told_though_the_fault_goes_on():
 
 def test_the_first_season_raises_no_alert():
     assert alerts(run(seasonal_days(7), profile="default")) == []
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_a_jump_is_told_on_the_first_day_too(seconds):
+    """A sensor that has run for minutes or hours: what comes suddenly is no season, however little is known of it."""
+    told = 0
+    for seed in range(10):
+        values = noise(2000, seed)
+        values[1000:] += 8.0
+        scores = run(values, START + 1000 * seconds * np.arange(2000, dtype=np.int64), profile="default")
+        told += bool(alerts(scores, 1000, 1100))
+    assert told >= 9
