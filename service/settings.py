@@ -86,7 +86,7 @@ class Settings(BaseModel):
     """What scores. cutwater: single values against all random cut trees of their sample at once, in closed form, and
     several values or a shingle by a compiled forest; rrcf: always the reference forest, which is slow."""
     profile: Literal["small", "default", "best"] = "default"
-    """Memory and time for accuracy: about 50, 160 or 310 kB a sensor."""
+    """Memory and time for accuracy: about 60, 200 or 390 kB a sensor."""
     trees: int = Field(50, ge=1, le=1000)
     """Trees in a sensor's forest; a closed form needs none."""
     samples: int = Field(256, ge=8, le=65536)
