@@ -76,7 +76,7 @@ class Scores:
         alert_score: [n] how new it is; 0 where the recent past was as unusual.
         kind: [n] index into ``KINDS``: the likely kind of the anomaly or alert.
         episode_start: [n] event time (ms) of the alert that began the episode this reading belongs to, else 0.
-        episode_peak: [n] the highest score in the episode so far.
+        episode_peak: [n] the highest score of a reading in the episode so far.
         episode_readings: [n] anomalous readings in the episode so far.
         patience: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity while
             that is not known.

@@ -567,7 +567,7 @@ def decide(
         if is_anomaly[i] and kind[i] == NONE:
             kind[i] = found if found != NONE else SPIKE
         share(score[i], attribution[i])
-        if continue_episode(clock, level, time, alert[i], is_anomaly[i], max(score[i], alert_score[i])):
+        if continue_episode(clock, level, time, alert[i], is_anomaly[i], score[i]):
             episode_start[i] = clock[EPISODE]
             episode_peak[i] = level[EPISODE_PEAK]
             episode_readings[i] = clock[EPISODE_READINGS]

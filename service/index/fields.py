@@ -32,7 +32,7 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "silent_since": ("date", "Event time of the newest reading of a sensor that has fallen silent."),
     "episode_id": ("keyword", "The episode that the reading belongs to: what goes on since one alert."),
     "approx_anomaly_start_time": ("date", "Event time of the alert that began the episode."),
-    "episode_peak_score": ("double", "Highest score in the episode so far."),
+    "episode_peak_score": ("double", "Highest `anomaly_score` in the episode so far."),
     "episode_readings": ("long", "Anomalous readings in the episode so far."),
     "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
     "feature_data_": ("double", "The value itself."),

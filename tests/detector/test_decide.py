@@ -121,7 +121,7 @@ def test_alerts_keep_their_distance_and_begin_episodes(stream):
         assert said.alert[rows[0]]
         told = said.is_anomaly[rows] | said.alert[rows]
         assert said.episode_readings[rows].tolist() == np.cumsum(told).tolist()
-        peak = np.where(told, np.maximum(said.score, said.alert_score)[rows], 0)
+        peak = np.where(told, said.score[rows], 0)
         assert said.episode_peak[rows].tolist() == np.maximum.accumulate(peak).tolist()
 
 
