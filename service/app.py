@@ -70,7 +70,6 @@ class Service:
         self.room = Room(settings.max_in_flight_bytes)
         self._checkpoints = checkpoints
         self._opening = opening
-        self._stopping = asyncio.Event()
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
         self._setup = self._set_up()
         began = start_time(settings.start, time.time())
@@ -138,7 +137,7 @@ class Service:
 
     async def _index_open(self) -> bool:
         """Wait for the index; False if stopped before it is there."""
-        stopping: asyncio.Future[Any] = asyncio.create_task(self._stopping.wait())
+        stopping: asyncio.Future[Any] = asyncio.create_task(self.consumer.stopping.wait())
         await asyncio.wait({self._opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if self._opening.done():
@@ -147,7 +146,6 @@ class Service:
 
     def stop(self) -> None:
         """Fetch no more, finish and commit what is fetched, let other workers go on, then let ``run`` return."""
-        self._stopping.set()
         self.consumer.stop()
 
     async def score(self, sensor: str, moment: int, values: Floats) -> Scores | None:

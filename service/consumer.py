@@ -81,6 +81,7 @@ class Consumer(Generic[P]):
         self.leases: Sequence[Lease] = ()
         self.pipelines: dict[str, P] = {}
         self.discovered = False
+        self.stopping = asyncio.Event()
         self._stream = stream
         self._checkpoints = checkpoints
         self._pipeline = pipeline
@@ -92,7 +93,6 @@ class Consumer(Generic[P]):
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._listed: frozenset[str] = frozenset()
         self._observed = Observations(failover_seconds)
-        self._stopping = asyncio.Event()
         self._look = asyncio.Event()
 
     async def run(self) -> bool:
@@ -100,7 +100,7 @@ class Consumer(Generic[P]):
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew())
             coordinating = tasks.create_task(self._coordinate(tasks))
-            await self._stopping.wait()
+            await self.stopping.wait()
             await asyncio.wait((coordinating,), timeout=_RELEASE_SECONDS)
             coordinating.cancel()  # the stream or the leases do not answer
             await asyncio.wait((coordinating,))
@@ -110,7 +110,7 @@ class Consumer(Generic[P]):
 
     def stop(self) -> None:
         """Take no more shards, finish and commit what is fetched, release the leases."""
-        self._stopping.set()
+        self.stopping.set()
         self._look.set()
         for pipeline in self.pipelines.values():
             pipeline.stop()
@@ -137,7 +137,7 @@ class Consumer(Generic[P]):
     async def _coordinate(self, tasks: asyncio.TaskGroup) -> None:
         clock = asyncio.get_running_loop().time
         due = clock()
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             woken = self._look.is_set()
             self._look.clear()
             if woken or clock() >= due:
@@ -193,7 +193,7 @@ class Consumer(Generic[P]):
         free |= {lease.shard for lease in leases if lease.owner == self.worker and lease.shard not in self._holds}
         rows = {lease.shard: lease for lease in leases}
         for lease in choose(leases, free, self.worker):
-            if lease.shard in self._holds or self._stopping.is_set():
+            if lease.shard in self._holds or self.stopping.is_set():
                 continue
             parents = [rows[parent] for parent in lease.parents if parent in rows]
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from service import backfill, logs
 from service.cli import EXIT_OK
-from service.cli.options import add_settings, columns, load_settings, moment, positive
+from service.cli.options import add_settings, columns, load_settings, moment, positive, span
 from service.cli.terminal import progress
 from service.history import HistoryError
 from service.identity import making
@@ -43,12 +43,9 @@ async def run(options: argparse.Namespace) -> int:
     if options.index_history:
         if options.paths:
             raise HistoryError("learn either from files or from the index (--from-index), not from both")
-        since, until = (
-            None if when is None else round(when.timestamp() * 1000) for when in (options.since, options.until)
-        )
         async with stores(settings) as (index, _):
             with progress("reading", None) as done:
-                past = await backfill.from_index(index, Filter(None, since, until), features, done)
+                past = await backfill.from_index(index, Filter(None, *span(options)), features, done)
     elif options.paths:
         past = backfill.from_files(options.paths, columns(settings), features)
     else:

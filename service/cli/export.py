@@ -11,7 +11,7 @@ from typing import IO
 
 from service import UserError, export, logs
 from service.cli import EXIT_OK
-from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, moment
+from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, moment, span
 from service.cli.terminal import progress
 from service.index.fields import FIELDS, names
 from service.recent import Filter
@@ -37,8 +37,7 @@ async def run(options: argparse.Namespace) -> int:
     """The command."""
     settings = load_settings(options)
     logs.configure("warning")
-    since, until = (None if when is None else round(when.timestamp() * 1000) for when in (options.since, options.until))
-    wanted = Filter(options.sensor, since, until, options.min_score, options.anomalies)
+    wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
     async with stores(settings) as (index, letters):
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
         columns = (

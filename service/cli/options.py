@@ -55,6 +55,12 @@ def moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
 
 
+def span(options: argparse.Namespace) -> tuple[int | None, int | None]:
+    """``--since`` and ``--until`` in milliseconds since 1970."""
+    since, until = (None if at is None else round(at.timestamp() * 1000) for at in (options.since, options.until))
+    return since, until
+
+
 def natural(text: str) -> int:
     """0 or more."""
     number = int(text)
