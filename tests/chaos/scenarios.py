@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,19 +53,19 @@ def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Diff
         say(f"the second worker has its share after {_await_shares(world, (2, 2)):.1f} s")
         third = world.start()
         say(f"the third worker has its share after {_await_shares(world, (1, 1, 2)):.1f} s")
-        third.send(signal.SIGSTOP)
+        world.freeze(third)
         _await_shares(world, (2, 2))
         say("the third worker stood still, and the others have taken its shards")
         world.work(1.0)
-        third.send(signal.SIGCONT)
+        third.thaw()
         _await_shares(world, (1, 1, 2))
         say("it was woken, and shares again")
         world.kill(first)
         _await_shares(world, (2, 2))
         say("the first worker was killed, and the others have taken its shards")
-        second.send(signal.SIGSTOP)
+        world.freeze(second)
         _await_shares(world, (4,))
-        second.send(signal.SIGCONT)
+        second.thaw()
         _await_shares(world, (2, 2))
         third.leave()
         _await_shares(world, (4,))
@@ -155,8 +154,8 @@ def _await_shares(world: World, shares: tuple[int, ...]) -> float:
     """Wait until the workers hold so many shards each; how long that took."""
     began = time.monotonic()
     if not wait(lambda: tuple(sorted(world.owners().values())) == shares, PATIENCE):
-        ends = [worker.output for worker in world.workers if not worker.alive]
-        raise AssertionError(f"the workers hold {world.owners()} and not {shares}\n{''.join(ends)}")
+        told = "\n".join(worker.output for worker in world.workers)
+        raise AssertionError(f"the workers hold {world.owners()} and not {shares}:\n{told}")
     return time.monotonic() - began
 
 

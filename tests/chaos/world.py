@@ -7,10 +7,11 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,16 @@ class Worker:
         except psutil.NoSuchProcess:
             return 0
 
-    def send(self, number: int) -> None:
-        """A signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+    def freeze(self) -> None:
+        """SIGSTOP, and wait until it stands still."""
+        self._send(signal.SIGSTOP)
+        process = psutil.Process(self._process.pid)
+        if not wait(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE):
+            raise AssertionError("a worker does not stand still")
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._send(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -93,9 +100,13 @@ class Worker:
     def leave(self) -> None:
         """SIGTERM once it works, and wait for a clean end."""
         wait(lambda: self.status() is not None or not self.alive, PATIENCE)
-        self.send(signal.SIGTERM)
+        self._send(signal.SIGTERM)
         if self.ended(PATIENCE) != 0:
             raise AssertionError(f"a worker ended with {self._process.exitcode}:\n{self.output}")
+
+    def _send(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
 
 
 class World:
@@ -161,7 +172,7 @@ class World:
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
             if worker.alive:
-                worker.send(signal.SIGCONT)
+                worker.thaw()
                 worker.kill()
         self._stack.close()
 
@@ -185,6 +196,28 @@ class World:
         if worker.alive:
             worker.kill()
             self.kills += 1
+
+    def freeze(self, worker: Worker) -> None:
+        """Let a worker stand still, but not within a transaction: it would keep the file's lock from all others."""
+
+        def frozen() -> bool:
+            worker.freeze()
+            if self._can_be_written():
+                return True
+            worker.thaw()
+            return False
+
+        if not wait(frozen, PATIENCE):
+            raise AssertionError(f"the file cannot be written, whether a worker stands still or not:\n{worker.output}")
+
+    def _can_be_written(self) -> bool:
+        try:
+            with closing(sqlite3.connect(self._data, timeout=1.0, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def await_work(self, worker: Worker, patience: float) -> None:
         """Wait until a worker has seen a reading. Raises AssertionError if it ends before."""
