@@ -10,7 +10,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import uvicorn
@@ -21,23 +22,21 @@ from detector.fleet import Fleet
 from service import UserError, __version__
 from service.checkpoints import Checkpoints, Hold
 from service.consumer import Consumer
-from service.deadletter import DeadLetters
 from service.decoder import Decoder, json_decoder, json_labels
 from service.documents import Document
 from service.identity import detector_id, making
-from service.index import Index
 from service.kinesis import Room, Stream, connect
 from service.leases import Lease, Leases
 from service.metrics import Metrics
 from service.pipeline import Setup, ShardPipeline
 from service.recent import RecentScores
 from service.settings import Settings, start_time
-from service.stores import dead_letters_first, state
+from service.stores import index_of, leases_of, letters_of, snapshots_of
 from service.templates import Templates, TemplateStore
 
 log = logging.getLogger("cutwater")
 
-INDEX_SECONDS = 2.0  # that the API waits for an index that is away
+OPENING_SECONDS = 2.0  # that the API waits for stores that are away
 NOTICE_SECONDS = 1.0  # of compiling before it is worth a word
 RATE_WINDOW = 5.0  # s, over which throughput is averaged
 
@@ -45,37 +44,33 @@ RATE_WINDOW = 5.0  # s, over which throughput is averaged
 class Service:
     """Reads the stream that the settings name until stopped.
 
-    ``async with Service.open(settings) as service`` prepares the stores; ``run`` works until ``stop``.
+    ``async with Service.open(settings) as service`` begins to open the stores; ``run`` works until ``stop``.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        index: Index,
-        letters: DeadLetters,
-        checkpoints: Checkpoints,
-        client: Any,
-        templates: Templates,
-        opening: asyncio.Future[Any],
-    ) -> None:
+    def __init__(self, settings: Settings, client: Any) -> None:
+        """``client``: of Kinesis. Raises UserError for settings that cannot work."""
         self.settings = settings
-        self.index = index
-        self.letters = letters
+        self.index = index_of(settings)
+        self.letters = letters_of(settings)
+        worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
+        self._leases, self._snapshots = leases_of(settings, worker), snapshots_of(settings)
+        self._opening: asyncio.Future[Templates] = asyncio.create_task(self._open())
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
         self.configuration = settings.configuration()
-        self.detector_id = detector_id(settings, templates.digest)
-        self._templates = templates.models
         self.room = Room(settings.max_in_flight_bytes)
-        self._checkpoints = checkpoints
-        self._opening = opening
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
-        self._setup = self._set_up()
         began = start_time(settings.start, time.time())
         self.consumer: Consumer[ShardPipeline] = Consumer(
             stream=self.stream,
-            checkpoints=checkpoints,
+            checkpoints=Checkpoints(
+                Leases(self._leases, worker),
+                self._snapshots,
+                settings.stream,
+                making(settings),
+                settings.on_bad_snapshot,
+            ),
             pipeline=self._pipeline,
             since=None if began is None else round(began * 1000),
             failover_seconds=settings.failover_seconds,
@@ -88,25 +83,37 @@ class Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Service]:
-        """A service with its stores open, but for an index whose server is away: ``run`` waits for that.
+        """A service that is opening its stores; ``run`` waits for those that are away.
 
-        Raises UserError, IndexSetupError or StateError.
+        Raises UserError, IndexSetupError or StateError if what waiting cannot mend shows within a moment.
         """
-        async with AsyncExitStack() as stack:
-            index, letters = await stack.enter_async_context(dead_letters_first(settings))
-            opening = asyncio.create_task(index.open())
-            stack.callback(opening.cancel)
-            await asyncio.wait({opening}, timeout=INDEX_SECONDS)
-            if opening.done():
-                await opening
-            worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
-            table, blobs = await stack.enter_async_context(state(settings, worker))
-            checkpoints = Checkpoints(
-                Leases(table, worker), blobs, settings.stream, making(settings), settings.on_bad_snapshot
-            )
-            templates = await TemplateStore(blobs, settings.stream, making(settings)).read(settings.configuration())
-            client = await stack.enter_async_context(connect(settings))
-            yield cls(settings, index, letters, checkpoints, client, templates, opening)
+        async with connect(settings) as client:
+            service = cls(settings, client)
+            try:
+                await asyncio.wait({service._opening}, timeout=OPENING_SECONDS)
+                if service._opening.done():
+                    await service._opening
+                yield service
+            finally:
+                await service._close()
+
+    async def _open(self) -> Templates:
+        """Open all stores at once, each as soon as it can be reached, and see what was learnt beforehand."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for store in (self.letters, self._leases, self.index):
+                    tasks.create_task(store.open())
+                await self._snapshots.open()
+                learnt = TemplateStore(self._snapshots, self.settings.stream, making(self.settings))
+                return await learnt.read(self.configuration)
+        except* Exception as errors:
+            raise _first(errors) from None
+
+    async def _close(self) -> None:
+        self._opening.cancel()
+        await asyncio.wait({self._opening})
+        for store in (self._snapshots, self._leases, self.letters, self.index):
+            await store.close()
 
     async def run(self) -> bool:
         """Read our share of the shards until ``stop``; whether all that was fetched is committed then.
@@ -114,7 +121,7 @@ class Service:
         Raises IndexSetupError, StreamError or StateError.
         """
         await self._warm_up()
-        if not await self._index_open():
+        if not await self._opened():
             return True
         meter = asyncio.create_task(self._measure())
         try:
@@ -135,8 +142,8 @@ class Service:
         await asyncio.to_thread(warm_up, self.configuration)
         notice.cancel()
 
-    async def _index_open(self) -> bool:
-        """Wait for the index; False if stopped before it is there."""
+    async def _opened(self) -> bool:
+        """Wait for the stores; False if stopped before they are there."""
         stopping: asyncio.Future[Any] = asyncio.create_task(self.consumer.stopping.wait())
         await asyncio.wait({self._opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -155,15 +162,15 @@ class Service:
         return await pipeline.score(sensor, moment, values) if pipeline else None
 
     async def unready(self) -> list[str]:
-        """Why the service is not doing its work; empty when it is."""
-        reasons = [] if self.consumer.discovered else [f"stream {self.settings.stream!r} has not been read yet"]
-        if trouble := self.letters.trouble:
-            reasons.append(f"dead letters: {trouble}")
-        if trouble := self._checkpoints.trouble:
-            reasons.append(f"checkpoints: {trouble}")
-        if trouble := await self.index.healthy():
-            reasons.append(f"index: {trouble}")
-        return reasons
+        """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""
+        troubles = {
+            f"stream {self.settings.stream!r}": self.stream.trouble,
+            "dead letters": self.letters.trouble,
+            "leases": self._leases.trouble,
+            "snapshots": self._snapshots.trouble,
+            "index": await self.index.healthy(),
+        }
+        return [f"{name}: {trouble}" for name, trouble in troubles.items() if trouble]
 
     async def status(self) -> Document:
         """What the page shows of the service itself."""
@@ -207,9 +214,11 @@ class Service:
         }
 
     def _pipeline(self, hold: Hold) -> ShardPipeline:
-        return ShardPipeline(hold, self._setup, Fleet(self.configuration, self._templates))
+        return ShardPipeline(hold, self._setup, Fleet(self.configuration, self._opening.result().models))
 
-    def _set_up(self) -> Setup:
+    @cached_property
+    def _setup(self) -> Setup:
+        """What all shards share; the stores are open by now."""
         settings = self.settings
         return Setup(
             stream=self.stream,
@@ -217,7 +226,7 @@ class Service:
             decode=decoder(settings),
             label=json_labels(settings.label_fields) if settings.label_fields else None,
             features=tuple(settings.value_fields),
-            detector=self.detector_id,
+            detector=detector_id(settings, self._opening.result().digest),
             index_all=settings.index == "all",
             index_record=settings.index_record == "on",
             checkpoint_seconds=settings.checkpoint_seconds,

@@ -12,8 +12,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
-from service.index.patience import Patience
 from service.leases import StateError
+from service.patience import STATE_PAUSE, Patience
 
 _CREDENTIALS = "check the AWS credentials"
 _HOPELESS = {
@@ -27,7 +27,8 @@ _HOPELESS = {
     "PermanentRedirect": "set region to the bucket's",
     "IllegalLocationConstraintException": "set region to the bucket's",
 }
-_LAST_PAUSE = 4  # doublings, so that a store that is back is noticed before leases expire
+_INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+_CONNECTION = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncContextManager[Any]:
@@ -62,7 +63,7 @@ class AWSStore:
         self._region = region
         self._store = store
         self._remedies = _HOPELESS | dict(remedies)
-        self._patience = Patience(store)
+        self._patience = Patience(store, STATE_PAUSE)
         self._stack = AsyncExitStack()
         self._client: Any = None
 
@@ -81,26 +82,23 @@ class AWSStore:
 
     async def _call(self, call: Any, *, expected: Collection[str] = (), **request: Any) -> dict[str, Any]:
         """The answer. ClientError is raised for the ``expected`` codes."""
-        attempt = 0
-        while True:
-            try:
-                answer: dict[str, Any] = await call(**request)
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
+
+        def passing(error: Exception) -> str:
+            if isinstance(error, ClientError):
+                code: str = error.response["Error"]["Code"]
                 if code in expected:
                     self._patience.over()
-                    raise
+                    raise error
                 self._raise_if_hopeless(code, error)
-                trouble = code
-            except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
+                return code
+            if isinstance(error, _INCOMPLETE):
                 raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
-            except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                trouble = str(error) or type(error).__name__
-            else:
-                self._patience.over()
-                return answer
-            await self._patience.wait(trouble, min(attempt, _LAST_PAUSE))
-            attempt += 1
+            if isinstance(error, _CONNECTION):
+                return str(error) or type(error).__name__
+            raise error
+
+        answer: dict[str, Any] = await self._patience.insist(lambda: call(**request), passing)
+        return answer
 
     def _raise_if_hopeless(self, code: str, error: ClientError) -> None:
         if remedy := self._remedies.get(code):

@@ -62,11 +62,6 @@ class Checkpoints:
         self._making = making
         self._on_bad_snapshot = on_bad_snapshot
 
-    @property
-    def trouble(self) -> str | None:
-        """Why no checkpoint can be committed at the moment, in one line; None if it can."""
-        return self.leases.trouble or self._blobs.trouble
-
     async def take(self, lease: Lease, parents: Sequence[Lease]) -> Hold:
         """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
         return Hold(self, await self.leases.take(lease), parents)

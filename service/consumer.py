@@ -80,7 +80,6 @@ class Consumer(Generic[P]):
     ) -> None:
         self.leases: Sequence[Lease] = ()
         self.pipelines: dict[str, P] = {}
-        self.discovered = False
         self.stopping = asyncio.Event()
         self._stream = stream
         self._checkpoints = checkpoints
@@ -162,7 +161,6 @@ class Consumer(Generic[P]):
             if lease.ended and lease.owner is None:
                 with contextlib.suppress(LeaseLostError):  # somebody else was faster
                     await self._settle(lease, [rows[child] for child in children[lease.shard]])
-        self.discovered = True
 
     def _first(self, shard: Shard, rows: Mapping[str, Lease]) -> Lease:
         """A shard's first row. It begins where its parents began, else where the settings say."""

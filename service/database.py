@@ -9,21 +9,23 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from service.index.patience import Patience
 from service.leases import StateError
+from service.patience import STATE_PAUSE, Patience
 
 T = TypeVar("T")
 
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_FORBIDDEN = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_WRITABLE = "set data_dir to a folder that is writable, or make this one so"
+_DAMAGED = "move the file away, or restore it from a copy; docs/operations.md says what each means"
 _BUSY_SECONDS = 5.0
-_LAST_PAUSE = 4  # doublings; a lease that is not renewed in time is lost
 
 
 class Database:
     """A connection with a thread of its own, so that nothing else delays what is done with it.
 
     Guarantee: a transaction that returned survives a power cut (WAL, synchronous=FULL). While another process has the
-    file, or the disk is full, each call waits and tries again.
+    file, or the disk is full, each call waits and tries again. StateError says what waiting cannot mend.
     """
 
     def __init__(self, path: Path, purpose: str, executor: Executor | None = None) -> None:
@@ -31,7 +33,7 @@ class Database:
         self._path = path
         self._purpose = purpose
         self._executor = executor or ThreadPoolExecutor(1, purpose)
-        self._patience = Patience(f"{purpose} in {path}")
+        self._patience = Patience(f"{purpose} in {path}", STATE_PAUSE)
         self._db: sqlite3.Connection | None = None
 
     @property
@@ -40,23 +42,19 @@ class Database:
         return self._patience.trouble
 
     async def open(self, schema: str) -> None:
-        """Open or create the file. Raises StateError."""
+        """Open or create the file, as soon as it can be had. Raises StateError."""
 
-        def connect() -> None:
-            self._db = sqlite3.connect(self._path, check_same_thread=False, timeout=_BUSY_SECONDS, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(schema)
-            self._db.execute("BEGIN IMMEDIATE")  # a file that is only readable fails here and not at the first change
-            self._db.execute("ROLLBACK")
+        def prepare() -> None:
+            self._db = db = self._db or sqlite3.connect(
+                self._path, check_same_thread=False, timeout=_BUSY_SECONDS, isolation_level=None
+            )
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.executescript(schema)
+            db.execute("BEGIN IMMEDIATE")  # a file that is only readable fails here and not at the first change
+            db.execute("ROLLBACK")
 
-        try:
-            await self.in_thread(connect)
-        except sqlite3.Error as error:
-            raise StateError(
-                f"{self._purpose} in {self._path}: {error}; move the file away or set data_dir to a folder that is "
-                "writable"
-            ) from None
+        await self._patience.insist(lambda: self.in_thread(prepare), self._passing)
 
     async def execute(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """One statement, which is a transaction; the rows that it returns."""
@@ -87,18 +85,17 @@ class Database:
                 raise sqlite3.ProgrammingError(f"the {self._purpose} are not open")
             return work(self._db)
 
-        attempt = 0
-        while True:
-            try:
-                result = await self.in_thread(run)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in _PASSING:  # the low byte is the kind of error
-                    raise
-                await self._patience.wait(str(error), min(attempt, _LAST_PAUSE))
-                attempt += 1
-            else:
-                self._patience.over()
-                return result
+        return await self._patience.insist(lambda: self.in_thread(run), self._passing)
+
+    def _passing(self, error: Exception) -> str:
+        """What is wrong with the file for now. Raises StateError if waiting cannot mend it."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:  # not of the file
+            raise error
+        if (kind := code & 0xFF) not in _PASSING:
+            remedy = _WRITABLE if kind in _FORBIDDEN else _DAMAGED
+            raise StateError(f"{self._purpose} in {self._path}: {error}; {remedy}") from None
+        return str(error)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run something in the connection's thread."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from aiobotocore.session import get_session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -36,6 +34,7 @@ from service.answers import ParserFactory
 from service.fanout import StreamConsumer, Subscription
 from service.kpl import user_records
 from service.metrics import Metrics
+from service.patience import Patience
 from service.records import ALL_HASH_KEYS, Gap, HashKeys, Position, Record
 from service.settings import Settings
 
@@ -47,7 +46,7 @@ READ_RECORDS = 10_000
 READ_BYTES = 10 * 1024 * 1024  # the most that one read returns
 FRESH_SECONDS = 60.0  # for which a subscription may go on where the last one ended
 RECORD_MEMORY = 500  # bytes that a record takes besides its data, scored and all
-_PATIENCE = 20.0  # s; the longest pause between two attempts
+USUAL_THROTTLES = 5  # in a row, that are not worth a word where others read the stream, too
 
 _THROTTLES = (
     "ProvisionedThroughputExceededException",
@@ -124,6 +123,12 @@ class Stream:
         self._consumer = StreamConsumer(client, settings.stream, settings.fan_out) if settings.fan_out else None
         self._hash_keys: dict[str, HashKeys] = {}
         self._holes: list[HashKeys] = []
+        self._patience = Patience(f"stream {settings.stream!r}")
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the stream cannot be read at the moment, in one line; None if it can."""
+        return self._patience.trouble
 
     async def shards(self) -> list[Shard]:
         """All shards, closed ones included, parents before children. Raises StreamError."""
@@ -162,18 +167,18 @@ class Stream:
         reader.after = after
         source = self._pushed if self._consumer else self._polled
         async with aclosing(source(reader, room, since)) as answers:
-            try:
-                async for fetched in answers:
-                    if fetched.gap:
-                        self._report(shard, fetched.gap)
-                    yield fetched
-            except MissingError:
-                if shard in {other.id for other in await self.shards()}:
-                    raise
-                gap = Gap(reader.after) if reader.after else None
-                if gap:
-                    self._report(shard, gap)
-                yield Fetched([], 0, 0, ended=True, gap=gap)
+            ended = False
+            while not ended:
+                try:
+                    fetched = await anext(answers)
+                except MissingError:
+                    if shard in {other.id for other in await self.shards()}:
+                        raise
+                    fetched = reader.gone()
+                if fetched.gap:
+                    self._report(shard, fetched.gap)
+                ended = fetched.ended
+                yield fetched
 
     async def _polled(self, reader: _ShardReader, room: Room, since: int | None) -> AsyncGenerator[Fetched]:
         """By GetRecords, as often as a shard allows, or every ``poll_seconds`` where there is nothing new."""
@@ -264,32 +269,29 @@ class Stream:
         return str(answer["ShardIterator"])
 
     async def _patiently(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until it works, pausing between attempts longer and longer, with jitter.
+        """Call until it works. Raises StreamError, or ClientError if an iterator has expired."""
+        throttled = 0
 
-        Raises StreamError, or ClientError if an iterator has expired.
-        """
-        attempt = 0
-        while True:
-            try:
-                return await call()
-            except ClientError as error:
-                reason = error.response["Error"]["Code"]
-                if reason == "ExpiredIteratorException":
-                    raise
-                throttled = reason in _THROTTLES
+        def passing(error: Exception) -> str:
+            nonlocal throttled
+            if isinstance(error, ClientError):
+                code = error.response["Error"]["Code"]
+                if code == "ExpiredIteratorException":
+                    raise error
+                if code in _THROTTLES:
+                    self._metrics.throttled.labels(name).inc()
+                    throttled += 1
+                    return f"{name}: {code}" if throttled > USUAL_THROTTLES else ""
                 if not self._early(name, error):
                     self._raise_if_hopeless(name, error)
-            except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
+                return f"{name}: {error.response['Error'].get('Message') or code}"
+            if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
-            except (HTTPClientError, BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-                reason, throttled = str(error) or type(error).__name__, False
-            attempt += 1
-            pause = min(_PATIENCE, 0.1 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
-            if throttled:
-                self._metrics.throttled.labels(name).inc()
-            if (not throttled and attempt in (2, 5, 10)) or attempt % 20 == 0:
-                log.warning("%s failed (%s); attempt %d, trying again", name, reason, attempt)
-            await asyncio.sleep(pause)
+            if isinstance(error, (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)):
+                return f"{name}: {str(error) or type(error).__name__}"
+            raise error
+
+        return await self._patience.insist(call, passing)
 
     def _early(self, name: str, error: ClientError) -> bool:
         """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""
@@ -339,6 +341,10 @@ class _ShardReader:
             self._metrics.bytes.inc(taken)
             size = taken + RECORD_MEMORY * len(records)
         return Fetched(records, size, answer.get("MillisBehindLatest") or 0, ended=ended, gap=gap)
+
+    def gone(self) -> Fetched:
+        """What there is to say when the shard itself has left the stream."""
+        return Fetched([], 0, 0, ended=True, gap=Gap(self.after) if self.after else None)
 
     def _gap(self, first: dict[str, Any] | None, *, ended: bool) -> Gap | None:
         """Whether the first record since the iterator was made is a later one than the iterator was made for."""

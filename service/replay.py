@@ -17,8 +17,8 @@ from service.deadletter import DeadLetters
 from service.decoder import DecodeError, Decoder
 from service.documents import Document, Entry, milliseconds
 from service.index import Index
-from service.index.patience import Patience
 from service.kinesis import StreamError
+from service.patience import Patience
 from service.records import Position, Record
 
 AT_ONCE = 500  # as many as PutRecords takes

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 from service import UserError
 from service.deadletter import DeadLetters, S3DeadLetters, SQLiteDeadLetters
@@ -21,40 +22,52 @@ from service.snapshots.s3 import S3Blobs
 from service.snapshots.sqlite import SQLiteBlobs
 
 
-@asynccontextmanager
-async def stores(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
-    """The index and the dead letters, open. Raises UserError, IndexSetupError or StateError."""
-    async with dead_letters_first(settings) as (index, letters):
-        await index.open()
-        yield index, letters
+class Store(Protocol):
+    """What all of them have in common."""
+
+    async def open(self) -> None:
+        """Connect, as soon as it can be reached. Raises UserError for what waiting cannot mend."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
 
 
 @asynccontextmanager
-async def dead_letters_first(settings: Settings) -> AsyncIterator[tuple[Index, DeadLetters]]:
-    """The same, with the index still to be opened: its server may be away for long. Raises UserError or StateError."""
-    path = data_file(settings)
+async def opened(*stores: Store) -> AsyncIterator[None]:
+    """Stores while they are open. Raises UserError."""
     async with AsyncExitStack() as stack:
-        remote, url = settings.opensearch_url, settings.dead_letter_url
-        index: Index = OpenSearchIndex.of(settings) if remote else SQLiteIndex(path, settings.retention_days)
-        letters: DeadLetters = S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(path)
-        for store in (index, letters):
-            stack.push_async_callback(store.close)
-        await letters.open()
-        yield index, letters
-
-
-@asynccontextmanager
-async def state(settings: Settings, worker: str) -> AsyncIterator[tuple[Table, Blobs]]:
-    """A worker's leases and snapshots, open. Raises UserError or StateError."""
-    path = data_file(settings)
-    region, name, url = settings.region, settings.lease_table, settings.snapshot_url
-    table: Table = DynamoDBTable(name, settings.stream, region) if name else SQLiteTable(path, settings.stream, worker)
-    blobs: Blobs = S3Blobs(url, region) if url else SQLiteBlobs(path)
-    async with AsyncExitStack() as stack:
-        for store in (table, blobs):
+        for store in stores:
             stack.push_async_callback(store.close)
             await store.open()
-        yield table, blobs
+        yield
+
+
+def index_of(settings: Settings) -> Index:
+    """The index. Raises UserError."""
+    if settings.opensearch_url:
+        return OpenSearchIndex.of(settings)
+    return SQLiteIndex(data_file(settings), settings.retention_days)
+
+
+def letters_of(settings: Settings) -> DeadLetters:
+    """The dead letters. Raises UserError."""
+    url = settings.dead_letter_url
+    return S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(data_file(settings))
+
+
+def leases_of(settings: Settings, worker: str) -> Table:
+    """A worker's leases. Raises UserError."""
+    if settings.lease_table:
+        return DynamoDBTable(settings.lease_table, settings.stream, settings.region)
+    return SQLiteTable(data_file(settings), settings.stream, worker)
+
+
+def snapshots_of(settings: Settings) -> Blobs:
+    """The snapshots. Raises UserError."""
+    url = settings.snapshot_url
+    return S3Blobs(url, settings.region) if url else SQLiteBlobs(data_file(settings))
 
 
 def data_file(settings: Settings) -> Path:

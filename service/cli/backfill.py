@@ -14,7 +14,7 @@ from service.cli.terminal import progress
 from service.history import HistoryError
 from service.identity import making
 from service.recent import Filter
-from service.stores import state, stores
+from service.stores import index_of, opened, snapshots_of
 from service.templates import TemplateStore
 
 EXAMPLE = (
@@ -43,7 +43,8 @@ async def run(options: argparse.Namespace) -> int:
     if options.index_history:
         if options.paths:
             raise HistoryError("learn either from files or from the index (--from-index), not from both")
-        async with stores(settings) as (index, _):
+        index = index_of(settings)
+        async with opened(index):
             with progress("reading", None) as done:
                 past = await backfill.from_index(index, Filter(None, *span(options)), features, done)
     elif options.paths:
@@ -52,7 +53,8 @@ async def run(options: argparse.Namespace) -> int:
         raise HistoryError("name the CSV files or folders to learn from, or say --from-index")
     with progress("learning", sum(len(one.times) for one in past)) as done:
         learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
-    async with state(settings, "backfill") as (_, blobs):
+    blobs = snapshots_of(settings)
+    async with opened(blobs):
         store = TemplateStore(blobs, settings.stream, making(settings))
         await store.add({one.sensor: one.model for one in learnt}, configuration)
     sys.stderr.write(backfill.summary(learnt) + "\n")

@@ -15,7 +15,7 @@ from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, mom
 from service.cli.terminal import progress
 from service.index.fields import FIELDS, names
 from service.recent import Filter
-from service.stores import stores
+from service.stores import index_of, letters_of, opened
 
 EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"
 
@@ -38,7 +38,8 @@ async def run(options: argparse.Namespace) -> int:
     settings = load_settings(options)
     logs.configure("warning")
     wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
-    async with stores(settings) as (index, letters):
+    index, letters = index_of(settings), letters_of(settings)
+    async with opened(index, letters):
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
         columns = (
             export.letter_columns()

@@ -12,7 +12,7 @@ from service.cli.terminal import progress, say
 from service.kinesis import connect
 from service.replay import Replay
 from service.settings import Settings
-from service.stores import stores
+from service.stores import index_of, letters_of, opened
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
 
@@ -33,7 +33,8 @@ async def run(options: argparse.Namespace) -> int:
     """The command."""
     settings = load_settings(options)
     logs.configure("warning")
-    async with stores(settings) as (index, letters), connect(settings) as client:
+    index, letters = index_of(settings), letters_of(settings)
+    async with opened(index, letters), connect(settings) as client:
         replay = Replay(letters, index, client, settings.stream, decoder(settings))
         with progress("replaying", await letters.count()) as done:
             outcome = await replay.run(again=options.again, done=done)

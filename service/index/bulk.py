@@ -21,7 +21,7 @@ from opensearchpy.exceptions import OpenSearchException, TransportError
 
 from service.index import Refused
 from service.index.failures import explain
-from service.index.patience import Patience
+from service.patience import Patience
 
 BULK_BYTES = 5 * 1024 * 1024  # small AWS instances take no request above 10 MB
 BULK_COUNT = 2_000

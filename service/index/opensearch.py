@@ -25,8 +25,8 @@ from service.index.access import Access
 from service.index.bulk import BulkWriter, action
 from service.index.failures import explain, hopeless
 from service.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
-from service.index.patience import Patience
 from service.index.prepare import Layout, Rotation, Step, steps
+from service.patience import Patience
 from service.recent import Filter
 from service.settings import Settings
 
@@ -255,24 +255,19 @@ class OpenSearchIndex:
         Raises IndexSetupError where waiting would not help, RequestError for 400 and, if what is asked for is
         ``optional``, TransportErrors for 404 and 405.
         """
-        attempt = 0
-        while True:
-            try:
-                result = await call()
-            except RequestError:
-                raise
-            except TransportError as error:
-                if optional and error.status_code in (404, 405):
-                    raise
-                if remedy := hopeless(error):
-                    raise self.error(f"{explain(error)}; {remedy}") from None
-                await self._patience.wait(explain(error), attempt)
-                attempt += 1
-            except SerializationError:
+
+        def passing(error: Exception) -> str:
+            if isinstance(error, SerializationError):
                 raise self.error("the answer is no JSON; check opensearch_url") from None
-            else:
-                self._patience.over()
-                return result
+            if not isinstance(error, TransportError) or isinstance(error, RequestError):
+                raise error
+            if optional and error.status_code in (404, 405):
+                raise error
+            if remedy := hopeless(error):
+                raise self.error(f"{explain(error)}; {remedy}") from None
+            return explain(error)
+
+        return await self._patience.insist(call, passing)
 
     def error(self, reason: str) -> IndexSetupError:
         """An error that names the server."""

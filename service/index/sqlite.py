@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ class SQLiteIndex:
             return self._file.trouble
         try:
             await self._file.execute("SELECT 1 FROM document LIMIT 1")
-        except sqlite3.Error as error:
+        except StateError as error:
             return str(error)
         return None
 

@@ -119,11 +119,6 @@ class Leases:
         self.worker = worker
         self._table = table
 
-    @property
-    def trouble(self) -> str | None:
-        """Why the table cannot be used at the moment, in one line; None if it can."""
-        return self._table.trouble
-
     async def all(self) -> list[Lease]:
         """All rows, parents before children."""
         return sorted(await self._table.rows(), key=lambda lease: lease.shard)
