@@ -310,6 +310,17 @@ async def test_throttled_and_failed_calls_are_repeated_without_holding_room(poll
     assert not caplog.records, "throttling is a normal thing"
 
 
+async def test_a_stream_that_fails_says_so_until_it_works(polled):
+    polled.local.faults.add(Fault("fail", "ListShards", times=3))
+    async with polled.stream() as stream:
+        assert stream.trouble == "has not answered yet"
+        listing = asyncio.create_task(stream.shards())
+        while "ListShards: " not in (stream.trouble or ""):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+        assert await listing
+        assert stream.trouble is None
+
+
 async def test_full_room_stops_fetching(polled):
     polled.put(b"1")
     await polled.room.reserve(polled.room.size - READ_BYTES + 1)

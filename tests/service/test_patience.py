@@ -9,12 +9,12 @@ from service import patience
 from service.patience import Patience
 
 
-class Away(Exception):
+class AwayError(Exception):
     """Passes."""
 
 
 def passing(error: Exception) -> str:
-    if not isinstance(error, Away):
+    if not isinstance(error, AwayError):
         raise error
     return str(error)
 
@@ -29,7 +29,7 @@ def short(monkeypatch, caplog):
 
 def failing(times: int, *, words: str = "is away", then: Exception | None = None):
     """A call that works after so many failures, or fails for good."""
-    left = [Away(words)] * times + ([then] if then else [])
+    left = [AwayError(words)] * times + ([then] if then else [])
 
     async def call() -> str:
         if left:
