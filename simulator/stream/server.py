@@ -22,6 +22,7 @@ import orjson
 from aiohttp import web
 
 from simulator.stream import eventstream
+from simulator.stream.account import Account
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import KinesisError
 from simulator.stream.faults import Fault
@@ -70,16 +71,17 @@ class LocalStream:
         shard_limit: int = 500,
         memory: int = 1024**3,
     ) -> None:
-        self.kinesis = Kinesis(
+        held = Account(
             clock=clock,
             region=region,
-            account=account,
+            number=account,
             transition=transition,
             subscription=subscription,
             shard_limit=shard_limit,
             memory=memory,
         )
-        self.faults = self.kinesis.faults
+        self.kinesis = Kinesis(held)
+        self.faults = held.faults
         self._host = host
         self._port = port
         for name, shards in (streams or {}).items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from simulator.stream import Fault
+from simulator.stream.account import Account
 from simulator.stream.errors import KinesisError
 from simulator.stream.kinesis import Kinesis
 from simulator.stream.shards import HASH_KEYS
@@ -22,13 +23,14 @@ ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/raw"
 HOUR = 3600.0
 
 
-class Account:
+class Bench:
     """Kinesis with a clock, and shorter ways to call it."""
 
     def __init__(self, **parameters):
         self.now = 1_800_000_000.0
-        self.kinesis = Kinesis(clock=lambda: self.now, **parameters)
-        self.faults = self.kinesis.faults
+        account = Account(clock=lambda: self.now, **parameters)
+        self.kinesis = Kinesis(account)
+        self.faults = account.faults
 
     def __call__(self, operation, **request):
         return self.kinesis.call(operation, request)
@@ -65,7 +67,7 @@ class Account:
 
 @pytest.fixture
 def account():
-    account = Account()
+    account = Bench()
     account.create()
     return account
 
@@ -85,7 +87,7 @@ def test_an_iterator_expires_after_five_minutes(account):
 
 
 def test_a_page_token_expires_after_five_minutes():
-    account = Account()
+    account = Bench()
     for number in range(3):
         account.create(shards=2, name=f"stream{number}")
     shards = account("ListShards", StreamName="stream0", MaxResults=1)["NextToken"]
@@ -145,7 +147,7 @@ def test_a_closed_shard_vanishes_when_all_its_records_have(account):
 
 
 def test_memory_is_bounded_and_the_oldest_go_first():
-    account = Account(memory=200_000)
+    account = Bench(memory=200_000)
     account.create(shards=2)
     for number in range(1000):
         account.now += 0.001
@@ -197,7 +199,7 @@ def test_a_page_keeps_its_filter(account):
 
 
 def test_changes_take_as_long_as_the_transition():
-    account = Account(transition=2.0)
+    account = Bench(transition=2.0)
     account.create(shards=2)
     assert account.status() == "CREATING"
     assert account("DescribeStream", StreamName="raw")["StreamDescription"]["Shards"] == []
@@ -227,7 +229,7 @@ def test_changes_take_as_long_as_the_transition():
 
 
 def test_five_streams_are_created_at_a_time():
-    account = Account(transition=2.0)
+    account = Bench(transition=2.0)
     for number in range(5):
         account.create(name=f"stream{number}")
     assert account.refusal("CreateStream", StreamName="raw", ShardCount=1)[0] == "LimitExceededException"
@@ -236,7 +238,7 @@ def test_five_streams_are_created_at_a_time():
 
 
 def test_the_account_has_a_limit_of_shards():
-    account = Account(shard_limit=4)
+    account = Bench(shard_limit=4)
     account.create(shards=3)
     kind, message = account.refusal("CreateStream", StreamName="more", ShardCount=2)
     assert kind == "LimitExceededException"
@@ -250,7 +252,7 @@ def test_the_account_has_a_limit_of_shards():
 
 
 def test_on_demand_streams_scale_by_themselves():
-    account = Account()
+    account = Bench()
     account("CreateStream", StreamName="raw", StreamModeDetails={"StreamMode": "ON_DEMAND"})
     assert len(account.shards()) == 4
     split = {"StreamName": "raw", "ShardToSplit": FIRST, "NewStartingHashKey": "1000"}
@@ -259,7 +261,7 @@ def test_on_demand_streams_scale_by_themselves():
 
 
 def test_a_stream_may_take_larger_records():
-    account = Account()
+    account = Bench()
     account("CreateStream", StreamName="raw", ShardCount=1, MaxRecordSizeInKiB=2048)
     account.put("key", data=bytes(2048 * 1024 - 3))
     assert account.refusal("PutRecord", StreamName="raw", PartitionKey="key", Data="AAAA" * 700_000)[0] == (
@@ -305,7 +307,7 @@ def register(account, name="me"):
 
 
 def test_consumers_take_as_long_as_the_transition():
-    account = Account(transition=2.0)
+    account = Bench(transition=2.0)
     account.create()
     assert account.refusal("RegisterStreamConsumer", StreamARN=ARN, ConsumerName="me")[0] == "ResourceInUseException"
     account.now += 2
@@ -338,7 +340,7 @@ def test_consumers_take_as_long_as_the_transition():
 
 
 def test_five_consumers_are_created_at_a_time():
-    account = Account(transition=2.0)
+    account = Bench(transition=2.0)
     account.create()
     account.now += 2
     for number in range(5):
@@ -492,7 +494,7 @@ def test_throttled_entries_fail_alone(account):
 
 
 def test_a_fault_may_concern_one_shard():
-    account = Account()
+    account = Bench()
     account.create(shards=2)
     account.faults.add(Fault("throttle", shard="shardId-000000000001"))
     answer = account.put(*(f"key {number}" for number in range(20)))
@@ -587,7 +589,7 @@ class Resharding(RuleBasedStateMachine):
 
     @initialize(shards=st.integers(1, 4))
     def create(self, shards):
-        self.account = Account()
+        self.account = Bench()
         self.account.create(shards=shards)
         self.put_so_far = []
 
