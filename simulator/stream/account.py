@@ -81,7 +81,7 @@ class Account:
         if stream is None or arn not in (None, stream.arn):
             raise _no_stream(named, arn.split(":")[4] if arn is not None else self.number)
         if operation not in DATA_OPERATIONS:  # they are struck when the shard is known
-            self.strike(operation, f"stream {named} under account {self.number}")
+            self.strike_stream(operation, stream)
         return stream
 
     def readable(self, operation: str, request: Request) -> Stream:
@@ -132,6 +132,10 @@ class Account:
         error = self.faults.strike(operation, shard.id if shard else None, subject, kinds)
         if error:
             raise error
+
+    def strike_stream(self, operation: str, stream: Stream) -> None:
+        """Raises KinesisError if a fault hits a call on a stream."""
+        self.strike(operation, f"stream {stream.name} under account {self.number}")
 
     def strike_shard(self, operation: str, stream: Stream, shard: Shard, kinds: tuple[Kind, ...] = STRIKING) -> None:
         """Raises KinesisError if a fault hits a call on a shard."""

@@ -12,13 +12,8 @@ Answer = dict[str, Any]
 
 def described(stream: Stream, status: str) -> Answer:
     """What DescribeStream and DescribeStreamSummary both tell."""
-    return {
-        "StreamName": stream.name,
-        "StreamARN": stream.arn,
-        "StreamStatus": status,
-        "StreamModeDetails": _mode(stream),
+    return listed(stream, status) | {
         "RetentionPeriodHours": stream.retention_hours,
-        "StreamCreationTimestamp": stream.created / 1000,
         "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
         "EncryptionType": "NONE",
     }
@@ -30,7 +25,7 @@ def listed(stream: Stream, status: str) -> Answer:
         "StreamName": stream.name,
         "StreamARN": stream.arn,
         "StreamStatus": status,
-        "StreamModeDetails": _mode(stream),
+        "StreamModeDetails": {"StreamMode": "ON_DEMAND" if stream.on_demand else "PROVISIONED"},
         "StreamCreationTimestamp": stream.created / 1000,
     }
 
@@ -80,10 +75,6 @@ def consumer(consumer: Consumer, now: int) -> Answer:
         "ConsumerStatus": consumer.status(now),
         "ConsumerCreationTimestamp": consumer.created / 1000,
     }
-
-
-def _mode(stream: Stream) -> Answer:
-    return {"StreamMode": "ON_DEMAND" if stream.on_demand else "PROVISIONED"}
 
 
 def _hash_keys(shard: Shard) -> Answer:

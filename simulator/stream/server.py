@@ -45,13 +45,6 @@ class LocalStream:
         port: port to listen on; 0 takes a free one.
         streams: streams to begin with, name and number of shards.
         clock: seconds since 1970.
-        region: part of the streams' ARNs.
-        account: part of the streams' ARNs, 12 digits.
-        transition: seconds for which a stream or a consumer stays CREATING, UPDATING or DELETING; with 0 it is ACTIVE,
-            or gone, at once.
-        subscription: seconds after which a subscription to a shard ends.
-        shard_limit: open shards that the account may have.
-        memory: bytes that records may take, about; then the oldest are dropped before their time.
 
     Raises:
         ValueError: a stream to begin with has a name or a number of shards that Kinesis does not allow.
@@ -64,24 +57,10 @@ class LocalStream:
         *,
         streams: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
-        region: str = "us-east-1",
-        account: str = "000000000000",
-        transition: float = 0.0,
-        subscription: float = 300.0,
-        shard_limit: int = 500,
-        memory: int = 1024**3,
     ) -> None:
-        held = Account(
-            clock=clock,
-            region=region,
-            number=account,
-            transition=transition,
-            subscription=subscription,
-            shard_limit=shard_limit,
-            memory=memory,
-        )
-        self.kinesis = Kinesis(held)
-        self.faults = held.faults
+        account = Account(clock=clock)
+        self.kinesis = Kinesis(account)
+        self.faults = account.faults
         self._host = host
         self._port = port
         for name, shards in (streams or {}).items():

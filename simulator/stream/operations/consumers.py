@@ -63,5 +63,5 @@ def _named(account: Account, operation: str, request: Request) -> tuple[Stream, 
     name = request.get("ConsumerName", consumer.name)
     if request.get("StreamARN", stream.arn) != stream.arn or name != consumer.name:
         raise invalid(f"ConsumerARN {arn}, StreamARN and ConsumerName must refer to the same consumer.")
-    account.strike(operation, f"stream {stream.name} under account {account.number}")
+    account.strike_stream(operation, stream)
     return stream, consumer

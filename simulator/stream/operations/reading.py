@@ -21,8 +21,12 @@ def get_shard_iterator(account: Account, request: Request) -> Answer:
     stream = account.readable("GetShardIterator", request)
     shard = stream.shard(request["ShardId"])
     account.strike_shard("GetShardIterator", stream, shard)
-    start = {"Type": request["ShardIteratorType"], "SequenceNumber": request.get("StartingSequenceNumber")}
-    number = _position(account, "GetShardIterator", stream, shard, start | {"Timestamp": request.get("Timestamp")})
+    start = {
+        "Type": request["ShardIteratorType"],
+        "SequenceNumber": request.get("StartingSequenceNumber"),
+        "Timestamp": request.get("Timestamp"),
+    }
+    number = _position(account, "GetShardIterator", stream, shard, start)
     return {"ShardIterator": seal("iterator", stream.name, stream.created, shard.id, number, account.now)}
 
 
