@@ -54,7 +54,6 @@ class Service:
         self.letters = letters_of(settings)
         worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
         self._leases, self._snapshots = leases_of(settings, worker), snapshots_of(settings)
-        self._opening: asyncio.Future[Templates] = asyncio.create_task(self._open())
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores)
@@ -79,6 +78,7 @@ class Service:
         )
         self._started = time.monotonic()
         self._rate = 0.0
+        self._opening: asyncio.Future[Templates] = asyncio.create_task(self._open())
 
     @classmethod
     @asynccontextmanager

@@ -16,19 +16,22 @@ from service.leases import StateError
 from service.patience import STATE_PAUSE, Patience
 
 _CREDENTIALS = "check the AWS credentials"
-_HOPELESS = {
+_REQUEST = "this is an error in the request; please report it"
+REMEDIES = {  # about errors that waiting cannot mend, by their codes
     "UnrecognizedClientException": _CREDENTIALS,
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": f"{_CREDENTIALS} and this machine's clock",
     "InvalidSignatureException": f"{_CREDENTIALS} and this machine's clock",
     "ExpiredTokenException": "renew the AWS credentials",
     "ExpiredToken": "renew the AWS credentials",
-    "ValidationException": "this is an error in the request; please report it",
+    "ValidationException": _REQUEST,
+    "InvalidArgumentException": _REQUEST,
+    "UnknownOperationException": _REQUEST,
     "PermanentRedirect": "set region to the bucket's",
     "IllegalLocationConstraintException": "set region to the bucket's",
 }
-_INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)
-_CONNECTION = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
+INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)  # settings
+UNREACHABLE = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncContextManager[Any]:
@@ -58,11 +61,11 @@ class AWSStore:
     def __init__(
         self, service: Literal["dynamodb", "s3"], region: str, store: str, remedies: Mapping[str, str]
     ) -> None:
-        """``store``: its name in messages; ``remedies``: about errors that waiting cannot mend, by their codes."""
+        """``store``: its name in messages; ``remedies``: more of them, or better ones, for this store."""
         self._service = service
         self._region = region
         self._store = store
-        self._remedies = _HOPELESS | dict(remedies)
+        self._remedies = REMEDIES | dict(remedies)
         self._patience = Patience(store, STATE_PAUSE)
         self._stack = AsyncExitStack()
         self._client: Any = None
@@ -83,21 +86,28 @@ class AWSStore:
     async def _call(self, call: Any, *, expected: Collection[str] = (), **request: Any) -> dict[str, Any]:
         """The answer. ClientError is raised for the ``expected`` codes."""
 
+        async def answered() -> dict[str, Any] | ClientError:
+            try:
+                return await call(**request)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in expected:
+                    return error
+                raise
+
         def passing(error: Exception) -> str:
             if isinstance(error, ClientError):
                 code: str = error.response["Error"]["Code"]
-                if code in expected:
-                    self._patience.over()
-                    raise error
                 self._raise_if_hopeless(code, error)
                 return code
-            if isinstance(error, _INCOMPLETE):
+            if isinstance(error, INCOMPLETE):
                 raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
-            if isinstance(error, _CONNECTION):
+            if isinstance(error, UNREACHABLE):
                 return str(error) or type(error).__name__
             raise error
 
-        answer: dict[str, Any] = await self._patience.insist(lambda: call(**request), passing)
+        answer = await self._patience.insist(answered, passing)
+        if isinstance(answer, ClientError):
+            raise answer
         return answer
 
     def _raise_if_hopeless(self, code: str, error: ClientError) -> None:

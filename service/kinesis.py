@@ -18,19 +18,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError
 
 from service import UserError
 from service.answers import ParserFactory
+from service.aws import INCOMPLETE, REMEDIES, UNREACHABLE
 from service.fanout import StreamConsumer, Subscription
 from service.kpl import user_records
 from service.metrics import Metrics
@@ -55,12 +49,9 @@ _THROTTLES = (
     "KMSThrottlingException",
     "ResourceInUseException",  # a subscription soon after the last one, or a consumer that somebody else registers
 )
-_HOPELESS = {
+_REMEDIES = REMEDIES | {
     "ResourceNotFoundException": "create the stream, or check the settings stream, region and endpoint_url",
     "AccessDeniedException": "allow what deploy/iam-policy.json lists for Kinesis",
-    "UnrecognizedClientException": "check the AWS credentials",
-    "InvalidSignatureException": "check the AWS credentials and this machine's clock",
-    "ExpiredTokenException": "renew the AWS credentials",
     "InvalidClientTokenId": "check the AWS credentials",
 }
 
@@ -285,9 +276,9 @@ class Stream:
                 if not self._early(name, error):
                     self._raise_if_hopeless(name, error)
                 return f"{name}: {error.response['Error'].get('Message') or code}"
-            if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
+            if isinstance(error, INCOMPLETE):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
-            if isinstance(error, (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)):
+            if isinstance(error, UNREACHABLE):
                 return f"{name}: {str(error) or type(error).__name__}"
             raise error
 
@@ -305,11 +296,8 @@ class Stream:
         problem = error.response["Error"]
         code = problem["Code"].removesuffix("Exception") + "Exception"
         if code == "ResourceNotFoundException":
-            raise MissingError(self._complaint(name, problem, _HOPELESS[code])) from None
-        remedy = _HOPELESS.get(code) or _HOPELESS.get(problem["Code"])
-        if remedy is None and code in ("ValidationException", "InvalidArgumentException", "UnknownOperationException"):
-            remedy = "this is an error in the request; please report it"
-        if remedy:
+            raise MissingError(self._complaint(name, problem, _REMEDIES[code])) from None
+        if remedy := _REMEDIES.get(code) or _REMEDIES.get(problem["Code"]):
             raise StreamError(self._complaint(name, problem, remedy)) from None
 
     def _complaint(self, name: str, problem: dict[str, Any], remedy: str) -> str:

@@ -29,7 +29,7 @@ class Patience:
         self._longest = longest
         self._since: float | None = None  # when trouble began
         self._told: float | None = None
-        self._failing = 0  # calls that are insisted on
+        self._failing: set[object] = set()  # calls that are insisted on
 
     async def insist(self, call: Callable[[], Awaitable[T]], passing: Callable[[Exception], str]) -> T:
         """What ``call`` returns, as soon as it works.
@@ -37,7 +37,7 @@ class Patience:
         ``passing`` says what was wrong, or nothing if it is not worth a word, or raises what is to end this. Of several
         calls at once each may fail; it is over when none does.
         """
-        attempt, failing = 0, False
+        this, attempt = object(), 0
         try:
             while True:
                 try:
@@ -45,12 +45,12 @@ class Patience:
                     break
                 except Exception as error:
                     trouble = passing(error)
-                self._failing += bool(trouble) and not failing
-                failing |= bool(trouble)
+                if trouble:
+                    self._failing.add(this)
                 await self.wait(trouble, attempt)
                 attempt += 1
         finally:
-            self._failing -= failing
+            self._failing.discard(this)
         if not self._failing:
             self.over()
         return result
