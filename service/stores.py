@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from service import UserError
 from service.deadletter import DeadLetters, S3DeadLetters, SQLiteDeadLetters
@@ -34,14 +35,17 @@ class Store(Protocol):
         ...
 
 
+S = TypeVar("S", bound=Store)
+
+
 @asynccontextmanager
-async def opened(*stores: Store) -> AsyncIterator[None]:
-    """Stores while they are open. Raises UserError."""
-    async with AsyncExitStack() as stack:
-        for store in stores:
-            stack.push_async_callback(store.close)
-            await store.open()
-        yield
+async def opened(store: S) -> AsyncIterator[S]:
+    """A store while it is open, and closed whatever happens. Raises UserError."""
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
 
 
 def index_of(settings: Settings) -> Index:
@@ -77,6 +81,12 @@ def data_file(settings: Settings) -> Path:
     reach across it.
     """
     folder = settings.data_dir / socket.gethostname() if settings.lease_table else settings.data_dir
+    return _made(folder) / "cutwater.db"
+
+
+@functools.cache
+def _made(folder: Path) -> Path:
+    """A folder, made if needed, and tried once for all stores that lie there. Raises UserError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -84,4 +94,4 @@ def data_file(settings: Settings) -> Path:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"data_dir = {str(folder)!r}: {error.strerror}; choose a folder that is writable") from None
-    return folder / "cutwater.db"
+    return folder

@@ -43,8 +43,7 @@ async def run(options: argparse.Namespace) -> int:
     if options.index_history:
         if options.paths:
             raise HistoryError("learn either from files or from the index (--from-index), not from both")
-        index = index_of(settings)
-        async with opened(index):
+        async with opened(index_of(settings)) as index:
             with progress("reading", None) as done:
                 past = await backfill.from_index(index, Filter(None, *span(options)), features, done)
     elif options.paths:
@@ -53,8 +52,7 @@ async def run(options: argparse.Namespace) -> int:
         raise HistoryError("name the CSV files or folders to learn from, or say --from-index")
     with progress("learning", sum(len(one.times) for one in past)) as done:
         learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
-    blobs = snapshots_of(settings)
-    async with opened(blobs):
+    async with opened(snapshots_of(settings)) as blobs:
         store = TemplateStore(blobs, settings.stream, making(settings))
         await store.add({one.sensor: one.model for one in learnt}, configuration)
     sys.stderr.write(backfill.summary(learnt) + "\n")

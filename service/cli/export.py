@@ -38,8 +38,7 @@ async def run(options: argparse.Namespace) -> int:
     settings = load_settings(options)
     logs.configure("warning")
     wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
-    index, letters = index_of(settings), letters_of(settings)
-    async with opened(index, letters):
+    async with opened(index_of(settings)) as index, opened(letters_of(settings)) as letters:
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
         columns = (
             export.letter_columns()

@@ -33,8 +33,11 @@ async def run(options: argparse.Namespace) -> int:
     """The command."""
     settings = load_settings(options)
     logs.configure("warning")
-    index, letters = index_of(settings), letters_of(settings)
-    async with opened(index, letters), connect(settings) as client:
+    async with (
+        opened(index_of(settings)) as index,
+        opened(letters_of(settings)) as letters,
+        connect(settings) as client,
+    ):
         replay = Replay(letters, index, client, settings.stream, decoder(settings))
         with progress("replaying", await letters.count()) as done:
             outcome = await replay.run(again=options.again, done=done)

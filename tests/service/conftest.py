@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.service.stores import SPECS, ServerStore, SQLiteStore, opened
+from service.stores import opened
+from tests.service.stores import SPECS, ServerStore, SQLiteStore
 
 
 @pytest.fixture(params=["sqlite", *SPECS])

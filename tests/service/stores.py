@@ -40,16 +40,6 @@ def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
     return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}")
 
 
-@contextlib.asynccontextmanager
-async def opened(store):
-    """A store of whatever, open, and closed whatever happens."""
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
-
-
 class SQLiteStore:
     """A file, looked into with a connection of our own."""
 

@@ -11,7 +11,8 @@ from service.cli import main
 from service.history import Columns, HistoryError
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
-from tests.service.stores import entry, opened
+from service.stores import opened
+from tests.service.stores import entry
 
 CONFIGURATION = Configuration(profile="small")
 VALUES = np.random.default_rng(3).uniform(47, 53, 500)

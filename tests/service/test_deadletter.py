@@ -13,8 +13,9 @@ from service.documents import timestamp
 from service.index import Refused
 from service.leases import StateError
 from service.records import DeadLetter, Position, Record
+from service.stores import opened
 from tests.servers import aws
-from tests.service.stores import NOON, entry, letter, opened
+from tests.service.stores import NOON, entry, letter
 
 
 @pytest.fixture(params=["sqlite", "s3"])

@@ -8,7 +8,8 @@ from service.cli import main
 from service.deadletter import SQLiteDeadLetters
 from service.export import table
 from service.index.sqlite import SQLiteIndex
-from tests.service.stores import entry, letter, opened
+from service.stores import opened
+from tests.service.stores import entry, letter
 
 HOSTILE = '=1+1,"\n<script>'
 VALUES = ("--value-fields", "temperature,humidity")

@@ -22,7 +22,8 @@ from service.index.fields import FIELDS, names
 from service.index.opensearch import OpenSearchIndex
 from service.index.sqlite import SQLiteIndex
 from service.recent import Filter
-from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter, opened
+from service.stores import opened
+from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter
 
 HOSTILE_NAMES = [
     "quotes \" and ' and \\",

@@ -11,8 +11,9 @@ import os
 import pytest
 
 from service.index.opensearch import OpenSearchIndex
+from service.stores import opened
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry, opened
+from tests.service.stores import FEATURES, entry
 
 DOCUMENTS = int(os.environ.get("CUTWATER_TEST_DOCUMENTS", "6000"))
 NARROW = {

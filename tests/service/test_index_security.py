@@ -20,8 +20,9 @@ from service.index.access import Access
 from service.index.opensearch import OpenSearchIndex
 from service.recent import Filter
 from service.setup import set_up
+from service.stores import opened
 from tests.servers.security import PASSWORD, Authority, Secured
-from tests.service.stores import FEATURES, entry, opened
+from tests.service.stores import FEATURES, entry
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from service.index.sqlite import SQLiteIndex
 from service.kinesis import StreamError
 from service.records import DeadLetter, Position, Record
 from service.replay import Replay
+from service.stores import opened
 from simulator.stream import LocalStream
-from tests.service.stores import NOON, SQLiteStore, entry, opened
+from tests.service.stores import NOON, SQLiteStore, entry
 from tests.simulator.conftest import kinesis
 
 STREAM = "RawStreamData"

@@ -12,8 +12,9 @@ from service.index import IndexSetupError
 from service.index.access import Access
 from service.index.opensearch import OpenSearchIndex, _identity
 from service.setup import set_up
+from service.stores import opened
 from tests.servers import opensearch
-from tests.service.stores import FEATURES, entry, letter, opened
+from tests.service.stores import FEATURES, entry, letter
 
 BY_HAND = "  by hand      dashboards: give --dashboards-url, or import the file of `cutwater dashboards write FILE`"
 

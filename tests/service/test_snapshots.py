@@ -11,8 +11,8 @@ from service.records import Position
 from service.snapshots import Making, Model, OtherConfigurationError, ShardSnapshots, SnapshotError, merged, of_keys
 from service.snapshots.s3 import S3Blobs
 from service.snapshots.sqlite import SQLiteBlobs
+from service.stores import opened
 from tests.servers import aws
-from tests.service.stores import opened
 
 MAKING = Making("rcf-1", {"samples": 256})
 PLACE = "stream/shardId-000000000000"

@@ -5,8 +5,8 @@ import pytest
 from detector.detector import Configuration, Detector
 from service.snapshots import Making
 from service.snapshots.sqlite import SQLiteBlobs
+from service.stores import opened
 from service.templates import Templates, TemplateStore
-from tests.service.stores import opened
 
 CONFIGURATION = Configuration(profile="small")
 MAKING = Making("rcf-1", {"samples": 256})
