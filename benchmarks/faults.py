@@ -6,7 +6,7 @@ an alert falls between its start and an hour after its end; an alert on the way 
 counts for nothing; every other one after the first week, in which all detectors may learn the week, is false. Besides:
 how many alerts a fault that is found raises; how many false ones come in the hours of the week after in which it was
 (or within the day after them), where it may have spoilt the pattern; and those of the first week, when nothing is wrong
-yet. The table of kinds says what our alerts call the faults: the first alert of a fault, and the last.
+yet. Kinds are what we call a fault: in its first alert, and in the last reading of the episode that began with it.
 
     python -m benchmarks.faults --sensors 16 --detectors cutwater     a first impression in a minute
 """
@@ -34,7 +34,7 @@ WEEK = 7 * DAY
 LEARNING = WEEK
 FIRST_SEED = 1000
 
-Alerts = tuple[np.ndarray, np.ndarray]  # times, and kinds if the detector names them
+Alerts = tuple[np.ndarray, np.ndarray, np.ndarray]  # times; kinds, and those of their episodes at the end, if named
 
 
 class Found(NamedTuple):
@@ -47,21 +47,22 @@ class Found(NamedTuple):
     echoes: int  # of these, a week after a fault
     early: int  # alerts of the first week
     days: float
-    named: list[tuple[str, str]]  # kinds of the first and of the last alert of a fault
+    named: list[tuple[str, str]]  # kinds of a fault's first alert, and of its episode at the end
 
 
 def ours(recording: Recording) -> Alerts:
     """Alerts of the default detector."""
     detector = Detector(Configuration(dimensions=recording.values.shape[1]), 0)
     scores = detector.process(recording.times, recording.values)
-    return recording.times[scores.alert], scores.kind[scores.alert]
+    return recording.times[scores.alert], scores.kind[scores.alert], scores.settled()[scores.alert]
 
 
 def crossings(times: np.ndarray, unusual: np.ndarray) -> Alerts:
     """Times at which a condition begins after 30 readings without."""
     rows = np.flatnonzero(unusual)
     rows = rows[np.diff(rows, prepend=-100) > 30]
-    return times[rows], np.zeros(len(rows), dtype=np.int64)
+    unnamed = np.zeros(len(rows), dtype=np.int64)
+    return times[rows], unnamed, unnamed
 
 
 def gaussian(recording: Recording, window: int = 1440) -> Alerts:
@@ -104,10 +105,10 @@ def measure(job: tuple[str, str, int, float]) -> Found:
     """One detector on one sensor."""
     name, kind, seed, days = job
     recording = record(kind, seed, days)
-    times, kinds = DETECTORS[name](recording)
+    times, kinds, ends = DETECTORS[name](recording)
     late = times > recording.times[0] + LEARNING
     early = int((~late).sum())
-    times, kinds = times[late], kinds[late]
+    times, kinds, ends = times[late], kinds[late], ends[late]
     delays, named, told = [], [], 0
     true, after = np.zeros((2, len(times)), dtype=bool)
     for fault in recording.faults:
@@ -117,8 +118,7 @@ def measure(job: tuple[str, str, int, float]) -> Found:
         told += len(inside)
         if len(inside):
             delays.append((times[inside[0]] - fault.start) / 60_000)
-            during = inside[times[inside] < fault.end]  # not what the way back looks like
-            named.append((NAMES[kinds[inside[0]]], NAMES[kinds[during[-1] if len(during) else inside[0]]]))
+            named.append((NAMES[kinds[inside[0]]], NAMES[ends[inside[0]]]))
     false, echoes = int((~true).sum()), int((after & ~true).sum())
     return Found(len(recording.faults), delays, told, false, echoes, early, days - LEARNING / DAY, named)
 
@@ -138,7 +138,7 @@ def row(name: str, kind: str, results: list[Found]) -> dict[str, Any]:
         "first_week_alerts_per_sensor_day": sum(result.early for result in results) * DAY / (LEARNING * len(results)),
     }
     if name == "cutwater":
-        for which, key in enumerate(("named_first", "named_last")):
+        for which, key in enumerate(("named_first", "named_at_the_end")):
             made[key] = dict(Counter(pair[which] for result in results for pair in result.named).most_common())
     return made
 

@@ -76,6 +76,8 @@ class Scores:
         alert_score: [n] how new it is; 0 where the recent past was as unusual.
         kind: [n] index into ``KINDS``: the likely kind of the anomaly or alert.
         episode_start: [n] event time (ms) of the alert that began the episode this reading belongs to, else 0.
+        episode_kind: [n] index into ``KINDS``: what the episode looks like so far, which its first reading cannot tell.
+        renamed: [n] whether the episode has turned out, at this reading, to be of another kind.
         episode_peak: [n] the highest score of a reading in the episode so far.
         episode_readings: [n] anomalous readings in the episode so far.
         patience: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity while
@@ -95,6 +97,8 @@ class Scores:
     alert_score: Floats
     kind: Integers
     episode_start: Integers
+    episode_kind: Integers
+    renamed: Flags
     episode_peak: Floats
     episode_readings: Integers
     patience: Floats
@@ -116,10 +120,17 @@ class Scores:
             alert_score=np.zeros(n),
             kind=np.zeros(n, dtype=np.int64),
             episode_start=np.zeros(n, dtype=np.int64),
+            episode_kind=np.zeros(n, dtype=np.int64),
+            renamed=np.zeros(n, dtype=bool),
             episode_peak=np.zeros(n),
             episode_readings=np.zeros(n, dtype=np.int64),
             patience=np.full(n, np.inf),
         )
+
+    def settled(self) -> Integers:
+        """[n] index into ``KINDS``: what each reading's episode is called in its last one, if all are of one sensor."""
+        _, last, episode = np.unique(self.episode_start[::-1], return_index=True, return_inverse=True)
+        return self.episode_kind[::-1][last][episode][::-1]
 
     def take(self, rows: Integers) -> Self:
         """The given rows of these scores."""

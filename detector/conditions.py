@@ -22,7 +22,7 @@ STATISTICS = 7
 ALARM = 3
 QUIET, ALARMING, TOLD = 0.0, 1.0, 2.0  # beyond TOLD: statistics without alarm since, in the same fault
 STATISTIC_KINDS = np.array([SPIKE, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, DRIFT, CORRELATION_BREAK, STUCK])
-_SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, _CORRELATION, STUCK_RUN = range(STATISTICS)
+_SPIKE, _LEVEL, _NOISE, _PATTERN, _DRIFT, CORRELATION, STUCK_RUN = range(STATISTICS)
 _REACH = np.array([8.0, 6.0, 6.0, 3.5, 4.0, 8.0, 0.0])  # correlation's is farther: it has no sizes below zero to count
 _WARM = np.array([1024.0, 1024.0, 1024.0, 336.0, 336.0, 1024.0, 0.0])  # statistics seen; hours for pattern and drift
 _BEYOND = np.array([2.0, 1.5, 1.5, 1.1, 1.2, 1.2, 1.5])
@@ -35,8 +35,9 @@ _PAUSE = PAUSE * np.array([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
 # What a value keeps besides, in the columns of ``memory``.
 MEMORY = 21
 FAST_MEAN, VARIANCE, _SHORT, _LONG, _HOUR, _HOUR_SUM, _HOUR_COUNT = range(7)
-_LEVEL_FAST, _LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
+LEVEL_FAST, LEVEL_SLOW, _ERROR, _OFFSET, _RUN, _SAME, _LONGEST, _LAST, _Z = range(7, 16)
 _EARLIER, _LATER, _NEAREST, _ALARMED, SHIFT = range(16, 21)  # SHIFT: hours by which this sensor's clock has moved
+LONG = 240.0  # readings of the mean that a level shift is told from, and becomes
 NORMAL_AFTER = 48.0  # hours after which what alarms is the pattern
 
 
@@ -176,19 +177,19 @@ def _watch_level(
     if usual != usual:
         return
     rest = x - usual
-    if m[_LEVEL_SLOW] != m[_LEVEL_SLOW]:
-        m[_LEVEL_FAST] = rest
-        m[_LEVEL_SLOW] = rest
-    m[_LEVEL_FAST] += 0.1 * (rest - m[_LEVEL_FAST])
-    away = m[_LEVEL_FAST] - m[_LEVEL_SLOW]
+    if m[LEVEL_SLOW] != m[LEVEL_SLOW]:
+        m[LEVEL_FAST] = rest
+        m[LEVEL_SLOW] = rest
+    m[LEVEL_FAST] += 0.1 * (rest - m[LEVEL_FAST])
+    away = m[LEVEL_FAST] - m[LEVEL_SLOW]
     out[_LEVEL] = surprise(stats, _LEVEL, abs(away), 10.0 * grain)
     if out[_LEVEL] > 1.0:  # a season that comes an hour early or late has moved no level
         earlier = usual_now(now - HOUR, profile, visits)
         later = usual_now(now + HOUR, profile, visits)
         if abs(away) < abs(away) / out[_LEVEL] + max(abs(earlier - usual), abs(later - usual)):
             out[_LEVEL] = 1.0
-    m[_Z] = rest - m[_LEVEL_SLOW]
-    m[_LEVEL_SLOW] += (1.0 / 240.0) * (rest - m[_LEVEL_SLOW])
+    m[_Z] = rest - m[LEVEL_SLOW]
+    m[LEVEL_SLOW] += (1.0 / LONG) * (rest - m[LEVEL_SLOW])
 
 
 @entry
@@ -243,7 +244,7 @@ def examine(
         m[:] = 0.0
         m[FAST_MEAN] = x
         m[_LAST] = x
-        m[_LEVEL_SLOW] = np.nan
+        m[LEVEL_SLOW] = np.nan
         m[_HOUR] = np.float64(time // HOUR)
     out[:] = 0.0
     grain = 1e-3 * abs(m[FAST_MEAN]) + 1e-12  # what is too small to matter
@@ -273,12 +274,12 @@ def relate(memory: Any, products: Any, errors: Any, stats: Any, out: Any) -> Non
         if best >= 0:
             error = (memory[j, _Z] - products[j, best] / products[best, best] * memory[best, _Z]) ** 2
             error = min(error, 9.0 * products[j, j])
-            count = stats[j, _CORRELATION, 1] + 1.0
+            count = stats[j, CORRELATION, 1] + 1.0
             errors[j, 0] += max(1.0 / count, 1.0 / 30.0) * (error - errors[j, 0])
             errors[j, 1] += max(1.0 / count, 3e-4) * (error - errors[j, 1])
             change = max(0.0, np.log((errors[j, 0] + 1e-12) / (errors[j, 1] + 1e-12)))
-            out[j, _CORRELATION] = surprise(stats[j], _CORRELATION, change, 0.7)
+            out[j, CORRELATION] = surprise(stats[j], CORRELATION, change, 0.7)
     for j in range(d):
         for k in range(d):
-            broken = max(out[j, _CORRELATION], out[k, _CORRELATION]) > 1.0
+            broken = max(out[j, CORRELATION], out[k, CORRELATION]) > 1.0
             products[j, k] += (1e-4 if broken else 5e-4) * (memory[j, _Z] * memory[k, _Z] - products[j, k])

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.batch import DRIFT, LEVEL_SHIFT, NEVER, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
+from detector.batch import NEVER, NONE, SILENT, SPIKE, STUCK
 from detector.compiled import entry
 from detector.conditions import (
     ALARM,
+    CORRELATION,
     FAST_MEAN,
     MEMORY,
     NORMAL_AFTER,
@@ -39,6 +40,7 @@ from detector.conditions import (
     forget_hour,
     relate,
 )
+from detector.course import COURSE, follow, is_slow, likely, set_out
 from detector.line import BLOCK, HELD, line_insert, line_score, uniform
 from detector.views import BINS, HOUR, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS, VIEWS, WEIGHTS, look, resemblance
 
@@ -65,11 +67,11 @@ HIGH = 0.95  # of the scores lie below the high one
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told or last seen.
-# MATTER: time of the last alert; GOING_ON: count at the last reading of its matter.
-CLOCK = 13
-SEEN, TIME, LATE, LAST_ALERT, PEAKS, EPISODE, EPISODE_READINGS, EPISODE_LAST, SCORED, PAST, SLOW, MATTER, GOING_ON = (
-    range(CLOCK)
-)
+# MATTER: time of the last alert; GOING_ON: count at the last reading of its matter. EPISODE: time of the alert that
+# began it, 0 for none; EPISODE_FIRST, EPISODE_LAST: counts.
+CLOCK = 15
+SEEN, TIME, LATE, LAST_ALERT, PEAKS, SCORED, PAST, SLOW, MATTER, GOING_ON = range(10)
+EPISODE, EPISODE_READINGS, EPISODE_FIRST, EPISODE_LAST, EPISODE_KIND = range(10, CLOCK)
 LEVEL = 9  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
 EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED = range(LEVEL)
 
@@ -96,6 +98,7 @@ class State(NamedTuple):
     stats: NDArray[np.float64]  # [d, STATISTICS, 4]
     products: NDArray[np.float64]  # [d, d]
     errors: NDArray[np.float64]  # [d, 2]
+    course: NDArray[np.float64]  # [d, COURSE] of the episode
     points: NDArray[np.float64]  # [d, VIEWS, S]
     keys: NDArray[np.float64]  # [d, VIEWS, S]
     squares: NDArray[np.float64]  # [d, VIEWS, S / BLOCK]
@@ -129,6 +132,7 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
         "stats": (f, (d, STATISTICS, 4)),
         "products": (f, (d, d)),
         "errors": (f, (d, 2)),
+        "course": (f, (d, COURSE)),
         "points": (f, (d, VIEWS, points)),
         "keys": (f, (d, VIEWS, points)),
         "squares": (f, (d, VIEWS, -(-points // BLOCK))),
@@ -326,12 +330,6 @@ def shows_now(clock: Any, time: int) -> bool:
 
 
 @entry
-def is_slow(kind: int) -> bool:
-    """Whether a fault of this kind shows in several statistics, hours apart: one matter until a day without any."""
-    return kind in (LEVEL_SHIFT, DRIFT, PATTERN_CHANGE)
-
-
-@entry
 def is_stuck(stats: Any) -> bool:
     """Whether a value is known to be stuck: that it leaves its season and its noise is the same matter."""
     return bool(stats[STUCK_RUN, ALARM] == TOLD)
@@ -446,13 +444,18 @@ def mark_told(clock: Any, stats: Any, ratios: Any, time: int, condition: int) ->
 
 @entry
 def is_news(clock: Any, level: Any, time: int, condition: int, loudness: float) -> bool:
-    """Whether what is above the bar is more than the matter that goes on, if any does; then it is the matter."""
-    open_matter = goes_on(clock, time)
-    before = level[LOUDEST] + LOUDER if open_matter else 0.0
-    if condition not in (SILENT, STUCK) and loudness <= before:
+    """Whether what is above the bar is more than the matter that goes on, if any does; then it is the matter.
+
+    It begins an episode unless it is more of the same.
+    """
+    open_matter, unlike = goes_on(clock, time), condition in (SILENT, STUCK)
+    if open_matter and not unlike and loudness <= level[LOUDEST] + LOUDER:
         return False
     level[LOUDEST] = max(loudness, level[LOUDEST] if open_matter else 0.0)
     clock[MATTER], clock[GOING_ON] = time, clock[SEEN]
+    if unlike or not open_matter:
+        clock[EPISODE], clock[EPISODE_FIRST], clock[EPISODE_READINGS] = time, clock[SEEN], 0
+        level[EPISODE_PEAK] = 0.0
     return True
 
 
@@ -509,21 +512,36 @@ def share(score: float, attribution: Any) -> None:
 
 
 @entry
-def continue_episode(clock: Any, level: Any, time: int, alert: bool, is_anomaly: bool, score: float) -> bool:
-    """Begin an episode at an alert and go on with it until it has no more anomalies; whether there is one now."""
+def continue_episode(clock: Any, level: Any, time: int, score: float, told: bool) -> bool:
+    """Go on with the episode, if there is one, as long as its matter or anomalies do; whether this reading is of it.
+
+    ``told`` says whether the reading is an anomaly or an alert. Readings in a pause are of no episode.
+    """
     seen = clock[SEEN]
-    if alert and (clock[EPISODE] == 0 or seen - clock[EPISODE_LAST] > REFRACTORY):
-        clock[EPISODE], clock[EPISODE_READINGS], level[EPISODE_PEAK] = time, 0, 0.0
     if clock[EPISODE] == 0:
         return False
-    if is_anomaly or alert:
-        clock[EPISODE_LAST] = seen
+    if told:
         clock[EPISODE_READINGS] += 1
         level[EPISODE_PEAK] = max(level[EPISODE_PEAK], score)
-    if seen - clock[EPISODE_LAST] > REFRACTORY:
+    if told or clock[GOING_ON] == seen:
+        clock[EPISODE_LAST] = seen
+    shows = bool(seen - clock[EPISODE_LAST] <= REFRACTORY)
+    if not shows and not goes_on(clock, time):
         clock[EPISODE] = 0
-        return False
-    return True
+    return shows
+
+
+@entry
+def name_episode(clock: Any, course: Any, memory: Any, ratios: Any, values: Any, expected: Any, kind: int) -> bool:
+    """Follow an episode from its alert, which is of ``kind``; whether it turns out at this reading to be of another."""
+    number = clock[SEEN] - clock[EPISODE_FIRST] + 1
+    if number == 1:
+        clock[EPISODE_KIND] = kind
+        set_out(course, memory)
+    follow(course, memory, values, expected, number)
+    before = clock[EPISODE_KIND]
+    clock[EPISODE_KIND] = likely(course, number, before, ratios[:, CORRELATION].max() > 1.0)
+    return bool(clock[EPISODE_KIND] != before)
 
 
 @entry
@@ -543,6 +561,8 @@ def decide(
     alert_score: Any,
     kind: Any,
     episode_start: Any,
+    episode_kind: Any,
+    renamed: Any,
     episode_peak: Any,
     episode_readings: Any,
     patience: Any,
@@ -567,8 +587,12 @@ def decide(
         if is_anomaly[i] and kind[i] == NONE:
             kind[i] = found if found != NONE else SPIKE
         share(score[i], attribution[i])
-        if continue_episode(clock, level, time, alert[i], is_anomaly[i], score[i]):
+        shows = continue_episode(clock, level, time, score[i], is_anomaly[i] or alert[i])
+        if clock[EPISODE] != 0:
+            renamed[i] = name_episode(clock, state.course, state.memory, ratios, values[i], expected[i], kind[i])
+        if shows or renamed[i]:
             episode_start[i] = clock[EPISODE]
+            episode_kind[i] = clock[EPISODE_KIND]
             episode_peak[i] = level[EPISODE_PEAK]
             episode_readings[i] = clock[EPISODE_READINGS]
         clock[SEEN] += 1

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Scores
+from detector.batch import LIMIT, NONE, SILENT, SPIKE, Floats, Integers, Scores
 from detector.conditions import FAST_MEAN
 from detector.decide import (
     BROKEN,
@@ -38,7 +38,7 @@ POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view
 RAW = 128  # points of a line
 LINES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # samples of single values, of which a score is the mean
 _HEADER = struct.Struct("<4sIIIIQ")
-_MAGIC = b"CWD4"
+_MAGIC = b"CWD5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,8 @@ class Detector:
             scores.alert_score,
             scores.kind,
             scores.episode_start,
+            scores.episode_kind,
+            scores.renamed,
             scores.episode_peak,
             scores.episode_readings,
             scores.patience,
@@ -248,7 +250,7 @@ class Detector:
             scores.alert[rows] |= (scores.seen[rows] - before > REFRACTORY) & ~rules.is_quiet(times[rows])
             alone = rows[scores.alert[rows] & (scores.episode_start[rows] == 0)]
             scores.episode_start[alone], scores.episode_readings[alone] = times[alone], 1
-            scores.episode_peak[alone] = scores.score[alone]
+            scores.episode_kind[alone], scores.episode_peak[alone] = LIMIT, scores.score[alone]
             self._state.level[BROKEN] = scores.seen[rows[-1]]
 
     def _respect_patience(self, scores: Scores, times: Integers, newest: int) -> None:

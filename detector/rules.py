@@ -139,8 +139,9 @@ _NONE = Rules()
 
 
 def _drop(scores: Scores, rows: Flags, alerts: Flags) -> None:
-    """Anomalies of these rows are none; nor are their alerts, if they are among ``alerts``."""
+    """Anomalies of these rows are none; nor are their alerts, if they are among ``alerts``, nor what they rename."""
     scores.is_anomaly[rows] = False
+    scores.renamed[rows] = False
     scores.alert[rows & alerts] = False
 
 

@@ -119,6 +119,7 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         "alert_score": float(scores.alert_score[row]),
         "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] or scores.alert[row] else None,
         "episode_id": _episode(batch, sensor, start) if start else None,
+        "episode_kind": KINDS[scores.episode_kind[row]] if start else None,
         "approx_anomaly_start_time": timestamp(start) if start else None,
         "episode_peak_score": float(scores.episode_peak[row]) if start else None,
         "episode_readings": int(scores.episode_readings[row]) if start else None,
@@ -149,6 +150,7 @@ def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Documen
         "anomaly_kind": KINDS[SILENT],
         "silent_since": timestamp(silence.since),
         "episode_id": _episode(batch, silence.sensor, silence.since),
+        "episode_kind": KINDS[SILENT],
         "approx_anomaly_start_time": timestamp(silence.since),
         "state": "ready",
     } | _origin(batch, row, silence.row, silence.alert)

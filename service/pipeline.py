@@ -255,7 +255,7 @@ class ShardPipeline:
                     silences=self._fleet.silences,
                     labels=[setup.label(record) for record, _, _ in decoded] if setup.label else (),
                 )
-                wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert
+                wanted = scores.ready if setup.index_all else scores.is_anomaly | scores.alert | scores.renamed
                 silences = range(len(scores), len(scores) + len(self._fleet.silences))
                 work.sources = [record for record, _, _ in decoded] if setup.index_record else ()
                 work.rows = [*np.flatnonzero(wanted).tolist(), *silences]

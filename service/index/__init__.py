@@ -47,9 +47,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What an index holds of an episode: event time (ms) of its last document, their highest score and number."""
+    """What an index holds of an episode: its last document's event time (ms) and kind, the highest score, how many."""
 
     last: int
+    kind: str | None
     peak: float
     documents: int
 

@@ -31,6 +31,7 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "anomaly_kind": ("keyword", "The likely kind of an anomaly, such as spike or level shift."),
     "silent_since": ("date", "Event time of the newest reading of a sensor that has fallen silent."),
     "episode_id": ("keyword", "The episode that the reading belongs to: what goes on since one alert."),
+    "episode_kind": ("keyword", "What the episode looks like so far: its first reading cannot know."),
     "approx_anomaly_start_time": ("date", "Event time of the alert that began the episode."),
     "episode_peak_score": ("double", "Highest `anomaly_score` in the episode so far."),
     "episode_readings": ("long", "Anomalous readings in the episode so far."),

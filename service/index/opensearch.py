@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 REQUEST_SECONDS, SEARCH_SECONDS, HEALTH_SECONDS = 60.0, 10.0, 3.0
 _HOUR = 3_600_000  # ms
+_NEWEST = [{"@timestamp": "desc"}, {"event.id": "desc"}]
 _ANSWER = "errors,items.*.status,items.*.error"
 
 
@@ -162,7 +163,7 @@ class OpenSearchIndex:
         body: dict[str, Any] = {
             "size": limit,
             "query": {"bool": {"filter": terms}},
-            "sort": [{"@timestamp": "desc"}, {"event.id": "desc"}],
+            "sort": _NEWEST,
             "track_total_hits": False,
         }
         if cursor is not None:
@@ -180,15 +181,20 @@ class OpenSearchIndex:
             "aggs": {
                 "episode": {
                     "terms": {"field": "episode_id", "size": len(ids)},
-                    "aggs": {"last": {"max": {"field": "@timestamp"}}, "peak": {"max": {"field": "anomaly_score"}}},
+                    "aggs": {
+                        "last": {"top_hits": {"size": 1, "sort": _NEWEST, "_source": ["episode_kind"]}},
+                        "peak": {"max": {"field": "anomaly_score"}},
+                    },
                 }
             },
         }
         found = (await self._search(body)).get("aggregations", {}).get("episode", {}).get("buckets", [])
-        return {
-            each["key"]: Episode(round(each["last"]["value"]), each["peak"]["value"], each["doc_count"])
-            for each in found
-        }
+        episodes = {}
+        for each in found:
+            (last,) = each["last"]["hits"]["hits"]
+            kind = last["_source"].get("episode_kind")
+            episodes[each["key"]] = Episode(last["sort"][0], kind, each["peak"]["value"], each["doc_count"])
+        return episodes
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""

@@ -93,11 +93,12 @@ class SQLiteIndex:
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
         """What is known of these episodes."""
         rows = await self._file.execute(
-            "SELECT episode, max(time), max(anomaly_score), count(*) FROM document"
-            " WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
+            "SELECT episode, max(time), (SELECT json_extract(document, '$.episode_kind') FROM document"
+            " WHERE episode = of.episode ORDER BY time DESC, id DESC LIMIT 1), max(anomaly_score), count(*)"
+            " FROM document AS of WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
             (orjson.dumps(list(ids)).decode(),),
         )
-        return {name: Episode(milliseconds(last), peak, number) for name, last, peak, number in rows}
+        return {name: Episode(milliseconds(last), kind, peak, number) for name, last, kind, peak, number in rows}
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""

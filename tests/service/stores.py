@@ -28,6 +28,7 @@ def entry(number: int, **fields) -> Entry:
         "alert": number % 4 == 1,
         "anomaly_kind": "spike" if number % 3 else "level shift",
         "episode_id": f"episode-{number // 4}",
+        "episode_kind": ("spike", "level shift", "drift", "stuck")[number % 4],
         "feature_data_temperature": 20.5,
         "expected_values_temperature": float("nan"),
         "sequence_number": f"{number:056d}",

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from detector.batch import SPIKE
+from detector.batch import LEVEL_SHIFT, SPIKE
 from service.api import EXAMPLE_SCORE, build
 from service.app import Service, serve
 from service.documents import describe, entries, timestamp
@@ -95,6 +95,7 @@ async def test_episodes_are_alerts_with_what_followed(tmp_path):
     scored = batch(rows)
     scored.scores.alert[[0, 5]] = True
     scored.scores.kind[:] = SPIKE
+    scored.scores.episode_kind[:] = [SPIKE] * 2 + [LEVEL_SHIFT] * 3 + [SPIKE] * 4
     scored.scores.episode_start[:5], scored.scores.episode_start[5:] = NOW, NOW + 5000
     async with Service.open(settings) as service:
         await service.index.write(entries(scored, range(9)))
@@ -109,8 +110,8 @@ async def test_episodes_are_alerts_with_what_followed(tmp_path):
     late, early = both["anomalies"]
     assert early | {"alert": None} == {
         "episode_id": early["alert"]["episode_id"], "sensor": "boiler", "anomaly_kind": "spike",
-        "approx_anomaly_start_time": timestamp(NOW), "last_seen": timestamp(NOW + 4000), "episode_peak_score": 5.0,
-        "documents": 5, "alert": None,
+        "episode_kind": "level shift", "approx_anomaly_start_time": timestamp(NOW),
+        "last_seen": timestamp(NOW + 4000), "episode_peak_score": 5.0, "documents": 5, "alert": None,
     }  # fmt: skip
     assert (late["documents"], late["last_seen"], late["episode_peak_score"]) == (4, timestamp(NOW + 8000), 9.0)
 

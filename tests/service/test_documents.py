@@ -6,7 +6,7 @@ import json
 import orjson
 import pytest
 
-from detector.batch import LEVEL_SHIFT
+from detector.batch import LEVEL_SHIFT, SPIKE
 from detector.silence import Silence
 from service.decoder import json_labels
 from service.documents import LARGEST_RECORD, describe, document_id, entries, record_fields, timestamp
@@ -21,6 +21,7 @@ def scored(n=4):
     made.scores.alert[1] = True
     made.scores.kind[1:3] = LEVEL_SHIFT
     made.scores.episode_start[1:3] = 1000
+    made.scores.episode_kind[1:3] = SPIKE, LEVEL_SHIFT
     made.scores.episode_peak[1:3] = 1.0, 2.0
     made.scores.episode_readings[1:3] = 1, 2
     return made
@@ -43,10 +44,12 @@ def test_a_silence_is_an_episode_of_its_own():
 
 def test_readings_of_an_episode_bear_its_name_and_beginning():
     before, alert, after, end = (describe(scored(), row) for row in range(4))
+    assert before["episode_kind"] is end["episode_kind"] is None
     assert before["episode_id"] is before["approx_anomaly_start_time"] is end["episode_id"] is None
     assert alert["episode_id"] == after["episode_id"] != None  # noqa: E711
     assert alert["approx_anomaly_start_time"] == after["approx_anomaly_start_time"] == alert["@timestamp"]
     assert (alert["anomaly_kind"], alert["event.kind"], after["event.kind"]) == ("level shift", "alert", "event")
+    assert (alert["episode_kind"], after["episode_kind"]) == ("spike", "level shift")
     assert (after["episode_peak_score"], after["episode_readings"]) == (2.0, 2)
 
 

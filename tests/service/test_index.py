@@ -193,9 +193,9 @@ async def test_episodes_are_told_by_their_documents(store, index):
         store.count()  # refreshes
     found = await index.episodes([f"episode-{number}" for number in (0, 7, 499, 500)])
     assert found == {
-        "episode-0": Episode(entry(3).time, 0.3, 4),
-        "episode-7": Episode(entry(31).time, 3.1, 4),
-        "episode-499": Episode(entry(1997).time, 199.7, 2),
+        "episode-0": Episode(entry(3).time, "stuck", 0.3, 4),
+        "episode-7": Episode(entry(31).time, "stuck", 3.1, 4),
+        "episode-499": Episode(entry(1997).time, "level shift", 199.7, 2),
     }
     assert await index.episodes([]) == {}
 
