@@ -47,9 +47,9 @@ format: venv  ## Put the code in order
 	$(BIN)/ruff format
 
 docs: venv  ## Write what is made from the code: settings, documents, API, dashboards
-	$(BIN)/python -m service.settings
-	$(BIN)/python -m service.index.fields
-	$(BIN)/python -m service.api
+	$(BIN)/python -m service.settings.model
+	$(BIN)/python -m service.sinks.index.fields
+	$(BIN)/python -m service.api.app
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
 picture: venv  ## Take docs/images/page.png from a running demo

@@ -21,9 +21,9 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from aws_kinesis_agg.deaggregator import deaggregate_records
 
 from benchmarks import print_json
-from service.answers import ParserFactory
-from service.kpl import user_records
-from service.records import ALL_HASH_KEYS, Position, Record
+from service.pipeline.records import ALL_HASH_KEYS, Position, Record
+from service.source.aggregates import user_records
+from service.source.response_parser import ParserFactory
 from simulator.sensors import Sensors
 
 RECORDS = 10_000

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import print_rows
 from benchmarks.nab import ROOT, nab, scorer
 from detector.detector import POINTS, Configuration, Detector
-from service.history import read
+from service.offline.history import read
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from rich.progress import track
 
 from benchmarks import print_json
 from benchmarks.peers import FLEET, Shape, stream
-from detector.cut_forest import CutForest
-from detector.forest import Parameters
+from detector.forest.cut_forest import CutForest
+from detector.forest.forest import Parameters
 from tests.detector.buffers import read
 
 SHAPES = (FLEET, Shape(30, 256, 1, 8))

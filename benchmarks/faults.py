@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import print_rows
-from detector.batch import KINDS as NAMES
 from detector.detector import Configuration, Detector
+from detector.types import KINDS as NAMES
 from simulator.faults import DAY, KINDS, Recording, record
 
 HOUR = 3_600_000

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import print_rows
-from detector.batch import Readings, Scores
-from service.documents import Entry, ScoredBatch, entries
-from service.index.opensearch import OpenSearchIndex
-from service.records import Position
+from detector.types import Readings, Scores
+from service.pipeline.documents import Entry, ScoredBatch, entries
+from service.pipeline.records import Position
+from service.sinks.index.opensearch import OpenSearchIndex
 from tests.servers import opensearch
 
 NOON = 1_700_049_600_000  # 2023-11-15T12:00Z

@@ -26,9 +26,9 @@ from rich.progress import track
 
 from benchmarks import print_rows
 from detector.detector import Configuration, Detector
-from detector.explanation import kinesis_analytics
-from detector.grow import grow
-from service.history import read
+from detector.forest.backends import grow
+from detector.kinesis_analytics import kinesis_analytics
+from service.offline.history import read
 
 ROOT = Path(os.environ.get("CUTWATER_NAB", Path(__file__).parents[2] / "shared" / "nab"))
 

@@ -24,8 +24,8 @@ from scipy.stats import spearmanr
 
 from benchmarks import print_rows
 from benchmarks.nab import ROOT, nab, scorer
-from detector.cut_forest import CutForest
-from detector.explanation import kinesis_analytics
+from detector.forest.cut_forest import CutForest
+from detector.kinesis_analytics import kinesis_analytics
 
 LEARNT = 256  # rows that the function scored 0
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from detector.batch import Floats
-from detector.forest import Parameters
-from detector.grow import grow, regrow
+from detector.forest.backends import grow, regrow
+from detector.forest.forest import Parameters
+from detector.types import Floats
 
 
 class Shape(NamedTuple):

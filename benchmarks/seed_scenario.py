@@ -10,9 +10,9 @@ import argparse
 import numpy as np
 
 from benchmarks import print_rows
-from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
+from detector.types import Readings
 
 
 def run(sensors: int, seed: int, n: int) -> dict[str, int]:

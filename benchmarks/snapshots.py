@@ -20,13 +20,13 @@ import boto3
 import numpy as np
 
 from benchmarks import print_json
-from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
-from service.records import Position
-from service.snapshots import Blobs, Making, Model, ShardSnapshots
-from service.snapshots.s3 import S3Blobs
-from service.snapshots.sqlite import SQLiteBlobs
+from detector.types import Readings
+from service.pipeline.records import Position
+from service.state.snapshots import Blobs, Making, Model, ShardSnapshots
+from service.state.snapshots.s3 import S3Blobs
+from service.state.snapshots.sqlite import SQLiteBlobs
 from tests.servers import aws
 
 READINGS = 300  # of each sensor

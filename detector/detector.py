@@ -9,9 +9,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from detector.batch import LIMIT, NONE, SILENT, SPIKE, Floats, Integers, Scores
-from detector.conditions import FAST_MEAN
-from detector.decide import (
+from detector.alerting.change_detectors import FAST_MEAN
+from detector.alerting.decisions import (
     BROKEN,
     REFRACTORY,
     SCORED,
@@ -29,9 +28,10 @@ from detector.decide import (
     state_bytes,
     threshold_now,
 )
-from detector.forest import Forest, Parameters
-from detector.grow import grow, regrow
+from detector.forest.backends import grow, regrow
+from detector.forest.forest import Forest, Parameters
 from detector.rules import Rules
+from detector.types import LIMIT, NONE, SILENT, SPIKE, Floats, Integers, Scores
 
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
@@ -52,8 +52,8 @@ class Configuration:
         rules_of: (pattern, rules) pairs; a sensor takes the rules of the first pattern that its name matches ("*" is
             any text, "?" any character) instead of ``rules``.
         engine: which forest scores. Single values of the engine "cutwater" are scored against all random cut trees
-            of their sample in closed form (``detector.line``) instead of some.
-        trees, samples, shingle, time_decay, seed: see ``detector.forest.Parameters``.
+            of their sample in closed form (``detector.forest.closed_form``) instead of some.
+        trees, samples, shingle, time_decay, seed: see ``detector.forest.forest.Parameters``.
     """
 
     dimensions: int = 1

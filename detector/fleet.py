@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from detector.batch import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scores
 from detector.detector import Configuration, Detector
-from detector.silence import HEARD_BYTES, Heard, Silence, Watch
+from detector.liveness import HEARD_BYTES, Heard, Silence, Watch
+from detector.types import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scores
 
 OTHERS = "*"  # in templates: sensors that have none of their own
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from detector.batch import (
+from detector.types import (
     LEVEL_SHIFT,
     LIMIT,
     NONE,

@@ -12,8 +12,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
-from service.leases import StateError
-from service.patience import STATE_PAUSE, Patience
+from service.retry import STATE_PAUSE, Patience
+from service.state.leases import StateError
 
 _CREDENTIALS = "check the AWS credentials"
 _REQUEST = "this is an error in the request; please report it"

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from service import UserError
-from service.deadletter import DeadLetters, S3DeadLetters, SQLiteDeadLetters
-from service.index import Index
-from service.index.opensearch import OpenSearchIndex
-from service.index.sqlite import SQLiteIndex
-from service.leases import Table
-from service.leases.dynamodb import DynamoDBTable
-from service.leases.sqlite import SQLiteTable
-from service.settings import Settings
-from service.snapshots import Blobs
-from service.snapshots.s3 import S3Blobs
-from service.snapshots.sqlite import SQLiteBlobs
+from service.settings.model import Settings
+from service.sinks.dead_letters import DeadLetters, S3DeadLetters, SQLiteDeadLetters
+from service.sinks.index import Index
+from service.sinks.index.opensearch import OpenSearchIndex
+from service.sinks.index.sqlite import SQLiteIndex
+from service.state.leases import Table
+from service.state.leases.dynamodb import DynamoDBTable
+from service.state.leases.sqlite import SQLiteTable
+from service.state.snapshots import Blobs
+from service.state.snapshots.s3 import S3Blobs
+from service.state.snapshots.sqlite import SQLiteBlobs
 
 
 class Store(Protocol):

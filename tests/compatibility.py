@@ -30,11 +30,11 @@ What these servers are, and what that leaves open:
   replicas.
 - Faults of the servers' own making (a write queue of one, 64 KB of indexing pressure, requests of at most 100 KB, a
   blocked index, SIGKILL) are run on OpenSearch 3.8 and Elasticsearch 9.5 with 6 000 documents
-  (tests/service/test_index_faults.py); `CUTWATER_TEST_DOCUMENTS=200000` is the whole run.
+  (tests/service/sinks/test_index_faults.py); `CUTWATER_TEST_DOCUMENTS=200000` is the whole run.
 - Index state management (OpenSearch) and index lifecycle management (Elasticsearch) are not among those jars. The
   requests for retention are checked against schemas written from the documentation; no server has carried them out.
 - Elasticsearch 8 and 9 come without their security and with an answer to `GET /` of the test's own.
-- OpenSearch's security plugin is tested with 2.19.4 (tests/service/test_index_security.py): TLS, users and roles,
+- OpenSearch's security plugin is tested with 2.19.4 (tests/service/sinks/test_index_security.py): TLS, users and roles,
   client certificates. Elasticsearch's security and API keys are not.
 - OpenSearch Dashboards and Kibana could not be had. The saved objects are linted, the queries of all panels are run on
   every server by themselves, and the two calls of an import are tested against their documentation.

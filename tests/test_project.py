@@ -14,8 +14,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from service import api, settings
-from service.index import fields
+from service.api import app as api
+from service.settings import model as settings
+from service.sinks.index import fields
 
 PROJECT = Path(__file__).parents[1]
 ROOMS = ("detector", "service", "simulator")
@@ -31,7 +32,7 @@ IMPURE = {
     *("tempfile", "time", "urllib", "uuid"),
 }
 # Only how kernels are compiled depends on what the disk holds; what they compute does not.
-KEEPS_FILES = {Path("detector/compiled.py"): {"os", "pathlib", "tempfile"}}
+KEEPS_FILES = {Path("detector/jit.py"): {"os", "pathlib", "tempfile"}}
 NUMERICS = {"llvmlite", "numba", "rrcf", "scipy"}
 # The commands demo, simulate and stream need sensors and a local stream.
 MAY_SIMULATE = {Path(f"service/cli/{name}.py") for name in ("__init__", "demo", "readings", "simulate", "stream")}
@@ -174,9 +175,9 @@ def test_constraints_name_one_version_of_each_dependency_and_no_more():
 
 # Where each of the policy's statements is needed, and what S3 calls its permissions.
 CALLERS = {
-    "kinesis": ["service/kinesis.py", "service/fanout.py"],
-    "dynamodb": ["service/leases/dynamodb.py"],
-    "s3": ["service/snapshots/s3.py"],
+    "kinesis": ["service/source/kinesis.py", "service/source/fan_out.py"],
+    "dynamodb": ["service/state/leases/dynamodb.py"],
+    "s3": ["service/state/snapshots/s3.py"],
 }
 PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:DeleteObjects": "s3:DeleteObject"}
 

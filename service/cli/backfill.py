@@ -7,15 +7,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-from service import backfill, logs
+from service import logs
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, columns, load_settings, moment, positive, span
 from service.cli.terminal import progress
-from service.history import HistoryError
-from service.identity import making
-from service.recent import Filter
+from service.offline import backfill
+from service.offline.history import HistoryError
+from service.pipeline.identity import making
+from service.sinks.recent_scores import Filter
+from service.state.templates import TemplateStore
 from service.stores import index_of, opened, snapshots_of
-from service.templates import TemplateStore
 
 EXAMPLE = (
     "cutwater backfill history/ --stream RawStreamData\n"

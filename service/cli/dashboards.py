@@ -9,7 +9,7 @@ from service import UserError
 from service.cli import EXIT_FAILED, EXIT_OK, add_command
 from service.cli.options import add_settings, load_settings
 from service.cli.terminal import say
-from service.dashboards import lint, ndjson, saved_objects
+from service.operate.dashboards import lint, ndjson, saved_objects
 
 EXAMPLE = "cutwater dashboards lint deploy/dashboards.ndjson"
 

@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from service import logs
-from service.app import Service
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, load_settings
 from service.cli.readings import define_readings, readings_of
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
-from service.kinesis import connect
-from service.recent import Filter
+from service.sinks.recent_scores import Filter
+from service.source.kinesis import connect
+from service.worker.service import Service
 from simulator.recording import Recording
 from simulator.stream import LocalStream
 from simulator.writer import Writer

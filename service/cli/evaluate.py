@@ -9,7 +9,7 @@ from pathlib import Path
 from detector.rules import Rules
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, columns, load_settings, positive
-from service.evaluate import evaluate
+from service.offline.evaluate import evaluate
 
 # The settings that a score or a decision depends on.
 DETECTION = (

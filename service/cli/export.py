@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from service import UserError, export, logs
+from service import UserError, logs
 from service.cli import EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, moment, span
 from service.cli.terminal import progress
-from service.index.fields import FIELDS, names
-from service.recent import Filter
+from service.offline import export
+from service.sinks.index.fields import FIELDS, names
+from service.sinks.recent_scores import Filter
 from service.stores import index_of, letters_of, opened
 
 EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"

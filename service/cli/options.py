@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.history import Columns
-from service.settings import SECRETS, Settings, allowed, default, load
+from service.offline.history import Columns
+from service.settings.model import SECRETS, Settings, allowed, default, load
 
 # Settings that several commands take
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from service import logs
-from service.app import decoder
 from service.cli import EXIT_FAILED, EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
 from service.cli.terminal import progress, say
-from service.kinesis import connect
-from service.replay import Replay
-from service.settings import Settings
+from service.offline.replay import Replay
+from service.settings.model import Settings
+from service.source.kinesis import connect
 from service.stores import index_of, letters_of, opened
+from service.worker.service import decoder
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
 

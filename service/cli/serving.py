@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from service.api import build
-from service.app import Service, serve
+from service.api.app import build
 from service.cli.stopping import Stop
-from service.settings import Settings
+from service.settings.model import Settings
+from service.worker.service import Service, serve
 
 
 @contextlib.asynccontextmanager

@@ -8,10 +8,10 @@ from service import logs
 from service.cli import EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
 from service.cli.terminal import say
-from service.index.access import Access
-from service.index.opensearch import OpenSearchIndex
-from service.settings import SettingsError
-from service.setup import set_up
+from service.operate.setup import set_up
+from service.settings.model import SettingsError
+from service.sinks.index.access import Access
+from service.sinks.index.opensearch import OpenSearchIndex
 
 EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retention-days 90 --dry-run"
 

@@ -12,8 +12,8 @@ from rich.progress import track
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, fraction, load_settings
 from service.cli.readings import define_readings, readings_of
-from service.kinesis import StreamError, connect
-from service.settings import Settings
+from service.settings.model import Settings
+from service.source.kinesis import StreamError, connect
 from simulator.faults import KINDS, record
 from simulator.writer import Writer
 

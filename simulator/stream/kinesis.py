@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simulator.stream.account import Account, Request
-from simulator.stream.answers import Answer
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import KinesisError
-from simulator.stream.members import REQUESTS, validate
 from simulator.stream.operations import consumers, reading, shards, streams, writing
+from simulator.stream.request_shapes import REQUESTS, validate
+from simulator.stream.responses import Answer
 
 OPERATIONS: dict[str, Callable[[Account, Request], Answer]] = {
     "CreateStream": streams.create_stream,

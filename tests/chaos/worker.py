@@ -19,13 +19,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 import service.cli.run  # noqa: F401 - what a worker imports when it starts
-from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import Fleet
+from detector.types import Readings
 from service.cli import main
-from service.index.opensearch import OpenSearchIndex
-from service.index.sqlite import SQLiteIndex
-from service.leases import Leases
+from service.sinks.index.opensearch import OpenSearchIndex
+from service.sinks.index.sqlite import SQLiteIndex
+from service.state.leases import Leases
 
 
 class _Fuse:

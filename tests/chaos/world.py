@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
-from service.index.prepare import OWNER
+from service.sinks.index.prepare import OWNER
 from tests.chaos.compare import Contents, Difference, compare, disorder, in_opensearch, in_sqlite, letters_in, query
 from tests.chaos.worker import run
 from tests.end_to_end.processes import Cutwater

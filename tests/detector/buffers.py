@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector import box_tree, layout, sampler
-from detector.cut_forest import CutForest
-from detector.envelope import seal, unseal
-from detector.forest import Parameters
+from detector.forest import box_tree, layout, sampler
+from detector.forest.cut_forest import CutForest
+from detector.forest.forest import Parameters
+from detector.forest.snapshot_format import seal, unseal
 from tests import naive
 
 
@@ -86,7 +86,7 @@ def _head(header: np.ndarray, weights: np.ndarray, samples: int) -> tuple[np.nda
 
 
 def _sorted(memory: np.ndarray, slots: int, samples: int) -> Tree:
-    """A tree of ``detector.sorted_tree``."""
+    """A tree of ``detector.forest.sorted_tree``."""
     kind = np.dtype(np.uint8 if samples <= 256 else np.uint16)
     x = memory[: 4 * slots].view(np.float32)
     header = memory[8 * slots : 8 * slots + sampler.HEADER]
@@ -123,7 +123,7 @@ _NODE = np.dtype(
 
 
 def _boxes(memory: np.ndarray, slots: int, padded: int, parameters: Parameters) -> Tree:
-    """A tree of ``detector.box_tree``."""
+    """A tree of ``detector.forest.box_tree``."""
     samples, width = parameters.samples, parameters.width
     sizes = (sampler.HEADER, 2 * box_tree.NODE * slots, 4 * slots, 2 * slots, 2 * slots, 8 * padded * slots)
     ends = np.cumsum(sizes)

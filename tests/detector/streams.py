@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from detector.cut_forest import CutForest
-from detector.forest import Parameters
+from detector.forest.cut_forest import CutForest
+from detector.forest.forest import Parameters
 from tests import naive
 from tests.detector.buffers import Contents, read
 

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from detector.batch import KINDS, Readings, Scores
 from detector.detector import Configuration, Detector
 from detector.fleet import Fleet
+from detector.types import KINDS, Readings, Scores
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

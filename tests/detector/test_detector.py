@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from detector.batch import KINDS, Scores
 from detector.detector import Configuration, Detector
+from detector.types import KINDS, Scores
 from simulator.faults import record
 
 MINUTE = 60_000

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.batch import Readings
 from detector.detector import Configuration
 from detector.fleet import OTHERS, Fleet
 from detector.rules import Rules
+from detector.types import Readings
 
 CONFIGURATION = Configuration(engine="rrcf", trees=3, samples=8, seed=5)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from detector.batch import KINDS, Scores
 from detector.detector import Configuration, Detector
 from detector.rules import Rules
+from detector.types import KINDS, Scores
 
 MINUTE = 60_000
 START = 1_767_571_200_000  # midnight

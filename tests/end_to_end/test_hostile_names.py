@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from service.dashboards import panels
+from service.operate.dashboards import panels
 from simulator.reading import Reading
 from simulator.writer import Writer
 from tests.end_to_end.processes import Cutwater, Service, run

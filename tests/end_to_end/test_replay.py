@@ -5,9 +5,9 @@ import contextlib
 import json
 import sqlite3
 
-from service.deadletter import SQLiteDeadLetters, refusal_letter
-from service.index import Refused
-from service.records import DeadLetter, Position, Record
+from service.pipeline.records import DeadLetter, Position, Record
+from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
+from service.sinks.index import Refused
 from tests.end_to_end.processes import Cutwater, Service, run
 from tests.service.stores import NOON, entry
 from tests.simulator.conftest import kinesis

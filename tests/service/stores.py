@@ -4,10 +4,10 @@ import contextlib
 import json
 import sqlite3
 
-from service.documents import Entry, timestamp
-from service.index.opensearch import OpenSearchIndex
-from service.index.sqlite import SQLiteIndex
-from service.records import DeadLetter, Position, Record
+from service.pipeline.documents import Entry, timestamp
+from service.pipeline.records import DeadLetter, Position, Record
+from service.sinks.index.opensearch import OpenSearchIndex
+from service.sinks.index.sqlite import SQLiteIndex
 from tests.servers import opensearch
 
 NOON = 1_700_049_600_000  # 2023-11-15T12:00Z

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from simulator.stream import answers
+from simulator.stream import responses as answers
 from simulator.stream.account import Account, Request
-from simulator.stream.answers import Answer
 from simulator.stream.consumers import Consumer
 from simulator.stream.errors import invalid
+from simulator.stream.responses import Answer
 from simulator.stream.shards import Stream
 from simulator.stream.tokens import seal, unseal_page
 

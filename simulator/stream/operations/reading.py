@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from simulator.stream import answers
+from simulator.stream import responses as answers
 from simulator.stream.account import Account, Request
-from simulator.stream.answers import Answer
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import invalid
+from simulator.stream.responses import Answer
 from simulator.stream.shards import Shard, Stream
 from simulator.stream.tokens import require_fresh_iterator, seal, unseal
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.stream import answers
+from simulator.stream import responses as answers
 from simulator.stream.account import Account, Request
-from simulator.stream.answers import Answer
 from simulator.stream.errors import in_use, invalid, over_limit
+from simulator.stream.responses import Answer
 from simulator.stream.tokens import seal, unseal_page
 
 CREATING_AT_ONCE = 5

@@ -6,8 +6,8 @@ import hashlib
 from functools import lru_cache
 
 from simulator.stream.account import Account, Request
-from simulator.stream.answers import Answer
 from simulator.stream.errors import KinesisError, invalid
+from simulator.stream.responses import Answer
 from simulator.stream.shards import HASH_KEYS, Shard, Stream, data_size
 
 REQUEST_BYTES = 10 * 1024 * 1024  # of data and keys in one PutRecords

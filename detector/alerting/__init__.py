@@ -1,0 +1,1 @@
+"""From scores to what someone should look at: features, change detectors, incidents and episodes."""

@@ -1,0 +1,1 @@
+"""Tools over recordings and stored data: evaluate, report, backfill, replay and export."""

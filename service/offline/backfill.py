@@ -1,0 +1,137 @@
+"""``cutwater backfill``: learn sensors from their history, so that they are ready at their first live reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.detector import Configuration
+from detector.fleet import OTHERS, Fleet
+from detector.types import Floats, Integers, Readings
+from service.offline import export
+from service.offline.history import Columns, HistoryError, find, moment, read
+from service.pipeline.documents import Document
+from service.sinks.index import Index
+from service.sinks.recent_scores import Filter
+
+_BATCH = 10_000  # readings learnt at once
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A sensor's readings: ``times`` [n] in ms, ascending, ``values`` [n, d]."""
+
+    sensor: str
+    times: Integers
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What came of it: ``model`` is a template, ``ready`` whether it has seen enough."""
+
+    sensor: str
+    readings: int
+    ready: bool
+    model: bytes
+
+
+def from_files(paths: Sequence[Path], columns: Columns, features: Sequence[str]) -> list[Past]:
+    """Readings in CSV files and folders, several files of one sensor together. Raises HistoryError."""
+    found: dict[str, list[tuple[Integers, Floats]]] = {}
+    for path, _ in find(paths):
+        for history in read(path, columns):
+            if len(history.features) != len(features):
+                own = ", ".join(history.features)
+                raise HistoryError(
+                    f"{path}: readings of {len(history.features)} values ({own}), but those of the stream have "
+                    f"{len(features)} ({', '.join(features)}); set value_fields"
+                )
+            found.setdefault(history.sensor, []).append((history.times, history.values))
+    return [_past(sensor, *map(np.concatenate, zip(*parts, strict=True))) for sensor, parts in found.items()]
+
+
+async def from_index(index: Index, wanted: Filter, features: Sequence[str], progress: Progress) -> list[Past]:
+    """Readings in the index of a service that wrote all of them. Raises HistoryError."""
+    found: dict[str, tuple[list[int], list[list[float]]]] = {}
+    usual = 0
+    async for page in export.documents(index, wanted):
+        for document in page:
+            if not document.get("silent_since"):
+                times, values = found.setdefault(document["sensor"], ([], []))
+                times.append(moment(document["@timestamp"]))
+                values.append([_value(document, feature) for feature in features])
+                usual += not document["is_anomaly"]
+        progress(len(page))
+    if not usual:
+        raise HistoryError(
+            "the index holds no ordinary readings; learn from files, or run the service with index = all"
+        )
+    return [
+        _past(sensor, np.array(times[::-1], dtype=np.int64), np.array(values[::-1], dtype=np.float64))
+        for sensor, (times, values) in found.items()
+    ]
+
+
+def learn(
+    past: Sequence[Past],
+    configuration: Configuration,
+    others: str | None,
+    progress: Progress,
+    workers: int | None = None,
+) -> list[Learnt]:
+    """Each sensor's template; that of the sensor ``others`` also stands for all that have none. Raises HistoryError."""
+    names = [one.sensor for one in past]
+    if others is not None and others not in names:
+        raise HistoryError(
+            f"--others {others!r}: no such sensor in the history; there are {', '.join(sorted(names)[:10])}"
+        )
+    learnt = {}
+    with ProcessPoolExecutor(workers) as pool:
+        running = {pool.submit(_learn, one, configuration.without_rules()): one for one in past}
+        for done in as_completed(running):
+            learnt[running[done].sensor] = done.result()
+            progress(len(running[done].times))
+    every = [learnt[name] for name in names]
+    if others is not None:
+        model = learnt[others]
+        every.append(Learnt(OTHERS, model.readings, model.ready, model.model))
+    return every
+
+
+def _learn(past: Past, configuration: Configuration) -> Learnt:
+    """In a process of its own: one sensor."""
+    fleet = Fleet(configuration)
+    for start in range(0, len(past.times), _BATCH):
+        times, values = past.times[start : start + _BATCH], past.values[start : start + _BATCH]
+        fleet.process(Readings((past.sensor,), np.zeros(len(times), dtype=np.int64), times, values))
+    count = len(past.times)
+    return Learnt(past.sensor, count, count >= configuration.needed, fleet.template(past.sensor))
+
+
+def _past(sensor: str, times: Any, values: Any) -> Past:
+    order = np.argsort(times, kind="stable")
+    return Past(sensor, times[order], values[order])
+
+
+def _value(document: Document, feature: str) -> float:
+    value = document.get(f"feature_data_{feature}")
+    return float("nan") if value is None else float(value)
+
+
+def summary(learnt: Iterable[Learnt]) -> str:
+    """What came of it in a line or two."""
+    own = [one for one in learnt if one.sensor != OTHERS]
+    readings, ready = sum(one.readings for one in own), sum(one.ready for one in own)
+    return (
+        f"{len(own)} sensor{'s' * (len(own) != 1)} learnt from {readings:,} readings; {ready} of them will be ready at "
+        "the first live reading.\nThey count from the next start of the service on. Sensors that it has met keep what "
+        "they have learnt."
+    )

@@ -1,0 +1,1 @@
+"""From records to documents: decoding, scoring and identity, without I/O."""

@@ -1,0 +1,213 @@
+"""The one vocabulary: what a score is called in the index, in the API and on the page.
+
+The names are those of OpenSearch Anomaly Detection's result index, flattened, so that Kibana users know them and can
+chart every one. A document depends only on the record, the configuration and the detector's state: a replay makes the
+same documents under the same ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from detector.liveness import Silence
+from detector.types import KINDS, SILENT, Readings, Scores
+from service import __version__
+from service.pipeline.records import Position
+
+SCHEMA_VERSION = 1
+
+# Within these every server takes any record. Lucene's terms have at most 32 766 bytes, and one holds a value with all
+# the names on its way; `flattened` goes 20 objects deep.
+LARGEST_RECORD, DEEPEST_RECORD = 16_384, 20
+
+Document = dict[str, Any]
+_UNKNOWN = Position(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document with its id, the event time (ms) that chooses its index, and its record's position."""
+
+    id: str
+    time: int
+    document: Document
+    position: Position = _UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """A shard's consecutive readings with their scores, and the silences that they revealed.
+
+    Rows count the readings, then the silences.
+
+    Attributes:
+        stream, shard: where they come from.
+        positions, arrivals: [n] of the record that held each reading; arrivals in milliseconds since 1970.
+        ordinals: [n] the reading's number inside its record.
+        features: [d] the names of the values.
+        detector: what scored them.
+        labels: [n] what else the records say of their sensors; empty where nothing is asked for.
+    """
+
+    stream: str
+    shard: str
+    positions: Sequence[Position]
+    arrivals: Sequence[int]
+    ordinals: Sequence[int]
+    features: Sequence[str]
+    detector: str
+    readings: Readings
+    scores: Scores
+    silences: Sequence[Silence] = ()
+    labels: Sequence[Mapping[str, str]] = ()
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def revealed(self, row: int) -> Silence | None:
+        """The silence that a row is, None for a reading."""
+        return self.silences[row - len(self)] if row >= len(self) else None
+
+
+def timestamp(milliseconds: int) -> str:
+    """ISO 8601 in UTC with milliseconds, as all documents and answers write times."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def milliseconds(text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 time. Raises ValueError."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def document_id(stream: str, shard: str, position: Position, ordinal: int | str, detector: str) -> str:
+    """A reading's identity: 32 hexadecimal digits, the same on every replay. A silence's has a text for ordinal."""
+    parts = "\0".join((stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector))
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+
+
+def identity(batch: ScoredBatch, row: int) -> str:
+    """The id of a row's document."""
+    silence = batch.revealed(row)
+    source = silence.row if silence else row
+    part: int | str = f"silent {silence.sensor}" if silence else batch.ordinals[source]
+    return document_id(batch.stream, batch.shard, batch.positions[source], part, batch.detector)
+
+
+def describe(batch: ScoredBatch, row: int) -> Document:
+    """One row's document."""
+    if silence := batch.revealed(row):
+        return _describe_silence(batch, row, silence)
+    readings, scores = batch.readings, batch.scores
+    sensor, start = readings.sensors[readings.codes[row]], int(scores.episode_start[row])
+    document: Document = {
+        "@timestamp": timestamp(int(readings.times[row])),
+        "sensor": sensor,
+        "anomaly_score": float(scores.score[row]),
+        "anomaly_grade": float(scores.grade[row]),
+        "confidence": float(scores.confidence[row]),
+        "threshold": float(scores.threshold[row]) if np.isfinite(scores.threshold[row]) else None,
+        "is_anomaly": bool(scores.is_anomaly[row]),
+        "alert": bool(scores.alert[row]),
+        "alert_score": float(scores.alert_score[row]),
+        "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] or scores.alert[row] else None,
+        "episode_id": _episode(batch, sensor, start) if start else None,
+        "episode_kind": KINDS[scores.episode_kind[row]] if start else None,
+        "approx_anomaly_start_time": timestamp(start) if start else None,
+        "episode_peak_score": float(scores.episode_peak[row]) if start else None,
+        "episode_readings": int(scores.episode_readings[row]) if start else None,
+        "state": "ready" if scores.ready[row] else "learning",
+        "readings_seen": int(scores.seen[row]),
+    }
+    for column, feature in enumerate(batch.features):
+        document[f"feature_data_{feature}"] = float(readings.values[row, column])
+        document[f"expected_values_{feature}"] = float(scores.expected[row, column])
+        document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
+    if batch.labels:
+        document |= {f"labels.{name}": value for name, value in batch.labels[row].items()}
+    return document | _origin(batch, row, row, bool(scores.alert[row]))
+
+
+def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Document:
+    """Of a sensor that says nothing, at the event time and with the record that revealed it: an episode of its own."""
+    return {
+        "@timestamp": timestamp(silence.time),
+        "sensor": silence.sensor,
+        "anomaly_score": None,
+        "anomaly_grade": 1.0,
+        "confidence": 1.0,
+        "threshold": None,
+        "is_anomaly": True,
+        "alert": silence.alert,
+        "alert_score": None,
+        "anomaly_kind": KINDS[SILENT],
+        "silent_since": timestamp(silence.since),
+        "episode_id": _episode(batch, silence.sensor, silence.since),
+        "episode_kind": KINDS[SILENT],
+        "approx_anomaly_start_time": timestamp(silence.since),
+        "state": "ready",
+    } | _origin(batch, row, silence.row, silence.alert)
+
+
+def _origin(batch: ScoredBatch, row: int, source: int, alert: bool) -> Document:
+    """Where a row comes from: the record of the reading ``source``."""
+    position = batch.positions[source]
+    return {
+        "stream": batch.stream,
+        "shard": batch.shard,
+        "sequence_number": str(position.sequence),
+        "sub_sequence_number": position.subsequence,
+        "record_ordinal": batch.ordinals[source],
+        "detector_id": batch.detector,
+        "detector_version": __version__,
+        "event.id": identity(batch, row),
+        "event.kind": "alert" if alert else "event",
+        "event.module": "cutwater",
+        "event.created": timestamp(batch.arrivals[source]),
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def entries(batch: ScoredBatch, rows: Iterable[int]) -> list[Entry]:
+    """The given rows as documents ready for the index."""
+    return [_entry(batch, row) for row in rows]
+
+
+def record_fields(data: bytes) -> Document:
+    """The record that a reading came from, whole or not at all, and its length. For JSON objects.
+
+    Left out is one that is longer than ``LARGEST_RECORD`` bytes, nested deeper than ``DEEPEST_RECORD``, or has a name
+    with a NUL in it, so that no server refuses a document for what else its record says.
+    """
+    fields: Document = {"record_bytes": len(data)}
+    if len(data) <= LARGEST_RECORD and _indexable(body := orjson.loads(data), DEEPEST_RECORD):
+        fields["record"] = body
+    return fields
+
+
+def _indexable(value: Any, levels: int) -> bool:
+    """Whether there are at most so many levels of objects and arrays, and no NUL in a name."""
+    if isinstance(value, dict):
+        return levels > 0 and all("\0" not in name and _indexable(each, levels - 1) for name, each in value.items())
+    if isinstance(value, list):
+        return levels > 0 and all(_indexable(each, levels - 1) for each in value)
+    return True
+
+
+def _entry(batch: ScoredBatch, row: int) -> Entry:
+    document, silence = describe(batch, row), batch.revealed(row)
+    time = silence.time if silence else int(batch.readings.times[row])
+    return Entry(document["event.id"], time, document, batch.positions[silence.row if silence else row])
+
+
+def _episode(batch: ScoredBatch, sensor: str, start: int) -> str:
+    """One name for all rows of an episode: that of its sensor and beginning."""
+    parts = "\0".join((batch.stream, batch.shard, batch.detector, sensor, str(start)))
+    return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""Where results go: recent scores, the index and dead letters."""

@@ -1,0 +1,325 @@
+"""OpenSearch or Elasticsearch as the index.
+
+Documents go to daily indices by event time, ``<prefix>-YYYY.MM.DD``, so that a replay finds the documents it wrote
+before; the alias ``<prefix>`` is all of them. ``<prefix>-deadletter`` tells the charts of dead letters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
+
+from service.pipeline.documents import Document, Entry, timestamp
+from service.retry import Patience
+from service.settings.model import Settings
+from service.sinks.index import Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page, place
+from service.sinks.index.access import Access
+from service.sinks.index.bulk import BulkWriter, action
+from service.sinks.index.failures import explain, hopeless
+from service.sinks.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
+from service.sinks.index.prepare import Layout, Rotation, Step, steps
+from service.sinks.recent_scores import Filter
+
+log = logging.getLogger("cutwater.index")
+T = TypeVar("T")
+
+REQUEST_SECONDS, SEARCH_SECONDS, HEALTH_SECONDS = 60.0, 10.0, 3.0
+_HOUR = 3_600_000  # ms
+_NEWEST = [{"@timestamp": "desc"}, {"event.id": "desc"}]
+_ANSWER = "errors,items.*.status,items.*.error"
+
+
+class OpenSearchIndex:
+    """Documents in OpenSearch (2, 3) or Elasticsearch (7.10 to 9).
+
+    Guarantee: as ``Index``. Acknowledged means that the primary shard has it in its synchronised log: it survives a
+    kill of the server. An id that exists counts as written.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        features: Sequence[str],
+        *,
+        access: Access | None = None,
+        rotation: Rotation = "OneDay",
+        retention_days: int = 0,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
+        access = access or Access()
+        self.distribution = self.version = ""
+        self.serverless = access.aws == "aoss"
+        self.objects: ObjectKind = "object"
+        self.layout = Layout(prefix, tuple(features), rotation, retention_days, tuple(labels))
+        self._guarded = access.identifies(url)
+        self._place = _place(url)
+        self._patience = Patience(f"index {self._place}")
+        # Retries are ours: the client's would not know a document that can never be stored.
+        self._client = AsyncOpenSearch(
+            hosts=[url],
+            max_retries=0,
+            retry_on_status=(),
+            timeout=REQUEST_SECONDS,
+            serializer=_JSON(),
+            **access.client_options(url),
+        )
+        self._writer = BulkWriter(self._bulk, self._patience)
+        self._indices: dict[int, str] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> OpenSearchIndex:
+        """As the settings say. Raises IndexSetupError."""
+        return cls(
+            settings.opensearch_url,
+            settings.index_prefix,
+            tuple(settings.value_fields),
+            access=Access.of(settings),
+            rotation=settings.index_rotation,
+            retention_days=settings.retention_days,
+            labels=tuple(settings.label_fields),
+        )
+
+    async def open(self) -> None:
+        """Wait for the server and see that it has what documents need.
+
+        A server that lets everybody in is prepared on the way. One that asks who we are is only looked at: changing it
+        takes privileges that a service should not have.
+
+        Raises:
+            IndexSetupError: waiting would not help, or ``cutwater setup`` has not run.
+        """
+        lacking = []
+        for step in await self.plan(retention=not self._guarded):
+            if step.state == "unavailable":
+                log.warning("index %s: %s: %s", self._place, step.what, step.detail)
+            elif step.take and not self._guarded:
+                await step.take()
+            elif step.state == "create":
+                lacking.append(step.what)
+            elif step.state == "update":
+                log.warning("index %s: %s: not up to date; run `cutwater setup`", self._place, step.what)
+        if lacking:
+            raise self.error(f"lacks {' and '.join(lacking)}; run `cutwater setup` with the same settings")
+
+    async def plan(self, *, retention: bool = True) -> list[Step]:
+        """Wait for the server, learn what it is, and find out what it lacks. Raises IndexSetupError."""
+        if self.serverless:  # does not say
+            self.distribution, self.version = "opensearch", "serverless"
+        else:
+            info = await self._insist(self._client.info)
+            self.distribution, self.version, self.objects = _identity(info, self._place)
+        try:
+            return await steps(self, self.layout, retention=retention)
+        except RequestError as error:
+            raise self.error(f"{explain(error)}; check opensearch_url") from None
+
+    async def write(self, entries: Sequence[Entry]) -> list[Refused]:
+        """Store documents, each in the index of its day."""
+        actions, refused = [], []
+        for entry in entries:
+            try:
+                actions.append((entry.id, action(self._index(entry.time), entry.id, encode(entry))))
+            except ValueError as error:
+                refused.append(Refused(entry.id, "not_encodable", str(error)))
+        if by_server := await self._writer.write(actions):
+            indices = {entry.id: self._index(entry.time) for entry in entries}
+            refused += [replace(each, index=indices[each.id]) for each in by_server]
+        return refused
+
+    async def mention(self, letters: Sequence[Document]) -> None:
+        """Index dead letters for the charts, without what they hold."""
+        actions = []
+        for letter in letters:
+            shown = orjson.dumps({name: letter[name] for name in DEAD_LETTER_FIELDS})
+            actions.append((letter["id"], action(self.layout.letters, _letter_id(letter["id"]), shown)))
+        for refusal in await self._writer.write(actions):
+            log.error("dead letter %s is not charted: %s: %s", refusal.id, refusal.code, refusal.reason)
+
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Matching documents, newest event time first; written ones appear after about a second."""
+        terms: list[dict[str, Any]] = [
+            {"range": {"@timestamp": {"gte": wanted.since, "lt": wanted.until, "format": "epoch_millis"}}}
+        ]
+        if wanted.sensor is not None:
+            terms.append({"term": {"sensor": wanted.sensor}})
+        if wanted.min_score is not None:
+            terms.append({"range": {"anomaly_score": {"gte": wanted.min_score}}})
+        if wanted.anomalies:
+            terms.append({"bool": {"should": [{"term": {"is_anomaly": True}}, {"term": {"alert": True}}]}})
+        if wanted.alerts:
+            terms.append({"term": {"alert": True}})
+        body: dict[str, Any] = {
+            "size": limit,
+            "query": {"bool": {"filter": terms}},
+            "sort": _NEWEST,
+            "track_total_hits": False,
+        }
+        if cursor is not None:
+            body["search_after"] = place(cursor)
+        answer = await self._search(body)
+        return page([hit["_source"] for hit in answer["hits"]["hits"]], limit)
+
+    async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
+        """What is known of these episodes."""
+        if not ids:
+            return {}
+        body = {
+            "size": 0,
+            "query": {"bool": {"filter": [{"terms": {"episode_id": list(ids)}}]}},
+            "aggs": {
+                "episode": {
+                    "terms": {"field": "episode_id", "size": len(ids)},
+                    "aggs": {
+                        "last": {"top_hits": {"size": 1, "sort": _NEWEST, "_source": ["episode_kind"]}},
+                        "peak": {"max": {"field": "anomaly_score"}},
+                    },
+                }
+            },
+        }
+        found = (await self._search(body)).get("aggregations", {}).get("episode", {}).get("buckets", [])
+        episodes = {}
+        for each in found:
+            (last,) = each["last"]["hits"]["hits"]
+            kind = last["_source"].get("episode_kind")
+            episodes[each["key"]] = Episode(last["sort"][0], kind, each["peak"]["value"], each["doc_count"])
+        return episodes
+
+    async def healthy(self) -> str | None:
+        """None when the server answers and takes documents, else what is wrong."""
+        if trouble := self._patience.trouble:
+            return f"{self._place}: {trouble}"
+        try:
+            if not self.serverless:
+                await self._client.info(params={"request_timeout": HEALTH_SECONDS})
+        except TransportError as error:
+            return f"{self._place}: {explain(error)}"
+        return None
+
+    async def close(self) -> None:
+        """Give up what is not acknowledged and close the connections."""
+        await self._writer.close()
+        await self._client.close()
+
+    def _index(self, time: int) -> str:
+        hour = time // _HOUR
+        if (name := self._indices.get(hour)) is None:
+            self._indices[hour] = name = self.layout.index(timestamp(time))
+        return name
+
+    # Requests
+
+    async def _search(self, body: dict[str, Any]) -> Any:
+        """The answer to a search of all documents. Raises IndexUnavailableError."""
+        try:
+            return await self._client.search(
+                index=self.layout.prefix, body=body, params={"request_timeout": SEARCH_SECONDS}
+            )
+        except NotFoundError:
+            return {"hits": {"hits": []}}  # nothing has been written yet
+        except (TransportError, SerializationError) as error:
+            reason = explain(error) if isinstance(error, TransportError) else "the answer is no JSON"
+            raise IndexUnavailableError(f"index {self._place}: {reason}") from None
+
+    async def _bulk(self, body: bytes) -> Any:
+        return await self._client.transport.perform_request(
+            "POST",
+            "/_bulk",
+            params={"filter_path": _ANSWER},
+            body=body,
+            headers={"content-type": "application/x-ndjson"},
+        )
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """A request that waits while the server is away: the decoded answer, or None for 404.
+
+        Raises RequestError for 400 and 405, which say that the server does not know this; IndexSetupError for other
+        refusals.
+        """
+        call = partial(self._client.transport.perform_request, method, path, body=body)
+        try:
+            return await self._insist(call, optional=True)
+        except NotFoundError:
+            return None
+        except TransportError as error:
+            raise RequestError(error.status_code, error.error, error.info) from None
+
+    async def _insist(self, call: Callable[[], Awaitable[T]], *, optional: bool = False) -> T:
+        """Call until the server answers.
+
+        Raises IndexSetupError where waiting would not help, RequestError for 400 and, if what is asked for is
+        ``optional``, TransportErrors for 404 and 405.
+        """
+
+        def passing(error: Exception) -> str:
+            if isinstance(error, SerializationError):
+                raise self.error("the answer is no JSON; check opensearch_url") from None
+            if not isinstance(error, TransportError) or isinstance(error, RequestError):
+                raise error
+            if optional and error.status_code in (404, 405):
+                raise error
+            if remedy := hopeless(error):
+                raise self.error(f"{explain(error)}; {remedy}") from None
+            return explain(error)
+
+        return await self._patience.insist(call, passing)
+
+    def error(self, reason: str) -> IndexSetupError:
+        """An error that names the server."""
+        return IndexSetupError(f"index {self._place}: {reason}")
+
+
+class _JSON:
+    """The client's serializer, by orjson; bytes are JSON already."""
+
+    mimetype = "application/json"
+
+    def loads(self, s: str | bytes) -> Any:
+        """From an answer."""
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError as error:
+            raise SerializationError(str(error), error) from None
+
+    def dumps(self, data: Any) -> str | bytes:
+        """For a request."""
+        return data if isinstance(data, str | bytes) else orjson.dumps(data)
+
+
+def _letter_id(name: str) -> str:
+    """A letter's id within the 512 bytes that a server takes."""
+    return name if len(name) <= 512 else hashlib.blake2b(name.encode(), digest_size=32).hexdigest()
+
+
+def _identity(info: Any, place: str) -> tuple[str, str, ObjectKind]:
+    """Distribution, version and how it takes objects, from the answer to ``GET /``. Raises IndexSetupError."""
+    version = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(version, dict) or "number" not in version:
+        raise IndexSetupError(f"index {place}: answers, but is no OpenSearch or Elasticsearch; check opensearch_url")
+    distribution, number = str(version.get("distribution", "elasticsearch")), str(version["number"])
+    major, minor = (int(part) for part in re.findall(r"\d+", number)[:2])
+    if distribution == "elasticsearch" and (major, minor) < (7, 10):
+        raise IndexSetupError(f"index {place}: Elasticsearch {number} is too old; 7.10 or newer is needed")
+    # 7.10 may also be an OpenSearch that old clients shall take for Elasticsearch; which one it does not say.
+    if (major, minor) == (7, 10) and (distribution == "opensearch" or "OpenSearch" in str(info.get("tagline"))):
+        return distribution, number, "object"
+    if distribution == "elasticsearch":  # the build without x-pack lacks `flattened`
+        return distribution, number, "object" if version.get("build_flavor") == "oss" else "flattened"
+    return distribution, number, "flat_object" if (major, minor) >= (2, 7) else "object"
+
+
+def _place(url: str) -> str:
+    """The address without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,140 @@
+"""The embedded index: a SQLite file that the ``sqlite3`` shell reads.
+
+``SELECT time, sensor, anomaly_score FROM document ORDER BY time DESC LIMIT 10`` shows the latest documents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from service.pipeline.documents import Document, Entry, milliseconds, timestamp
+from service.sinks.index import Episode, IndexSetupError, Page, Refused, page, place
+from service.sinks.index.fields import encode
+from service.sinks.recent_scores import Filter
+from service.state.database import Database
+from service.state.leases import StateError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS document (
+    id TEXT PRIMARY KEY, time TEXT NOT NULL, sensor TEXT, anomaly_score REAL, anomaly_grade REAL, is_anomaly INTEGER,
+    alert INTEGER, episode TEXT, document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS document_by_time ON document (time, id);
+CREATE INDEX IF NOT EXISTS document_by_sensor ON document (sensor, time, id);
+CREATE INDEX IF NOT EXISTS document_by_episode ON document (episode) WHERE episode IS NOT NULL;
+CREATE INDEX IF NOT EXISTS document_of_alert ON document (time, id) WHERE alert;
+"""
+_DAY, _HOUR = 86_400_000, 3_600_000  # ms
+_SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
+
+
+class SQLiteIndex:
+    """Documents in a file. Guarantee: as ``Index`` and ``Database``; other processes may read the file meanwhile."""
+
+    def __init__(self, path: Path, retention_days: int = 0) -> None:
+        """``retention_days``: event time to keep before the newest document; 0 keeps everything."""
+        self._file = Database(path, "index")
+        self._retention = retention_days * _DAY
+        self._swept = -math.inf  # newest event time when old documents were last deleted
+
+    async def open(self) -> None:
+        """Open or create the file. Raises IndexSetupError if it cannot be written or is something else."""
+        try:
+            await self._file.open(_SCHEMA)
+        except StateError as error:
+            raise IndexSetupError(str(error)) from None
+
+    async def write(self, entries: Sequence[Entry]) -> list[Refused]:
+        """Store documents, each once by its id; refused is only what UTF-8 JSON cannot say."""
+        rows, refused = [], []
+        for entry in entries:
+            try:
+                rows.append(_row(entry))
+            except ValueError as error:
+                refused.append(Refused(entry.id, "not_encodable", str(error)))
+        await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
+        newest = max((entry.time for entry in entries), default=0)
+        if self._retention and newest >= self._swept + _HOUR:
+            self._swept = newest
+            await self._sweep()
+        return refused
+
+    async def mention(self, letters: Sequence[Document]) -> None:
+        """Nothing to do: the dead letters lie in the same file or in S3, and nobody charts them from here."""
+
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
+        """Matching documents, newest event time first."""
+        conditions: dict[str, Any] = {
+            "sensor = ?": wanted.sensor,
+            "time >= ?": None if wanted.since is None else timestamp(wanted.since),
+            "time < ?": None if wanted.until is None else timestamp(wanted.until),
+            "anomaly_score >= ?": wanted.min_score,
+        }
+        values = [value for value in conditions.values() if value is not None]
+        terms = [condition for condition, value in conditions.items() if value is not None]
+        if wanted.anomalies:
+            terms.append("(is_anomaly OR alert)")
+        if wanted.alerts:
+            terms.append("alert")
+        if cursor is not None:
+            moment, identity = place(cursor)
+            terms.append("(time, id) < (?, ?)")
+            values += [timestamp(moment), identity]
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        statement = f"SELECT document FROM document {where} ORDER BY time DESC, id DESC LIMIT ?"
+        rows = await self._file.execute(statement, (*values, limit))
+        return page([orjson.loads(row[0]) for row in rows], limit)
+
+    async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
+        """What is known of these episodes."""
+        rows = await self._file.execute(
+            "SELECT episode, max(time), (SELECT json_extract(document, '$.episode_kind') FROM document"
+            " WHERE episode = of.episode ORDER BY time DESC, id DESC LIMIT 1), max(anomaly_score), count(*)"
+            " FROM document AS of WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
+            (orjson.dumps(list(ids)).decode(),),
+        )
+        return {name: Episode(milliseconds(last), kind, peak, number) for name, last, kind, peak, number in rows}
+
+    async def healthy(self) -> str | None:
+        """None when the file answers, else why not."""
+        if self._file.trouble:
+            return self._file.trouble
+        try:
+            await self._file.execute("SELECT 1 FROM document LIMIT 1")
+        except StateError as error:
+            return str(error)
+        return None
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        await self._file.close()
+
+    async def _sweep(self) -> None:
+        """Delete what is older than the retention says."""
+        ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
+        if newest is None:
+            return
+        oldest = timestamp(milliseconds(newest) - self._retention)
+        while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
+            some = "SELECT id FROM document WHERE time < ? LIMIT ?"
+            await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)]))
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    document = entry.document
+    return (
+        entry.id,
+        timestamp(entry.time),
+        document.get("sensor"),
+        document.get("anomaly_score"),
+        document.get("anomaly_grade"),
+        document.get("is_anomaly"),
+        document.get("alert"),
+        document.get("episode_id"),
+        encode(entry).decode(),
+    )

@@ -1,0 +1,1 @@
+"""Kinesis: client, polling, fan-out, aggregates and the byte budget."""

@@ -1,0 +1,178 @@
+"""Where each shard stands: its position and the models as of there, committed together.
+
+Guarantee: a commit first writes the snapshot and then, conditionally on owner and counter, the lease that names both
+position and snapshot. So it happens wholly or not at all, and only if the lease is still ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.pipeline.records import Position
+from service.state.leases import Lease, LeaseLostError, Leases, StateError
+from service.state.snapshots import (
+    Blobs,
+    Making,
+    Model,
+    OtherConfigurationError,
+    ShardSnapshots,
+    SnapshotError,
+    Written,
+    merged,
+    of_keys,
+)
+
+log = logging.getLogger("cutwater.checkpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All records up to ``position`` are done, and the whole shard if ``ended``.
+
+    ``models`` are all of them when it is read, and those that changed since the last checkpoint when it is written.
+    """
+
+    position: Position | None = None
+    ended: bool = False
+    models: Mapping[str, Model] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """The checkpoints of one stream's shards.
+
+    Args:
+        leases: this worker's.
+        blobs: where snapshots lie.
+        stream: name of the stream.
+        making: what makes the models.
+        on_bad_snapshot: what to do about a snapshot that cannot be read: "refuse" to start, or "learn" anew.
+    """
+
+    def __init__(
+        self, leases: Leases, blobs: Blobs, stream: str, making: Making, on_bad_snapshot: Literal["refuse", "learn"]
+    ) -> None:
+        self.leases = leases
+        self._blobs = blobs
+        self._stream = stream
+        self._making = making
+        self._on_bad_snapshot = on_bad_snapshot
+
+    async def take(self, lease: Lease, parents: Sequence[Lease]) -> Hold:
+        """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
+        return Hold(self, await self.leases.take(lease), parents)
+
+    async def forget(self, lease: Lease) -> None:
+        """Delete a finished shard's models and row. Raises LeaseLostError."""
+        await self.snapshots(lease).forget()
+        await self.leases.remove(lease)
+
+    def snapshots(self, lease: Lease) -> ShardSnapshots:
+        """The snapshots of a shard whose lease was just taken."""
+        return ShardSnapshots(self._blobs, f"{self._stream}/{lease.shard}", lease.counter, self._making)
+
+    def refuse(self, shard: str, reason: str) -> None:
+        """A snapshot cannot be used: go on without it, if that is what the settings say. Raises StateError."""
+        if self._on_bad_snapshot == "refuse":
+            raise StateError(
+                f"{shard}: {reason}; restore it from a copy, or set on_bad_snapshot = learn to go on from the same "
+                "position and learn all its sensors anew"
+            )
+        log.error("%s: %s; all its sensors are learnt anew (on_bad_snapshot = learn)", shard, reason)
+
+
+class Hold:
+    """A shard in this worker's hands, from the moment its lease is taken until it is lost or released."""
+
+    def __init__(self, checkpoints: Checkpoints, lease: Lease, parents: Sequence[Lease]) -> None:
+        self.lease = lease
+        self.lost = asyncio.Event()
+        self._checkpoints = checkpoints
+        self._parents = parents
+        self._snapshots = checkpoints.snapshots(lease)
+        self._inherited: dict[str, Model] = {}
+        self._turn = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
+
+    @property
+    def shard(self) -> str:
+        """The shard's id."""
+        return self.lease.shard
+
+    async def restore(self) -> Checkpoint:
+        """Where to go on, with the models as of there: its own, else its parents' for the keys in its hash range.
+
+        Raises StateError if a snapshot cannot be used and the settings say that this must not pass.
+        """
+        lease = self.lease
+        models: dict[str, Model] = {}
+        if lease.snapshot:
+            models = await self._read(self._snapshots, lease.snapshot)
+            if models:  # else nothing says what is still needed
+                await self._snapshots.sweep()
+        elif lease.position is None:
+            parents = [
+                await self._read(self._checkpoints.snapshots(parent), parent.snapshot)
+                for parent in self._parents
+                if parent.snapshot
+            ]
+            models = self._inherited = of_keys(merged(parents), lease.hash_keys)
+        else:
+            log.warning(
+                "%s: the lease at %s names no snapshot; its sensors are learnt anew", self.shard, lease.position
+            )
+        return Checkpoint(lease.position, lease.ended, models)
+
+    def refuse(self, reason: str) -> None:
+        """The restored models turn out to be unusable. Raises StateError unless the settings say to learn anew."""
+        self._checkpoints.refuse(self.shard, reason)
+        self._inherited = {}
+
+    def outdated(self) -> set[str]:
+        """Sensors whose models the next checkpoint must hold even if they have not changed."""
+        return self._snapshots.outdated()
+
+    async def renew(self) -> None:
+        """Tell the other workers that we live. Raises LeaseLostError."""
+        async with self._unless_lost():
+            self.lease = await self._checkpoints.leases.renew(self.lease)
+
+    async def commit(self, checkpoint: Checkpoint) -> Written:
+        """Move the shard to ``checkpoint``. All up to there must be acknowledged. Raises LeaseLostError."""
+        written = await self._snapshots.write(checkpoint.position, self._inherited | dict(checkpoint.models))
+        async with self._unless_lost():
+            self.lease = await self._checkpoints.leases.checkpoint(
+                self.lease, checkpoint.position, written.name, checkpoint.ended
+            )
+        self._inherited = {}
+        await self._snapshots.collect(written.name)
+        return written
+
+    async def release(self) -> None:
+        """Let another worker have the shard at once."""
+        with contextlib.suppress(LeaseLostError):
+            async with self._unless_lost():
+                self.lease = await self._checkpoints.leases.release(self.lease)
+
+    @contextlib.asynccontextmanager
+    async def _unless_lost(self) -> AsyncIterator[None]:
+        async with self._turn:
+            if self.lost.is_set():
+                raise LeaseLostError(self.shard)
+            try:
+                yield
+            except LeaseLostError:
+                self.lost.set()
+                raise
+
+    async def _read(self, snapshots: ShardSnapshots, name: str) -> dict[str, Model]:
+        try:
+            return await snapshots.read(name)
+        except OtherConfigurationError as error:
+            log.warning("%s: %s; its sensors are learnt anew from the same position on", self.shard, error)
+        except SnapshotError as error:
+            self._checkpoints.refuse(self.shard, str(error))
+        return {}

@@ -1,0 +1,1 @@
+"""The running process: shards are assigned, read, scored and committed."""

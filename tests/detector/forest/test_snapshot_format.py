@@ -1,0 +1,81 @@
+"""A snapshot is taken back whole, or refused with its reason."""
+
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import orjson
+import pytest
+import zstandard
+
+from detector.forest.backends import regrow
+from detector.forest.cut_forest import CutForest
+from detector.forest.forest import Parameters
+from detector.forest.reference import ReferenceForest
+from detector.forest.snapshot_format import VERSION, seal, unseal
+
+SMALL = Parameters(trees=2, samples=8)
+
+
+def snapshot(parameters: Parameters = SMALL) -> bytes:
+    forest = CutForest(parameters)
+    forest.process(np.random.default_rng(0).normal(size=(40, parameters.dimensions)))
+    return forest.snapshot()
+
+
+@pytest.mark.parametrize("changes", [{}, {"time_decay": np.inf}, {"time_decay": 1e-5}, {"gate": 0.1}, {"shingle": 3}])
+def test_comes_back_as_it_was(changes):
+    parameters = replace(SMALL, **changes)
+    whole = snapshot(parameters)
+    forest = regrow(whole)
+    assert forest.parameters == parameters
+    assert forest.snapshot() == whole
+
+
+def test_every_single_changed_byte_is_noticed():
+    whole = snapshot()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        with pytest.raises(ValueError, match=r"damaged|not the snapshot of a forest|version \d+, this program reads"):
+            regrow(bytes(damaged))
+
+
+def test_every_loss_at_the_end_and_every_addition_is_noticed():
+    whole = snapshot()
+    for end in range(len(whole)):
+        with pytest.raises(ValueError, match=r"damaged|not the snapshot of a forest"):
+            regrow(whole[:end])
+    with pytest.raises(ValueError, match="damaged"):
+        regrow(whole + b"\0")
+
+
+@pytest.mark.parametrize("foreign", [b"", b"\x89PNG\r\n\x1a\n" * 9, orjson.dumps({"kind": "cutwater"}), b"CUTWATER"])
+def test_what_is_none_is_called_so(foreign):
+    with pytest.raises(ValueError, match="not the snapshot of a forest"):
+        regrow(foreign)
+
+
+def test_an_engine_restores_only_its_own():
+    other = ReferenceForest(SMALL).snapshot()
+    with pytest.raises(ValueError, match="engine 'rrcf', not 'cutwater'"):
+        CutForest.restore(other)
+    with pytest.raises(ValueError, match="engine 'cutwater', not 'rrcf'"):
+        ReferenceForest.restore(snapshot())
+    with pytest.raises(ValueError, match="engine 'krcf', not 'cutwater'"):
+        regrow(seal("krcf", SMALL, b""))
+
+
+def test_a_body_of_another_size_than_its_parameters_need_is_refused():
+    kind, parameters, body = unseal(snapshot())
+    with pytest.raises(ValueError, match=f"holds {len(body)} bytes, its parameters need"):
+        regrow(seal(kind, replace(parameters, trees=3), body))
+
+
+def test_parameters_out_of_range_are_refused():
+    head = orjson.dumps({"kind": "cutwater", "parameters": {"trees": 0, "time_decay": None}})
+    rest = head + zstandard.compress(b"")
+    forged = struct.pack("<8sHHI", b"CUTWATER", VERSION, len(head), zlib.crc32(rest)) + rest
+    with pytest.raises(ValueError, match="trees must be from 1 to 1000, not 0"):
+        regrow(forged)

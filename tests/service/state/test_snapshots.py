@@ -1,0 +1,210 @@
+"""The contract of snapshots, on every store there is."""
+
+import boto3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.pipeline.records import Position
+from service.state import snapshots
+from service.state.leases import StateError
+from service.state.snapshots import (
+    Making,
+    Model,
+    OtherConfigurationError,
+    ShardSnapshots,
+    SnapshotError,
+    merged,
+    of_keys,
+)
+from service.state.snapshots.s3 import S3Blobs
+from service.state.snapshots.sqlite import SQLiteBlobs
+from service.stores import opened
+from tests.servers import aws
+
+MAKING = Making("rcf-1", {"samples": 256})
+PLACE = "stream/shardId-000000000000"
+
+
+class Memory:
+    """Pieces in a dictionary."""
+
+    def __init__(self):
+        self.pieces, self.trouble = {}, None
+
+    async def put(self, name, data):
+        self.pieces[name] = data
+
+    async def get(self, name):
+        return self.pieces.get(name)
+
+    async def names(self, prefix):
+        return sorted(name for name in self.pieces if name.startswith(prefix))
+
+    async def delete(self, names):
+        for name in names:
+            self.pieces.pop(name, None)
+
+
+@pytest.fixture(params=["sqlite", "s3"])
+async def blobs(request, tmp_path):
+    if request.param == "sqlite":
+        async with opened(SQLiteBlobs(tmp_path / "cutwater.db")) as store:
+            yield store
+    else:
+        with aws.here(s3=aws.moto()):
+            bucket = aws.unique("bucket")
+            boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=bucket)
+            async with opened(S3Blobs(f"s3://{bucket}/some/prefix", "us-east-1")) as store:
+                yield store
+
+
+def shard(blobs, term=1, making=MAKING) -> ShardSnapshots:
+    return ShardSnapshots(blobs, PLACE, term, making)
+
+
+def model(text: str, first=0, last=2**128 - 1) -> Model:
+    return Model(text.encode(), first, last)
+
+
+async def test_what_is_written_is_read(blobs):
+    models = {"a": model("1", 5, 2**127), "ü\ud800": model("2" * 1000), "": model("")}
+    written = await shard(blobs).write(Position(7, 2), models)
+    assert await shard(blobs, 2).read(written.name) == models
+    assert written.size > 0
+
+
+async def test_a_snapshot_holds_what_did_not_change_too(blobs):
+    writer = shard(blobs)
+    await writer.write(Position(1), {name: model(name * 100) for name in "abcd"})
+    second = await writer.write(Position(2), {"b": model("new")})
+    expected = {name: model(name * 100) for name in "acd"} | {"b": model("new")}
+    assert await shard(blobs, 2).read(second.name) == expected
+
+
+async def test_pieces_can_be_listed_and_deleted(blobs):
+    for name in ("x/1", "x/2", "xy/1"):
+        await blobs.put(name, name.encode())
+    await blobs.put("x/1", b"again")
+    assert await blobs.names("x/") == ["x/1", "x/2"]
+    await blobs.delete(["x/1", "absent"])
+    assert await blobs.names("x") == ["x/2", "xy/1"]
+    assert await blobs.get("x/1") is None
+    assert await blobs.get("xy/1") == b"xy/1"
+
+
+async def test_a_missing_or_damaged_piece_is_noticed():
+    """Every single byte that is lost or turned."""
+    blobs = Memory()
+    written = await shard(blobs).write(Position(1), {"a": model("some state")})
+    for name, whole in list(blobs.pieces.items()):
+        for position in range(len(whole)):
+            turned = bytearray(whole)
+            turned[position] ^= 0x55
+            for damaged in (bytes(turned), whole[:position]):
+                blobs.pieces[name] = damaged
+                with pytest.raises(SnapshotError, match=r"damaged|format"):
+                    await shard(blobs, 2).read(written.name)
+        del blobs.pieces[name]
+        with pytest.raises(SnapshotError, match="missing"):
+            await shard(blobs, 2).read(written.name)
+        blobs.pieces[name] = whole
+
+
+async def test_another_format_is_named(monkeypatch):
+    blobs = Memory()
+    monkeypatch.setattr(snapshots, "FORMAT", 9)
+    written = await shard(blobs).write(Position(1), {"a": model("1")})
+    monkeypatch.undo()
+    with pytest.raises(SnapshotError, match="has format 9; this version of Cutwater reads format 1"):
+        await shard(blobs, 2).read(written.name)
+
+
+async def test_another_configuration_is_named_with_what_differs():
+    blobs = Memory()
+    written = await shard(blobs).write(Position(1), {"a": model("1")})
+    other = Making("rcf-2", {"samples": 128})
+    with pytest.raises(OtherConfigurationError, match="samples was 256 and is 128"):
+        await shard(blobs, 2, other).read(written.name)
+
+
+async def test_only_what_a_snapshot_needs_is_kept():
+    blobs = Memory()
+    writer = shard(blobs)
+    for number in range(50):
+        models = {name: model(f"{name}{number}" * 50) for name in "abcd"}
+        await writer.collect((await writer.write(Position(number), models)).name)
+        assert len(blobs.pieces) == 2  # a head and a chunk
+
+
+async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
+    """Whatever changes, a snapshot's chunks stay below about twice the models, and few."""
+    monkeypatch.setattr(snapshots, "MOST_CHUNKS", 8)
+    blobs, writer = Memory(), shard(Memory())
+    writer = shard(blobs)
+    now = {f"sensor-{i}": model("x" * 100) for i in range(40)}
+    changed = dict(now)
+    for number in range(200):
+        changed |= {sensor: now[sensor] for sensor in writer.outdated()}
+        await writer.collect((await writer.write(Position(number), changed)).name)
+        assert len(blobs.pieces) <= 8 + 2
+        assert sum(chunk.size for chunk in writer._chunks) <= 2 * 40 * 100 + 200
+        sensor = f"sensor-{number * 7 % 40}"
+        now[sensor] = model(f"{number:100d}")
+        changed = {sensor: now[sensor]}
+
+
+async def test_what_a_dead_worker_left_is_swept_but_nothing_newer():
+    blobs = Memory()
+    dead = shard(blobs, term=3)
+    committed = await dead.write(Position(1), {"a": model("1"), "b": model("2")})
+    needed = set(blobs.pieces)
+    await dead.write(Position(2), {"a": model("never committed")})
+    heir, later = shard(blobs, term=5), shard(blobs, term=8)
+    await heir.read(committed.name)
+    newer = await later.write(Position(2), {"a": model("3")})
+    await heir.sweep()
+    assert set(blobs.pieces) == needed | {newer.name, f"{newer.name}.0"}
+    await later.forget()
+    assert blobs.pieces == {}
+
+
+async def test_large_models_are_cut_into_chunks(blobs, monkeypatch):
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1000)
+    models = {f"sensor-{i}": model(str(i) * 400) for i in range(20)}
+    written = await shard(blobs).write(Position(1), models)
+    assert len(await blobs.names(f"{PLACE}/")) > 5
+    assert await shard(blobs, 2).read(written.name) == models
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.binary(max_size=40)), max_size=12))
+async def test_every_snapshot_equals_all_changes_so_far(changes):
+    blobs = Memory()
+    writer, expected = shard(blobs), {}
+    for number, change in enumerate(changes):
+        changed = {name: Model(state) for name, state in change.items()}
+        expected |= changed
+        changed |= {name: expected[name] for name in writer.outdated()}
+        written = await writer.write(Position(number), changed)
+        await writer.collect(written.name)
+        assert await shard(blobs, 2).read(written.name) == expected
+
+
+def test_children_get_the_models_of_their_hash_keys():
+    left, right, both = model("l", 5, 5), model("r", 2**127, 2**127), model("b", 5, 2**127)
+    models = {"left": left, "right": right, "both": both}
+    assert of_keys(models, (0, 2**127 - 1)) == {"left": left, "both": both}
+    assert of_keys(models, (2**127, 2**128 - 1)) == {"right": right, "both": both}
+
+
+def test_of_two_parents_that_know_a_sensor_the_first_counts():
+    assert merged([{"a": model("1")}, {"a": model("2"), "b": model("3")}]) == {"a": model("1"), "b": model("3")}
+
+
+async def test_a_bucket_that_is_not_there_is_named():
+    with aws.here(s3=aws.moto()):
+        store = S3Blobs("s3://absent-bucket-of-nobody/x", "us-east-1")
+        with pytest.raises(StateError, match="make the bucket"):
+            await store.open()
+        await store.close()

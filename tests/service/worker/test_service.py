@@ -1,0 +1,111 @@
+"""The service starts, says what keeps it from its work, and stops, whatever is away."""
+
+import asyncio
+import logging
+import socket
+from contextlib import asynccontextmanager
+
+import boto3
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from service.api.app import build
+from service.settings.model import load
+from service.state.leases import StateError
+from service.worker.service import Service
+from simulator.stream import LocalStream
+from tests.servers import aws
+
+NOWHERE = "http://127.0.0.1:9"
+SHARED = {"lease_table": "leases", "snapshot_url": "s3://state/models", "dead_letter_url": "s3://state/dead"}
+
+
+@asynccontextmanager
+async def api_of(service):
+    """Its API, without a server."""
+    transport = httpx.ASGITransport(app=build(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def reasons(client) -> list[str]:
+    """What /ready complains of."""
+    answer = await client.get("/ready")
+    assert answer.json()["ready"] == (answer.status_code == 200)
+    return answer.json()["reasons"]
+
+
+async def until(look, wanted) -> None:
+    async with asyncio.timeout(60):
+        while await look() != wanted:  # noqa: ASYNC110 - what other processes do is no event
+            await asyncio.sleep(0.1)
+
+
+async def test_a_service_whose_index_is_away_says_so_and_can_be_stopped(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    settings = load({"data_dir": tmp_path, "endpoint_url": NOWHERE, "opensearch_url": NOWHERE}, {})
+    async with Service.open(settings) as service, api_of(service) as client:
+        running = asyncio.create_task(service.run())
+        assert (await client.get("/health")).status_code == 200
+        assert any("index: http://127.0.0.1:9: " in reason for reason in await reasons(client))
+        assert not (await client.get("/status")).json()["index"]["healthy"]
+        assert (await client.get("/scores")).status_code == 503
+        assert not running.done()
+        service.stop()
+        assert await running
+    assert "index http://127.0.0.1:9" in caplog.text
+
+
+async def test_a_service_whose_stream_and_state_are_away_names_each_of_them(tmp_path):
+    settings = load({"data_dir": tmp_path, "endpoint_url": NOWHERE, **SHARED}, {})
+    with aws.here():
+        async with Service.open(settings) as service, api_of(service) as client:
+            running = asyncio.create_task(service.run())
+            assert (await client.get("/health")).status_code == 200
+            waiting = await reasons(client)
+            assert [reason.partition(":")[0] for reason in waiting] == [
+                "stream 'RawStreamData'", "dead letters", "leases", "snapshots"
+            ]  # fmt: skip
+            assert all("Could not connect" in reason for reason in waiting[1:])
+            service.stop()
+            assert await running
+
+
+async def test_a_service_goes_to_work_when_what_was_away_is_there(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    async with LocalStream(streams={"stream": 1}) as local:
+        settings = load({"data_dir": tmp_path, "stream": "stream", "endpoint_url": local.endpoint_url, **SHARED}, {})
+        with aws.here(dynamodb=url, s3=url):
+            async with Service.open(settings) as service, api_of(service) as client:
+                running = asyncio.create_task(service.run())
+                assert len(await reasons(client)) == 4
+                server = await asyncio.to_thread(moto_with_a_bucket, port)
+                try:
+                    await until(lambda: reasons(client), [])
+                    service.stop()
+                    assert await running
+                finally:
+                    server.stop()
+
+
+def moto_with_a_bucket(port: int) -> ThreadedMotoServer:
+    """It has the bucket before the service may ask for it."""
+    import moto.backends
+
+    moto.backends.get_backend("s3")["123456789012"]["aws"].create_bucket("state", "us-east-1")
+    server = ThreadedMotoServer("127.0.0.1", port)
+    server.start()
+    return server
+
+
+async def test_what_waiting_cannot_mend_ends_the_service(tmp_path):
+    url = aws.moto()
+    settings = load({"data_dir": tmp_path, "endpoint_url": NOWHERE, **SHARED, "snapshot_url": "s3://nobodys"}, {})
+    with aws.here(dynamodb=url, s3=url):
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="state")
+        with pytest.raises(StateError, match=r"snapshot_url s3://nobodys: .*; make the bucket"):
+            async with Service.open(settings):
+                pass
