@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import njit, types
 
-from detector.forest.forest import llvm_intrinsics as machine
+from detector.forest import llvm_intrinsics as machine
 
 RANDOM = np.random.default_rng(0)
 ROOT = Path(__file__).parents[3]
