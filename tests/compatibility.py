@@ -1,4 +1,4 @@
-"""docs/compatibility.md, printed by a run of the tests themselves: python -m tests.compatibility [SERVER]
+"""docs/reference/compatibility.md, printed by a run of the tests themselves: python -m tests.compatibility [SERVER]
 
 Tests marked ``compatibility("what")`` run on every server, or on one such as opensearch-3.8.0, whose column is written
 anew; the page says what passed. Exit code 1 if a test failed.
@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers.opensearch import SPECS, Spec
 
-PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "compatibility.md"
 NAMES = {"opensearch": "OpenSearch", "elasticsearch": "Elasticsearch"}
 TEXT = """\
 # Compatibility

@@ -23,7 +23,7 @@ ROOMS = ("detector", "service", "simulator")
 MODULES = sorted(path.relative_to(PROJECT) for room in ROOMS for path in (PROJECT / room).rglob("*.py"))
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 
-# What the rooms may import of each other and of other packages; docs/architecture.md says why.
+# What the rooms may import of each other and of other packages; docs/explanation/architecture.md says why.
 PURE = {"llvmlite", "numba", "numpy", "orjson", "rrcf", "zstandard"}
 # Input, output, time, randomness that no seed governs, and logging.
 IMPURE = {
@@ -147,10 +147,10 @@ def test_docstrings_explain_what_is_there(module):
 
 @pytest.mark.parametrize(
     ("page", "made"),
-    [("configuration", settings.markdown), ("documents", fields.markdown), ("api", api.documentation)],
+    [("settings", settings.markdown), ("documents", fields.markdown), ("api", api.documentation)],
 )
 def test_pages_about_the_code_are_made_from_it(page, made):
-    assert (PROJECT / f"docs/{page}.md").read_text() == made(), "make docs"
+    assert (PROJECT / f"docs/reference/{page}.md").read_text() == made(), "make docs"
 
 
 def requirements() -> list[Requirement]:
@@ -160,7 +160,7 @@ def requirements() -> list[Requirement]:
 
 @pytest.mark.parametrize("requirement", requirements(), ids=str)
 def test_architecture_says_why_each_dependency_is_there(requirement):
-    section = (PROJECT / "docs/architecture.md").read_text().partition("## Dependencies")[2]
+    section = (PROJECT / "docs/explanation/architecture.md").read_text().partition("## Dependencies")[2]
     assert re.search(rf"(?<![\w-]){re.escape(requirement.name)}(?![\w-])", section)
 
 

@@ -342,7 +342,7 @@ def _episode(alert: Document, known: Mapping[str, Episode]) -> Document:
 
 
 def markdown(openapi: Mapping[str, Any]) -> str:
-    """docs/api.md, from the OpenAPI description that the service serves."""
+    """docs/reference/api.md, from the OpenAPI description that the service serves."""
     lines = [
         "# HTTP API",
         "",
@@ -393,10 +393,10 @@ async def _explain(_: Request, error: Exception) -> Response:
 
 
 def documentation() -> str:
-    """docs/api.md: what the service would say of itself, without one."""
+    """docs/reference/api.md: what the service would say of itself, without one."""
     nobody: Any = None
     return markdown(build(nobody).openapi())
 
 
 if __name__ == "__main__":
-    Path("docs/api.md").write_text(documentation(), encoding="utf-8")
+    Path("docs/reference/api.md").write_text(documentation(), encoding="utf-8")

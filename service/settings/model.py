@@ -1,7 +1,7 @@
 """Every setting in one table: the fields of ``Settings``.
 
 A value comes from its default, then ``cutwater.toml``, then ``CUTWATER_<NAME>`` in the environment, then the command
-line; the last one wins. ``--help`` and docs/configuration.md are made from the same table.
+line; the last one wins. ``--help`` and docs/reference/settings.md are made from the same table.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Settings(BaseModel):
     """Which readings become documents: the anomalies, or every scored reading."""
     index_record: Literal["off", "on"] = "off"
     """Whether documents hold the record that their reading came from, too, so that its other fields can be seen and
-    searched as record.NAME; see docs/index.md."""
+    searched as record.NAME; see docs/how-to/opensearch.md."""
     index_rotation: Literal["NoRotation", "OneHour", "OneDay", "OneWeek", "OneMonth"] = "OneDay"
     """How much event time one index holds; a change leaves the indices of before as they are."""
     retention_days: int = Field(0, ge=0, le=36500)
@@ -395,7 +395,7 @@ def _spell(origin: str, name: str) -> str:
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else "; docs/configuration.md lists them all"
+    return f"; did you mean {near[0]}?" if near else "; docs/reference/settings.md lists them all"
 
 
 def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
@@ -440,7 +440,7 @@ def default(field: FieldInfo) -> str:
 
 
 def markdown() -> str:
-    """docs/configuration.md."""
+    """docs/reference/settings.md."""
     lines = [
         "# Configuration",
         "",
@@ -464,4 +464,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    Path("docs/configuration.md").write_text(markdown(), encoding="utf-8")
+    Path("docs/reference/settings.md").write_text(markdown(), encoding="utf-8")

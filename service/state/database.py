@@ -17,7 +17,7 @@ T = TypeVar("T")
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _FORBIDDEN = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _WRITABLE = "set data_dir to a folder that is writable, or make this one so"
-_DAMAGED = "move the file away, or restore it from a copy; docs/operations.md says what each means"
+_DAMAGED = "move the file away, or restore it from a copy; docs/how-to/operations.md says what each means"
 _BUSY_SECONDS = 5.0
 
 

@@ -25,7 +25,7 @@ def test_names_tell_the_unit(name):
 
 @pytest.mark.parametrize("name", names())
 def test_the_handbook_explains_each(name):
-    handbook = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    handbook = (Path(__file__).parents[2] / "docs" / "how-to" / "operations.md").read_text()
     assert re.search(rf"`{name}(\{{[a-z]+\}})?`", handbook), name
 
 

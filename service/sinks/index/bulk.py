@@ -37,7 +37,7 @@ _PASSING_TYPES = {"cluster_block_exception", "validation_exception"}
 # Indexing pressure refuses a request that is larger than the whole budget even when the server is idle.
 _PRESSURE = re.compile(r"coordinating_operation_bytes=(\d+), max_coordinating(?:_and_primary)?_bytes=(\d+)")
 
-_NO_RIGHT = " (docs/index.md lists the privileges and what else stops writing)"
+_NO_RIGHT = " (docs/how-to/opensearch.md lists the privileges and what else stops writing)"
 
 Send = Callable[[bytes], Awaitable[Any]]
 

@@ -26,7 +26,7 @@ def hopeless(error: TransportError) -> str | None:
     if error.status_code == 401:
         return "user, password or key is not accepted; check the credentials"
     if error.status_code == 403:
-        return "docs/index.md lists the privileges that `cutwater run` and `cutwater setup` need"
+        return "docs/how-to/opensearch.md lists the privileges that `cutwater run` and `cutwater setup` need"
     if error.status_code in (404, 405, 410):
         return "is this the root address of an OpenSearch or Elasticsearch 7.10 or newer? Check opensearch_url"
     if isinstance(error.status_code, int) and 300 <= error.status_code < 500 and error.status_code not in (408, 429):

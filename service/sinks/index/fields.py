@@ -116,7 +116,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def markdown() -> str:
-    """docs/documents.md."""
+    """docs/reference/documents.md."""
     lines = [
         "# Documents",
         "",
@@ -157,4 +157,4 @@ def _table(fields: dict[str, tuple[Kind, str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    Path("docs/documents.md").write_text(markdown(), encoding="utf-8")
+    Path("docs/reference/documents.md").write_text(markdown(), encoding="utf-8")

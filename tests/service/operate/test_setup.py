@@ -143,7 +143,7 @@ async def test_a_server_that_asks_who_we_are_is_looked_at_and_not_changed_by_a_r
 
 @pytest.mark.compatibility("Teardown")
 async def test_everything_of_ours_can_be_removed_as_the_documentation_says(remote, remote_index):
-    """docs/index.md, "Removing"."""
+    """docs/how-to/opensearch.md, "Removing"."""
     other = f"{remote.prefix}x-2023.11.15"
     remote.server.request("PUT", f"/{other}", {})
     await remote_index.write([entry(0), entry(2000)])

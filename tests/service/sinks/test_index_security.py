@@ -88,7 +88,7 @@ async def test_a_refused_index_is_waited_for_and_named(server, caplog, user, pre
             await asyncio.sleep(0.05)
     trouble = await one.healthy()
     assert "no permissions for [indices:" in trouble
-    assert "docs/index.md" in trouble
+    assert "docs/how-to/opensearch.md" in trouble
     assert PASSWORD not in trouble + caplog.text
     assert not writing.done()
     writing.cancel()
@@ -116,7 +116,7 @@ async def test_who_is_not_known_is_told_so_at_once(server, access, message):
 async def test_set_up_without_the_right_names_the_privileges(server):
     one = index(server, "other", user="run", password=PASSWORD)
     try:
-        with pytest.raises(IndexSetupError, match=r"403.*docs/index\.md lists the privileges"):
+        with pytest.raises(IndexSetupError, match=r"403.*docs/how-to/opensearch\.md lists the privileges"):
             await set_up(one, dry_run=False, tell=lambda _: None)
     finally:
         await one.close()
