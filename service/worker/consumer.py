@@ -29,6 +29,7 @@ log = logging.getLogger("cutwater.consumer")
 
 DISCOVERY_SECONDS = 10.0  # between two looks for new shards
 ROUNDS = 3  # renewals, and looks at the leases, in the time after which a lease expires
+BLOCKED_SECONDS = 2.0  # that what is stopped waits for a sink that is away: it may be back at once
 _RELEASE_SECONDS = 5.0  # to release what could not be finished
 
 
@@ -66,6 +67,8 @@ class Consumer(Generic[P]):
         failover_seconds: after which a lease that is not renewed has expired.
         stop_seconds: longest time to finish what is fetched when stopped; then leases are released as they are.
         metrics: where leases are counted.
+        blocked: why what is fetched cannot be finished at the moment; None if it can. If that lasts when stopped, there
+            is nothing to wait for.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Consumer(Generic[P]):
         failover_seconds: float,
         stop_seconds: float,
         metrics: Metrics,
+        blocked: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.leases: Sequence[Lease] = ()
         self.pipelines: dict[str, P] = {}
@@ -88,6 +92,7 @@ class Consumer(Generic[P]):
         self._failover = failover_seconds
         self._stop_seconds = stop_seconds
         self._metrics = metrics
+        self._blocked = blocked
         self._holds: dict[str, Hold] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._listed: frozenset[str] = frozenset()
@@ -229,7 +234,7 @@ class Consumer(Generic[P]):
         readers = [self._readers[shard] for shard in holds]
         for pipeline in self.pipelines.values():
             pipeline.stop()  # one may have begun after ``stop``
-        _, late = await asyncio.wait(readers, timeout=self._stop_seconds)
+        late, reason = await self._finish(readers)
         for reader in late:
             reader.cancel()
         if late:
@@ -239,10 +244,22 @@ class Consumer(Generic[P]):
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await asyncio.gather(*(hold.release() for hold in unfinished))
             names = ", ".join(hold.shard for hold in unfinished)
-            log.warning(
-                "not finished within %g s, so read again from the last checkpoint: %s", self._stop_seconds, names
-            )
+            log.warning("not finished (%s), so read again from the last checkpoint: %s", reason, names)
         return not late
+
+    async def _finish(self, readers: Collection[asyncio.Task[None]]) -> tuple[set[asyncio.Task[None]], str]:
+        """Wait for readers as long as there is hope; those that are not done, and why they are not waited for."""
+        clock = asyncio.get_running_loop().time
+        began = going = clock()
+        late = set(readers)
+        while late and clock() - began < self._stop_seconds:
+            _, late = await asyncio.wait(late, timeout=min(0.1, self._stop_seconds))
+            blocked = self._blocked()
+            if blocked is None:
+                going = clock()
+            elif clock() - going >= BLOCKED_SECONDS:
+                return late, blocked
+        return late, f"within {self._stop_seconds:g} s"
 
 
 class Observations:

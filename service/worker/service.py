@@ -75,6 +75,7 @@ class Service:
             failover_seconds=settings.failover_seconds,
             stop_seconds=settings.stop_seconds,
             metrics=self.metrics,
+            blocked=lambda: self.index.trouble or self.letters.trouble,
         )
         self._started = time.monotonic()
         self._rate = 0.0

@@ -63,6 +63,11 @@ class Index(Protocol):
     with growing pauses; it never drops.
     """
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written at the moment, in one line; None if it can."""
+        ...
+
     async def open(self) -> None:
         """Connect and prepare mappings. Raises IndexSetupError."""
         ...

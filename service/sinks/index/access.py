@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from opensearchpy import AsyncHttpConnection
+from opensearchpy import AIOHttpConnection, AsyncHttpConnection
 
 from service.settings.model import Settings
 from service.sinks.index import IndexSetupError
+from service.sinks.index.failures import ErrorAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,12 @@ class Access:
             raise IndexSetupError("set one of opensearch_user, opensearch_api_key and opensearch_aws, not several")
         if (self.ca or self.client_certificate) and not url.startswith("https://"):
             raise IndexSetupError("opensearch_ca and opensearch_client_cert need an opensearch_url with https://")
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"connection_class": _Connection}
         if self.user:
             options["http_auth"] = (self.user, self.password)
         elif self.aws:
             options["http_auth"] = Signer(_credentials(), self.aws, self.region)
-            options["connection_class"] = AsyncHttpConnection  # the client's other one takes no signer
+            options["connection_class"] = _SigningConnection  # the other one takes no signer
         if self.api_key:
             options["headers"] = {"authorization": f"ApiKey {self.api_key}"}
         if url.startswith("https://"):
@@ -89,6 +90,14 @@ class Access:
                 named = f"opensearch_client_cert = {str(self.client_certificate)!r}"
                 raise IndexSetupError(f"{named}: {_why(error)}; name PEM files of a certificate and its key") from None
         return context
+
+
+class _Connection(ErrorAnswers, AIOHttpConnection):
+    """The client's own, which knows of user and password."""
+
+
+class _SigningConnection(ErrorAnswers, AsyncHttpConnection):
+    """The client's other one, which takes a signer."""
 
 
 class Signer:

@@ -4,11 +4,18 @@ Whoever writes shares the requests: documents that come while all requests are o
 one. A request leaves when none is on its way, when it is full (bytes or count), or when its oldest document is old
 enough. The server's answers steer size and number: less after "too many requests" or "too large", slowly more while all
 goes well.
+
+A request that is refused as a whole (400, 413) tells nothing of its documents: it may be one of them, or a proxy that
+speaks another protocol. So the smallest bulk request there is goes first, as a probe. If the server takes that one, the
+documents go again in halves until those that are refused are alone: they are rejected. If it does not, no document is
+at fault: all wait, with growing pauses, and no document goes to the dead letter.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import random
 import re
 from collections import deque
@@ -17,11 +24,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from opensearchpy.exceptions import OpenSearchException, TransportError
+from opensearchpy.exceptions import SerializationError, TransportError
 
-from service.retry import Patience
+from service.retry import REMIND_SECONDS, Patience
 from service.sinks.index import Refused
 from service.sinks.index.failures import explain
+
+log = logging.getLogger("cutwater.index")
 
 BULK_BYTES = 5 * 1024 * 1024  # small AWS instances take no request above 10 MB
 BULK_COUNT = 2_000
@@ -73,14 +82,16 @@ class _Item:
 
 
 class _Left(NamedTuple):
-    """What is left of a request's documents, and why: no reason means to go on at once.
+    """What is left of a request's documents, and why.
 
-    ``busy``: the server took some and had no room for the others, so that a short pause will do.
+    ``busy``: the server took some and had no room for the others, so that a short pause will do. ``halve``: the request
+    was refused because of its documents, and there are several.
     """
 
     items: list[_Item]
     trouble: str = ""
     busy: bool = False
+    halve: bool = False
 
 
 def action(index: str, identity: str, document: bytes) -> bytes:
@@ -93,14 +104,18 @@ class BulkWriter:
 
     Guarantee: ``write`` returns when the server has said 201 or 409 (it has it already) of every document, or something
     that no repetition will change; those are returned. Everything else is tried again, with growing pauses, for as long
-    as it takes. Documents may reach the server in any order.
+    as it takes. Documents may reach the server in any order. A document is never rejected because of a request that the
+    server would refuse whatever it held: see the module. An error of our own is raised to those who write.
     """
 
-    def __init__(self, send: Send, patience: Patience) -> None:
+    def __init__(self, send: Send, patience: Patience, probe: bytes) -> None:
+        """``send``: one bulk request's body to the server; ``probe``: a body of one action that changes nothing."""
         self.bytes, self.parallel = BULK_BYTES, FIRST_PARALLEL  # how large and how many requests may be now
         self._most_bytes = BULK_BYTES
         self._send = send
         self._patience = patience
+        self._probe = probe
+        self._logged = -REMIND_SECONDS
         self._waiting: deque[_Item] = deque()
         self._waiting_bytes = 0
         self._retrying = 0
@@ -146,10 +161,8 @@ class BulkWriter:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            return
-        task.result()  # an error here is a bug: let the event loop's handler show it
-        self._dispatch()
+        if not task.cancelled():
+            self._dispatch()
 
     def _take(self) -> list[_Item]:
         """The next request's documents: at least one, else no more than the limits say."""
@@ -171,41 +184,52 @@ class BulkWriter:
     # Sending
 
     async def _deliver(self, items: list[_Item]) -> None:
-        """Send one request; put back what has to go again."""
-        try:
-            left, trouble, busy = await self._attempt(items)
-        except Exception as error:
-            for item in items:
-                item.call.fail(error)
-            raise
-        if not left:
-            self._grow()
-            if not self._retrying:
-                self._patience.over()
-            return
-        if trouble:
-            for item in left:
-                self._retrying += not item.attempts
-                item.attempts += 1
-            if busy:
-                await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
-            else:
-                await self._patience.wait(trouble, max(item.attempts for item in left) - 1)
-        self._put_back(left)
+        """Send documents in one request, or in halves of it; put back what has to go again."""
+        groups = [items]
+        while groups:
+            group = groups.pop()
+            try:
+                left = await self._attempt(group)
+            except Exception as error:  # a bug of ours: who writes shall know, and not wait for ever
+                for item in itertools.chain(group, *groups):
+                    item.call.fail(error)
+                return
+            if left.trouble:
+                self._count_attempt(left.items)
+            if left.halve:
+                middle = len(group) // 2
+                groups += [group[middle:], group[:middle]]
+                await self._patience.wait(left.trouble, 0)
+            elif left.items:
+                await self._pause(left)
+                self._put_back([*left.items, *itertools.chain(*reversed(groups))])
+                return
+        self._grow()
+        if not self._retrying:
+            self._patience.over()
+
+    def _count_attempt(self, items: Sequence[_Item]) -> None:
+        for item in items:
+            self._retrying += not item.attempts
+            item.attempts += 1
+
+    async def _pause(self, left: _Left) -> None:
+        if left.busy:
+            await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
+        else:
+            await self._patience.wait(left.trouble, max(item.attempts for item in left.items) - 1)
 
     async def _attempt(self, items: list[_Item]) -> _Left:
         """One request with these documents."""
         body = b"".join([item.lines for item in items])
         try:
-            answer = await self._send(body)
-            results = [next(iter(result.values())) for result in answer["items"]]
-            outcomes = [(int(result["status"]), result.get("error")) for result in results]
-            if len(outcomes) != len(items):
-                raise ValueError("as many results as documents")
+            outcomes = _outcomes(await self._send(body), len(items))
         except TransportError as error:
-            return self._learn(items, len(body), error)
-        except (OpenSearchException, LookupError, TypeError, ValueError, AttributeError) as error:
-            return _Left(items, f"what came back answers no bulk request ({type(error).__name__})")
+            return await self._learn(items, len(body), error)
+        except SerializationError:
+            outcomes = None
+        if outcomes is None:
+            return _Left(items, "what came back answers no bulk request; check opensearch_url")
         return self._settle(items, outcomes)
 
     def _settle(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> _Left:
@@ -227,23 +251,46 @@ class BulkWriter:
             self._shrink(sum(len(item.lines) for item in items), smaller=not busy)
         return _Left(left, trouble, busy)
 
-    def _learn(self, items: list[_Item], size: int, error: TransportError) -> _Left:
+    async def _learn(self, items: list[_Item], size: int, error: TransportError) -> _Left:
         """What to do after a request that failed as a whole."""
         status = error.status_code
         pressure = _PRESSURE.search(str(error.error) + str(error.info)) if status == 429 else None
-        hopeless = pressure is not None and int(pressure[1]) > int(pressure[2])
-        if status == 413 or hopeless or status == 400:
-            if len(items) == 1:
-                reason = f"the document of {size} bytes is more than the server takes: {explain(error)}"
-                code = "too_large" if status != 400 else "bad_request"
-                self._done(items[0], Refused(items[0].id, code, reason, items[0].attempts + 1))
-                return _Left([])
-            if status != 400:
-                self._most_bytes = max(LEAST_BYTES, size // 2)
-            self.bytes = max(LEAST_BYTES, size // 2)
-            return _Left(items)
-        self._shrink(size, smaller=status == 429)
-        return _Left(items, explain(error) + (_NO_RIGHT if status in (401, 403) else ""))
+        crushing = pressure is not None and int(pressure[1]) > int(pressure[2])
+        if status not in (400, 413) and not crushing:
+            self._shrink(size, smaller=status == 429)
+            return _Left(items, explain(error) + (_NO_RIGHT if status in (401, 403) else ""))
+        if not crushing and (why := await self._refuses_any()):
+            self._shrink(size, smaller=False)
+            return _Left(items, f"{explain(error)}; {why}")
+        if status != 400:
+            self._most_bytes = max(1, size // 2)
+            self.bytes = min(self.bytes, self._most_bytes)
+        self._say(f"refuses a request of {len(items)} documents and {size} bytes: {explain(error)}")
+        if len(items) > 1:
+            return _Left(items, f"{explain(error)}; looking for the documents that it refuses", halve=True)
+        reason = f"the server refuses the document, alone in a request of {size} bytes: {explain(error)}"
+        code = "bad_request" if status == 400 else "too_large"
+        self._done(items[0], Refused(items[0].id, code, reason, items[0].attempts + 1))
+        return _Left([])
+
+    async def _refuses_any(self) -> str | None:
+        """Why no document can be blamed for a refused request; None if the server takes the smallest there is."""
+        try:
+            if _outcomes(await self._send(self._probe), 1) is not None:
+                return None
+            answer = "what is no answer"
+        except TransportError as error:
+            answer = explain(error)
+        except SerializationError:
+            answer = "no JSON"
+        return f"the smallest bulk request is refused, too ({answer}); check opensearch_url and what stands before it"
+
+    def _say(self, what: str) -> None:
+        """One line in the log, now and then."""
+        now = asyncio.get_running_loop().time()
+        if now - self._logged >= REMIND_SECONDS:
+            self._logged = now
+            log.warning("index: %s", what)
 
     def _done(self, item: _Item, refusal: Refused | None = None) -> None:
         self._retrying -= bool(item.attempts)
@@ -260,9 +307,24 @@ class BulkWriter:
         self.parallel = min(MOST_PARALLEL, self.parallel + 1 / (4 * self.parallel))
 
 
+def _outcomes(answer: Any, number: int) -> list[tuple[int, Any]] | None:
+    """Status and error of each action of a bulk request; None if it is no answer to ``number`` actions."""
+    items = answer.get("items") if isinstance(answer, dict) else None
+    if not isinstance(items, list) or len(items) != number:
+        return None
+    outcomes = []
+    for item in items:
+        result: Any = next(iter(item.values()), None) if isinstance(item, dict) else None
+        status = result.get("status") if isinstance(result, dict) else None
+        if not isinstance(status, int):
+            return None
+        outcomes.append((status, result.get("error")))
+    return outcomes
+
+
 def _described(error: Any, status: int) -> tuple[str, str]:
     """The server's name for an error, and its sentence with the cause."""
     if not isinstance(error, dict):
         return str(status), str(error)[:1000]
-    cause = (error.get("caused_by") or {}).get("reason")
+    cause = error["caused_by"].get("reason") if isinstance(error.get("caused_by"), dict) else None
     return str(error.get("type", status)), ": ".join(str(part) for part in (error.get("reason"), cause) if part)[:1000]

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
+import orjson
+from opensearchpy.exceptions import HTTP_EXCEPTIONS, ConnectionTimeout, SSLError, TransportError
 from opensearchpy.exceptions import ConnectionError as ClientConnectionError
-from opensearchpy.exceptions import ConnectionTimeout, SSLError, TransportError
+
+_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
+
+
+class ErrorAnswers:
+    """How a connection of opensearch-py reads an error's answer, whatever a proxy puts there: the client fails at some.
+
+    Its name for the error is the ``type`` that servers give, else all the text.
+    """
+
+    def _raise_error(self, status_code: int, raw_data: str | bytes, content_type: str | None = None) -> NoReturn:
+        try:
+            info = orjson.loads(raw_data)
+        except orjson.JSONDecodeError:
+            info = None
+        error = info.get("error") if isinstance(info, dict) else None
+        name = error.get("type", raw_data) if isinstance(error, dict) else error or raw_data
+        raise HTTP_EXCEPTIONS.get(status_code, TransportError)(status_code, name, info)
 
 
 def explain(error: TransportError) -> str:
@@ -16,7 +36,7 @@ def explain(error: TransportError) -> str:
     if isinstance(error, ClientConnectionError):
         return _connection(error)
     reason = _server_reason(error.info)
-    return f"{error.status_code} {error.error}".strip()[:200] + (f": {reason}" if reason else "")
+    return f"{error.status_code} {_one_line(error.error)}".strip() + (f": {reason}" if reason else "")
 
 
 def hopeless(error: TransportError) -> str | None:
@@ -74,6 +94,14 @@ def _tls_remedy(error: TransportError) -> str | None:
     if "WRONG_VERSION_NUMBER" in trouble or "RECORD_LAYER" in trouble:
         return "the server does not speak TLS; write http:// in opensearch_url"
     return "check the client certificate and the server's TLS settings"
+
+
+def _one_line(answer: Any) -> str:
+    """An answer's text, of a web page its title, in at most 200 characters."""
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+    if title := _TITLE.search(text):
+        text = f"(a web page: {title[1].strip()})"
+    return " ".join(text.split())[:200]
 
 
 def _server_reason(info: Any) -> str:

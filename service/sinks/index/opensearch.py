@@ -75,7 +75,9 @@ class OpenSearchIndex:
             serializer=_JSON(),
             **access.client_options(url),
         )
-        self._writer = BulkWriter(self._bulk, self._patience)
+        # A document that never is cannot be deleted: nothing changes, whoever may do it or not.
+        probe = orjson.dumps({"delete": {"_index": self.layout.letters, "_id": "cutwater-probe"}}) + b"\n"
+        self._writer = BulkWriter(self._bulk, self._patience, probe)
         self._indices: dict[int, str] = {}
 
     @classmethod
@@ -90,6 +92,11 @@ class OpenSearchIndex:
             retention_days=settings.retention_days,
             labels=tuple(settings.label_fields),
         )
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps documents from being written at the moment."""
+        return self._patience.trouble
 
     async def open(self) -> None:
         """Wait for the server and see that it has what documents need.

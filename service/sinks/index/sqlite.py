@@ -42,6 +42,11 @@ class SQLiteIndex:
         self._retention = retention_days * _DAY
         self._swept = -math.inf  # newest event time when old documents were last deleted
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the file from being written at the moment."""
+        return self._file.trouble
+
     async def open(self) -> None:
         """Open or create the file. Raises IndexSetupError if it cannot be written or is something else."""
         try:
