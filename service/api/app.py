@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field
 from service import __version__
 from service.offline.export import ndjson, table
 from service.pipeline.documents import Document, timestamp
+from service.pipeline.times import TimeError, parse_time
 from service.sinks.index import Episode, IndexUnavailableError, Page, cursor_after, place
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.recent_scores import Filter, Sensor
@@ -105,7 +106,7 @@ class ReadingToScore(BaseModel):
 
     sensor: str = Field(min_length=1, examples=["DemoSensor"])
     values: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(examples=[{"iotValue": 117}])
-    time: str | None = Field(None, description="ISO 8601 or milliseconds since 1970; now if absent.")
+    time: str | None = Field(None, description="ISO 8601, or seconds or ms since 1970; now if absent.")
 
 
 def build(service: Service) -> FastAPI:
@@ -134,7 +135,9 @@ def _add_scores(app: FastAPI, service: Service) -> None:
     @app.get("/scores", responses=_SCORES)
     async def scores(
         sensor: Annotated[str | None, Query(description="Only this sensor.")] = None,
-        since: Annotated[str | None, Query(description="From this event time on: ISO 8601, or ms since 1970.")] = None,
+        since: Annotated[
+            str | None, Query(description="From this event time on: ISO 8601, or s or ms since 1970.")
+        ] = None,
         until: Annotated[str | None, Query(description="Before this event time.")] = None,
         min_score: Annotated[float | None, Query(ge=0, description="At least this score.")] = None,
         anomalies: Annotated[bool, Query(description="Anomalies only.")] = False,
@@ -295,15 +298,9 @@ def _moment(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{name}: {text!r} is neither an ISO 8601 time (2026-11-24T04:00:00Z) nor milliseconds since 1970"
-        raise HTTPException(422, message) from None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        return parse_time(text)
+    except TimeError as error:
+        raise HTTPException(422, f"{name}: {error}") from None
 
 
 def _row(name: str, text: str | None) -> int | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from service.offline.history import Columns
+from service.pipeline.times import TimeError, parse_time
 from service.settings.model import SECRETS, Settings, allowed, default, load
 
 # Settings that several commands take
@@ -46,19 +46,17 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), with
         group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)
 
 
-def moment(text: str) -> datetime:
-    """A time, in UTC if it does not say."""
+def moment(text: str) -> int:
+    """A time in milliseconds since 1970, in UTC if it does not say."""
     try:
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+        return parse_time(text)
+    except TimeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def span(options: argparse.Namespace) -> tuple[int | None, int | None]:
     """``--since`` and ``--until`` in milliseconds since 1970."""
-    since, until = (None if at is None else round(at.timestamp() * 1000) for at in (options.since, options.until))
-    return since, until
+    return options.since, options.until
 
 
 def natural(text: str) -> int:

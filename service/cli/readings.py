@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from service.cli.options import fraction, moment, natural, positive, share
@@ -35,7 +36,6 @@ def readings_of(options: argparse.Namespace, rate: float | None) -> tuple[Iterab
         if options.speed or rate is None:
             return recording, options.speed
         return (reading._replace(offset=number / rate) for number, reading in enumerate(recording)), 1.0
-    sensors = Sensors(
-        options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, options.start_time
-    )
+    start = None if options.start_time is None else datetime.fromtimestamp(options.start_time / 1000, UTC)
+    sensors = Sensors(options.sensors, rate or 1.0, options.outliers, options.random_seed, options.count, start)
     return sensors, 1.0 if rate else None

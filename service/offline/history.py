@@ -6,7 +6,6 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ import numpy as np
 
 from detector.types import Floats, Integers
 from service import UserError
+from service.pipeline.times import TimeError, parse_time
 
 Window = tuple[int, int]  # first and last event time in ms, inclusive
 
 TIME_COLUMNS = ("timestamp", "@timestamp", "time", "datetime", "date", "ts")
 LABEL_COLUMNS = ("label", "anomaly", "is_anomaly")
-_YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000  # ms
 _NO = ("", "0", "0.0", "false", "no", "normal", "none")
 
 
@@ -58,21 +57,8 @@ class Columns:
 
 
 def moment(text: str) -> int:
-    """Milliseconds since 1970 of ISO 8601 (without an offset: UTC), or of a number of seconds or milliseconds.
-
-    Raises ValueError.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        when = datetime.fromisoformat(text.strip())
-        return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a time")
-    milliseconds = round(number * 1000) if abs(number) < 1e11 else round(number)
-    if not _YEAR_1 <= milliseconds < _YEAR_10000:
-        raise ValueError(f"{text!r} lies outside the calendar")
-    return milliseconds
+    """Milliseconds since 1970. Raises TimeError."""
+    return parse_time(text)
 
 
 def find(paths: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -173,11 +159,8 @@ class _Table:
         for row, stamp in enumerate(stamps):
             try:
                 times[row] = moment(stamp)
-            except (ValueError, OverflowError):
-                name = self.header[self.time]
-                raise HistoryError(
-                    f"{self.path}: {name} = {stamp!r} is not a time (ISO 8601, or seconds or milliseconds since 1970)"
-                ) from None
+            except TimeError as error:
+                raise HistoryError(f"{self.path}: {self.header[self.time]} = {error}") from None
         return times
 
     def _error(self, line: int, problem: str) -> HistoryError:

@@ -14,8 +14,9 @@ import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.pipeline.decode import DecodeError, Decoder
-from service.pipeline.documents import Document, Entry, milliseconds
+from service.pipeline.documents import Document, Entry
 from service.pipeline.records import Position, Record
+from service.pipeline.times import parse_time
 from service.retry import Patience
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
@@ -91,7 +92,7 @@ class Replay:
         entries = []
         for letter in letters:
             document = orjson.loads(base64.b64decode(letter["rawData"]))
-            entries.append(Entry(letter["esDocumentId"], milliseconds(document["@timestamp"]), document))
+            entries.append(Entry(letter["esDocumentId"], parse_time(document["@timestamp"]), document))
         refused = {each.id: each for each in await self._index.write(entries)}
         self.outcome.kept.update(each.code for each in refused.values())
         sent = [letter for letter in letters if letter["esDocumentId"] not in refused]

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import jmespath
 import orjson
 
 from service.pipeline.records import Record
+from service.pipeline.times import TimeError, parse_time
 
 MAX_SENSOR_NAME_BYTES = 10 * 1024
 _LARGEST_EXACT = 2**53
-_YEAR_1, _YEAR_10000 = -62_135_596_800_000, 253_402_300_800_000  # ms
 
 
 class Reading(NamedTuple):
@@ -149,34 +148,16 @@ def _number(value: Any, expression: str) -> float:
 def _moment(value: Any, expression: str, arrival: int, max_future: int) -> int:
     if value is None:
         return arrival
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise DecodeError("bad_time", f"{expression} is {_kind(value)}, not a time")
-    time = _iso(value, expression) if isinstance(value, str) else _epoch(value, expression)
-    if not _YEAR_1 <= time < _YEAR_10000:
-        raise DecodeError("bad_time", f"{expression} = {_short(value)} lies outside the calendar")
+    try:
+        time = parse_time(value)
+    except TimeError as error:
+        raise DecodeError("bad_time", f"{expression} = {error}") from None
     if time > arrival + max_future:
         ahead = (time - arrival) / 1000
         raise DecodeError(
             "future_time", f"{expression} = {_short(value)} lies {ahead:.0f} s after the record's arrival"
         )
     return time
-
-
-def _iso(text: str, expression: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise DecodeError("bad_time", f"{expression} = {_short(text)} is not an ISO 8601 time") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
-
-
-def _epoch(value: float, expression: str) -> int:
-    """Seconds or milliseconds since 1970, told apart by size: as seconds, 10¹¹ would be the year 5138."""
-    if not math.isfinite(value):
-        raise DecodeError("bad_time", f"{expression} = {value} is not a time")
-    return round(value * 1000) if abs(value) < 1e11 else round(value)
 
 
 def _kind(value: Any) -> str:

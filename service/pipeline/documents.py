@@ -82,11 +82,6 @@ def timestamp(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def milliseconds(text: str) -> int:
-    """Milliseconds since 1970 of an ISO 8601 time. Raises ValueError."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
 def document_id(stream: str, shard: str, position: Position, ordinal: int | str, detector: str) -> str:
     """A reading's identity: 32 hexadecimal digits, the same on every replay. A silence's has a text for ordinal."""
     parts = "\0".join((stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector))

@@ -13,7 +13,6 @@ import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,6 +34,7 @@ from pydantic.fields import FieldInfo
 from detector.detector import Configuration
 from detector.rules import Rules
 from service import UserError
+from service.pipeline.times import TimeError, parse_time
 
 FILE = Path("cutwater.toml")
 PREFIX = "CUTWATER_"
@@ -315,10 +315,9 @@ def start_time(start: str, began: float) -> float | None:
     if start == "LATEST":
         return began
     try:
-        moment = datetime.fromisoformat(start)
-    except ValueError:
-        raise ValueError("is neither TRIM_HORIZON nor LATEST nor an ISO 8601 time such as 2026-01-31T12:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return parse_time(start) / 1000
+    except TimeError as error:
+        raise ValueError(f"is neither TRIM_HORIZON nor LATEST nor a time such as 2026-01-31T12:00Z: {error}") from None
 
 
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service import UserError
-from service.pipeline.documents import Document, Entry, milliseconds, timestamp
+from service.pipeline.documents import Document, Entry, timestamp
+from service.pipeline.times import TimeError, parse_time
 from service.sinks.recent_scores import Filter
 
 
@@ -117,8 +118,8 @@ def place(cursor: str) -> tuple[int, str]:
     """Event time (ms) and id that a cursor names. Raises ValueError."""
     time, _, identity = cursor.partition("_")
     try:
-        moment = milliseconds(time)
-    except ValueError:
+        moment = parse_time(time)
+    except TimeError:
         moment = None
     if moment is None or not identity or timestamp(moment) != time:
         raise ValueError(f"cursor {cursor!r} is none of ours; leave it out to begin with the newest")

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from service.pipeline.documents import Document, Entry, milliseconds, timestamp
+from service.pipeline.documents import Document, Entry, timestamp
+from service.pipeline.times import parse_time
 from service.sinks.index import Episode, IndexSetupError, Page, Refused, page, place
 from service.sinks.index.fields import encode
 from service.sinks.recent_scores import Filter
@@ -103,7 +104,7 @@ class SQLiteIndex:
             " FROM document AS of WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
             (orjson.dumps(list(ids)).decode(),),
         )
-        return {name: Episode(milliseconds(last), kind, peak, number) for name, last, kind, peak, number in rows}
+        return {name: Episode(parse_time(last), kind, peak, number) for name, last, kind, peak, number in rows}
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""
@@ -124,7 +125,7 @@ class SQLiteIndex:
         ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
         if newest is None:
             return
-        oldest = timestamp(milliseconds(newest) - self._retention)
+        oldest = timestamp(parse_time(newest) - self._retention)
         while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
             some = "SELECT id FROM document WHERE time < ? LIMIT ?"
             await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)]))

@@ -25,7 +25,7 @@ def test_help_lists_the_commands(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["simulate", "--start-time", "noon"], "argument --start-time: 'noon' is not an ISO 8601 time"),
+        (["simulate", "--start-time", "noon"], "argument --start-time: 'noon' is not a time"),
         (["simulate", "--outliers", "2"], "argument --outliers: 2 is not between 0 and 1"),
         (["simulate", "--count", "0"], "argument --count: 0 is not 1 or more"),
         (["demo", "--rate", "-1"], "argument --rate: -1 is not above 0"),

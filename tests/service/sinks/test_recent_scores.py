@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from detector.liveness import Silence
 from detector.types import Readings, Scores
-from service.pipeline.documents import ScoredBatch, milliseconds
+from service.pipeline.documents import ScoredBatch
 from service.pipeline.records import Position
+from service.pipeline.times import parse_time
 from service.sinks.recent_scores import Filter, RecentScores
 
 
@@ -71,7 +72,7 @@ def test_pages_put_together_are_a_plain_scan_of_what_is_kept(batches, wanted, li
     while page := recent.newest(wanted, limit, before):
         assert len(page) <= limit
         pages += page
-        before = (milliseconds(page[-1]["@timestamp"]), page[-1]["event.id"])
+        before = (parse_time(page[-1]["@timestamp"]), page[-1]["event.id"])
     assert sorted(document["row"] for document in pages) == sorted(expected)
     order = [(document["@timestamp"], document["event.id"]) for document in pages]
     assert order == sorted(order, reverse=True)
