@@ -31,7 +31,7 @@ from detector.alerting.decisions import (
 from detector.forest.backends import grow, regrow
 from detector.forest.forest import Forest, Parameters
 from detector.rules import Rules
-from detector.types import LIMIT, NONE, SILENT, SPIKE, Floats, Integers, Scores
+from detector.types import LIMIT, SILENT, SPIKE, Floats, Integers, Scores, own_grade
 
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
@@ -158,7 +158,7 @@ class Detector:
         )
         self._describe(scores, times, values, filled)
         self._tell_broken_limits(scores, times, values)
-        self._respect_patience(scores, times, newest)
+        self._respect_patience(scores, times, values, newest)
         return scores
 
     def score(self, times: Integers, values: Floats) -> Scores:
@@ -172,8 +172,8 @@ class Detector:
             raw_scores(state, filled, self._decay, False, scores.score)
         confidence = min(self.seen / self.configuration.needed, 1.0)
         scores.threshold[:] = threshold_now(state.level, int(state.clock[SCORED]), confidence)
-        scores.is_anomaly[:] = scores.score > scores.threshold
-        scores.grade[scores.is_anomaly] = 1.0 - (scores.threshold / np.maximum(scores.score, 1e-300))[scores.is_anomaly]
+        scores.grade[:] = own_grade(scores.score, scores.threshold)
+        scores.is_anomaly[:] = scores.grade > 0.0
         scores.kind[scores.is_anomaly] = SPIKE
         expected = state.memory[:, FAST_MEAN]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
@@ -253,21 +253,19 @@ class Detector:
             scores.episode_kind[alone], scores.episode_peak[alone] = LIMIT, scores.score[alone]
             self._state.level[BROKEN] = scores.seen[rows[-1]]
 
-    def _respect_patience(self, scores: Scores, times: Integers, newest: int) -> None:
+    def _respect_patience(self, scores: Scores, times: Integers, values: Floats, newest: int) -> None:
         """If a rule says how long a silence may be, take back the alert of a reading that ends a shorter one."""
         if self.configuration.rules.silent_after is not None:
             scores.patience[:] = self.configuration.rules.patience(scores.patience)
             before = np.maximum.accumulate(np.append(newest, times))[:-1]
-            rows = (scores.kind == SILENT) & (times - before <= scores.patience)
-            scores.alert[rows] = False
-            scores.kind[rows] = np.where(scores.is_anomaly[rows], SPIKE, NONE)
+            rows = np.flatnonzero((scores.kind == SILENT) & (times - before <= scores.patience))
+            self.configuration.rules.take_back(rows, times, values, scores)
 
     def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
         scores.ready[:] = scores.seen >= self.configuration.needed
         scores.confidence[:] = np.minimum(scores.seen / self.configuration.needed, 1.0)
         self.configuration.rules.apply(times, values, scores)
-        usual = ~(scores.is_anomaly | scores.alert)
-        scores.expected[usual] = filled[usual]
+        scores.expected[~scores.is_anomaly] = filled[~scores.is_anomaly]
 
 
 def warm_up(configuration: Configuration) -> None:

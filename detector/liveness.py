@@ -30,7 +30,8 @@ class Silence:
         since: event time of its newest reading, in milliseconds since 1970.
         time: the watermark that revealed it.
         patience: the silence that would have been usual, in milliseconds.
-        alert: whether someone should be told.
+        alert: whether someone should be notified.
+        grade, severity: as of a reading's score; a silence is certain.
     """
 
     row: int
@@ -39,6 +40,12 @@ class Silence:
     time: int
     patience: float
     alert: bool = True
+    grade: float = 1.0
+
+    @property
+    def severity(self) -> int:
+        """0 to 100: the grade in percent."""
+        return round(100 * self.grade)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from detector.types import (
     Floats,
     Integers,
     Scores,
+    own_grade,
 )
 
 _DAY = 1440  # minutes
@@ -44,7 +45,7 @@ class Rules:
         never_between: (low, high): readings from low to high are none.
         always_below, always_above: hard limits: a reading beyond is an anomaly of grade 1, also while learning, and an
             alert if it is the first for some time.
-        minimum_grade: anomalies of a lower grade are none.
+        minimum_grade: anomalies of a lower grade are none; alerts have grades above 0.7.
         quiet: spans of the UTC day in which no alert is raised, such as "22:00-06:00".
         silent_after: seconds without a reading, while others go on, after which a sensor counts as silent; 0: never.
             None: what is unusual for the sensor.
@@ -110,7 +111,17 @@ class Rules:
         scores.kind[broken] = LIMIT
         scores.alert[self.is_quiet(times)] = False
         scores.grade[~scores.is_anomaly] = 0.0
-        scores.kind[~(scores.is_anomaly | scores.alert)] = NONE
+        scores.kind[~scores.is_anomaly] = NONE
+
+    def take_back(self, rows: Integers, times: Integers, values: Floats, scores: Scores) -> None:
+        """Make the alerts of these rows what their readings are by themselves: an anomaly, or none. In place."""
+        part = scores.take(rows)
+        part.alert[:] = False
+        part.grade[:] = own_grade(part.score, part.threshold)
+        part.is_anomaly[:] = part.grade > 0.0
+        part.kind[:] = np.where(part.is_anomaly, SPIKE, NONE)
+        self.apply(times[rows], values[rows], part)
+        scores.put(rows, part)
 
     def patience(self, learnt: Floats) -> Floats:
         """Milliseconds of silence after which a sensor is told, given what is unusual for it."""
@@ -139,10 +150,11 @@ _NONE = Rules()
 
 
 def _drop(scores: Scores, rows: Flags, alerts: Flags) -> None:
-    """Anomalies of these rows are none; nor are their alerts, if they are among ``alerts``, nor what they rename."""
-    scores.is_anomaly[rows] = False
+    """Anomalies of these rows are none, nor do they rename their episode; but alerts not among ``alerts`` stand."""
+    dropped = rows & (alerts | ~scores.alert)
+    scores.is_anomaly[dropped] = False
+    scores.alert[dropped] = False
     scores.renamed[rows] = False
-    scores.alert[rows & alerts] = False
 
 
 @lru_cache

@@ -6,7 +6,7 @@ Both are columns, one entry a reading, in the order of the stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,19 @@ KINDS = (
     "limit",
 )
 NONE, SPIKE, LEVEL_SHIFT, DRIFT, STUCK, SILENT, NOISE_CHANGE, PATTERN_CHANGE, CORRELATION_BREAK, LIMIT = range(10)
+LEAST_GRADE = 0.01  # of an anomaly, so that its severity is at least 1
 NEVER = -(2**62)  # an event time before all others
+
+
+def own_grade(score: Floats, threshold: Floats) -> Floats:
+    """Grades of scores: 0 up to the threshold, then the nearer to 1 the farther beyond."""
+    beyond = score > threshold
+    return np.where(beyond, np.maximum(1.0 - threshold / np.where(beyond, score, 1.0), LEAST_GRADE), 0.0)
+
+
+def severity_of(grade: NDArray[np.float64] | np.float64) -> Any:
+    """Grades (0 to 1) in whole percent."""
+    return np.rint(100.0 * grade).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +76,16 @@ class Scores:
 
     Attributes:
         score: [n] how unusual the reading is; 0 while its sensor is learning.
-        grade: [n] 0 to 1, above 0 exactly where ``is_anomaly``: how far beyond the threshold the score lies.
+        grade: [n] 0 to 1, above 0 exactly where ``is_anomaly``: how far the score lies beyond its threshold or, above
+            0.7, an alert's score beyond the threshold of alerts.
         confidence: [n] 0 to 1, how much of what it needs the sensor's detector had seen.
-        threshold: [n] the score above which this reading was an anomaly.
-        is_anomaly: [n] whether the reading is one.
+        threshold: [n] the score above which this reading was an anomaly by itself.
+        is_anomaly: [n] whether the reading is one: its score lies above the threshold, or it is an alert.
         seen: [n] how many readings of this sensor came before this one.
         ready: [n] whether the sensor's detector had finished learning.
         attribution: [n, d] the part of the score that each value accounts for; a row sums to the score.
         expected: [n, d] what the detector would have expected; equal to the values where nothing was unusual.
-        alert: [n] whether someone should be told: something new, once an episode.
+        alert: [n] whether someone should be notified: something new, once an episode. An alert is an anomaly.
         alert_score: [n] how new it is; 0 where the recent past was as unusual.
         kind: [n] index into ``KINDS``: the likely kind of the anomaly or alert.
         episode_start: [n] event time (ms) of the alert that began the episode this reading belongs to, else 0.
@@ -126,6 +139,11 @@ class Scores:
             episode_readings=np.zeros(n, dtype=np.int64),
             patience=np.full(n, np.inf),
         )
+
+    @property
+    def severity(self) -> Integers:
+        """[n] 0 to 100: the grade in percent; 0 exactly where there is no anomaly."""
+        return np.asarray(severity_of(self.grade))
 
     def settled(self) -> Integers:
         """[n] index into ``KINDS``: what each reading's episode is called in its last one, if all are of one sensor."""

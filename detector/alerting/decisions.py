@@ -53,7 +53,7 @@ from detector.alerting.features import (
 )
 from detector.forest.closed_form import BLOCK, HELD, line_insert, line_score, uniform
 from detector.jit import entry
-from detector.types import NEVER, NONE, SILENT, SPIKE, STUCK
+from detector.types import LEAST_GRADE, NEVER, NONE, SILENT, SPIKE, STUCK
 
 WARM = 128  # readings that views learn unseen before their first alert
 PROVISIONAL = 32  # readings before the first score
@@ -75,6 +75,7 @@ NOTED = 2.5  # a sum from which it is remembered
 REMEMBERED = 128
 REACH = 5.5  # from the usual score to the threshold, in steps from the usual score to the high one
 HIGH = 0.95  # of the scores lie below the high one
+ALERT_GRADE = 0.75  # of an alert, at least: a monitor on grades above 0.7 catches every alert
 _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean absolute deviation
 
 # The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told or last seen.
@@ -508,7 +509,13 @@ def judge(clock: Any, level: Any, score: float, needed: int) -> tuple[float, flo
     if score > 0.0:
         get_used(level, scored, score, score > threshold)
         clock[SCORED] += 1
-    return threshold, 1.0 - threshold / score if score > threshold else 0.0
+    return threshold, max(1.0 - threshold / score, LEAST_GRADE) if score > threshold else 0.0
+
+
+@entry
+def alert_grade(alert_score: float, limit: float) -> float:
+    """The grade of an alert: the farther its score lies beyond the limit of alerts, the nearer to 1."""
+    return ALERT_GRADE + (1.0 - ALERT_GRADE) * (1.0 - limit / alert_score)
 
 
 @entry
@@ -523,18 +530,18 @@ def share(score: float, attribution: Any) -> None:
 
 
 @entry
-def continue_episode(clock: Any, level: Any, time: int, score: float, told: bool) -> bool:
+def continue_episode(clock: Any, level: Any, time: int, score: float, is_anomaly: bool) -> bool:
     """Go on with the episode, if there is one, as long as its matter or anomalies do; whether this reading is of it.
 
-    ``told`` says whether the reading is an anomaly or an alert. Readings in a pause are of no episode.
+    Readings in a pause are of no episode.
     """
     seen = clock[SEEN]
     if clock[EPISODE] == 0:
         return False
-    if told:
+    if is_anomaly:
         clock[EPISODE_READINGS] += 1
         level[EPISODE_PEAK] = max(level[EPISODE_PEAK], score)
-    if told or clock[GOING_ON] == seen:
+    if is_anomaly or clock[GOING_ON] == seen:
         clock[EPISODE_LAST] = seen
     shows = bool(seen - clock[EPISODE_LAST] <= REFRACTORY)
     if not shows and not goes_on(clock, time):
@@ -594,11 +601,13 @@ def decide(
             clock, level, state.stats, ratios, time, silence, 0.0 if known else new, looks_like
         )
         threshold[i], grade[i] = judge(clock, level, score[i], needed)
-        is_anomaly[i] = score[i] > threshold[i]
+        if alert[i]:
+            grade[i] = max(grade[i], alert_grade(alert_score[i], bar_now(level, values.shape[1])))
+        is_anomaly[i] = grade[i] > 0.0
         if is_anomaly[i] and kind[i] == NONE:
             kind[i] = found if found != NONE else SPIKE
         share(score[i], attribution[i])
-        shows = continue_episode(clock, level, time, score[i], is_anomaly[i] or alert[i])
+        shows = continue_episode(clock, level, time, score[i], is_anomaly[i])
         if clock[EPISODE] != 0:
             renamed[i] = name_episode(clock, state.course, state.memory, ratios, values[i], expected[i], kind[i])
         if shows or renamed[i]:

@@ -107,7 +107,7 @@ def panels(features: Sequence[str]) -> list[Panel]:
               (Aggregation("max", "metric", {"field": "event.created", "customLabel": "Latest arrival"}),
                by("shard", "bucket", 100))),
         Panel("latest", "Latest anomalies", (48, 16),
-              columns=("sensor", *values, "anomaly_score", "anomaly_grade", "anomaly_kind"), only=anomalies),
+              columns=("sensor", *values, "anomaly_score", "severity", "anomaly_kind"), only=anomalies),
         Panel("letters", "Dead letters", (24, 12), "histogram",
               (count, over_time("auto"), by("errorCode", "group", 10)), letters=True),
         Panel("reasons", "Latest dead letters", (24, 12), letters=True,

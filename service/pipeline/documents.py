@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from detector.liveness import Silence
-from detector.types import KINDS, SILENT, Readings, Scores
+from detector.types import KINDS, SILENT, Readings, Scores, severity_of
 from service import __version__
 from service.pipeline.records import Position
 
@@ -107,12 +107,13 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         "sensor": sensor,
         "anomaly_score": float(scores.score[row]),
         "anomaly_grade": float(scores.grade[row]),
+        "severity": int(severity_of(scores.grade[row])),
         "confidence": float(scores.confidence[row]),
         "threshold": float(scores.threshold[row]) if np.isfinite(scores.threshold[row]) else None,
         "is_anomaly": bool(scores.is_anomaly[row]),
         "alert": bool(scores.alert[row]),
         "alert_score": float(scores.alert_score[row]),
-        "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] or scores.alert[row] else None,
+        "anomaly_kind": KINDS[scores.kind[row]] if scores.is_anomaly[row] else None,
         "episode_id": _episode(batch, sensor, start) if start else None,
         "episode_kind": KINDS[scores.episode_kind[row]] if start else None,
         "approx_anomaly_start_time": timestamp(start) if start else None,
@@ -136,7 +137,8 @@ def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Documen
         "@timestamp": timestamp(silence.time),
         "sensor": silence.sensor,
         "anomaly_score": None,
-        "anomaly_grade": 1.0,
+        "anomaly_grade": silence.grade,
+        "severity": silence.severity,
         "confidence": 1.0,
         "threshold": None,
         "is_anomaly": True,

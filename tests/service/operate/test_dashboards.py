@@ -187,9 +187,9 @@ def edit_state(objects, change):
         ),
         (
             lambda o: visualization(o)["attributes"]["kibanaSavedObjectMeta"].update(
-                searchSourceJSON='{"query":{"query":"severity:3"}}'
+                searchSourceJSON='{"query":{"query":"urgency:3"}}'
             ),
-            "filters severity, which the mapping lacks",
+            "filters urgency, which the mapping lacks",
         ),
     ],
 )
