@@ -1,8 +1,8 @@
-"""The plant: seven temperatures with a daily season, and on each now and then a fault of its own kind.
+"""The plant: temperatures with a daily season, and on each now and then a fault of its own kind.
 
-A reading is ``{"iotName": "boiler", "iotTime": "2026-01-05T00:05:00Z", "iotValue": 71.6, "area": "heating"}``. Event time
-runs ahead of the clock: each sensor reports every five minutes of event time, so that at 200 readings a second a day
-takes ten seconds and a week little more than a minute.
+A reading is ``{"iotName": "boiler", "iotTime": "2026-01-05T00:05:00Z", "iotValue": 71.6, "area": "heating"}``. Event
+time runs ahead of the clock: each sensor reports every five minutes of event time, so that at 200 readings a second the
+seven machines' day takes ten seconds and their week little more than a minute.
 
 The first fault comes once the sensors have been learnt, the next follow day by day; each sensor has at least
 one a week. Sizes
@@ -12,8 +12,9 @@ healthy values, so no fixed limit finds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -25,7 +26,6 @@ MINUTES = 5  # of event time between two readings of a sensor
 PER_DAY = 24 * 60 // MINUTES
 WEEK = 7
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
-UNITS = {"temperature": "°C"}
 _MEMORY = 0.4  # of the noise, from one reading to the next
 
 
@@ -71,6 +71,7 @@ class Plant:
     """Readings of all machines, in the order of event time. Iterate over it; each pass yields the same.
 
     Attributes:
+        sensors: how many; more than there are machines are further ones of the same kinds, boiler-2 and so on.
         rate: readings a second of all machines together; it says when a reading is due.
         seed: the same seed gives the same readings, whatever the count.
         count: readings in all; None never ends.
@@ -80,12 +81,15 @@ class Plant:
         ValueError: a value is out of its range.
     """
 
+    sensors: int = len(MACHINES)
     rate: float = 200.0
     seed: int = 0
     count: int | None = None
     start: datetime = START
 
     def __post_init__(self) -> None:
+        if self.sensors < 1:
+            raise ValueError(f"sensors = {self.sensors}: must be at least 1")
         if not 0.0 < self.rate < float("inf"):
             raise ValueError(f"rate = {self.rate}: must be a positive number of readings per second")
         if self.seed < 0:
@@ -96,45 +100,59 @@ class Plant:
     def __length_hint__(self) -> int:
         return self.count or 0
 
+    @property
+    def machines(self) -> list[Machine]:
+        """The sensors; the faults of further ones come on other days."""
+        return [_copy(MACHINES[number % len(MACHINES)], number // len(MACHINES)) for number in range(self.sensors)]
+
     def __iter__(self) -> Iterator[Reading]:
+        machines = self.machines
         random = np.random.default_rng(self.seed)
-        noise = np.zeros(len(MACHINES))
-        held = np.zeros(len(MACHINES))
+        noise, held = np.zeros(len(machines)), np.zeros(len(machines))
+        tails = [f', "area": "{machine.area}"}}' for machine in machines]
         number = step = 0
         while True:
-            values, faulty, noise, held = _day(step, random, noise, held)
+            values, faulty, noise, held = _day(machines, step, random, noise, held)
             for row, wrong in zip(values.tolist(), faulty.tolist(), strict=True):
                 time = format_time(self.start + timedelta(minutes=MINUTES * step))
-                for machine, value, fault in zip(MACHINES, row, wrong, strict=True):
-                    if value != value:  # a silent sensor sends nothing
+                for machine, tail, value, fault in zip(machines, tails, row, wrong, strict=True):
+                    if math.isnan(value):  # a silent sensor sends nothing
                         continue
                     if number == self.count:
                         return
-                    data = (
-                        f'{{"iotName": "{machine.name}", "iotTime": "{time}", '
-                        f'"iotValue": {value:g}, "area": "{machine.area}"}}'
-                    )
+                    data = f'{{"iotName": "{machine.name}", "iotTime": "{time}", "iotValue": {value}{tail}'
                     yield Reading(machine.name, number / self.rate, data.encode(), fault)
                     number += 1
                 step += 1
 
 
+def _copy(machine: Machine, number: int) -> Machine:
+    """The machine itself (0), or a further one like it."""
+    if number == 0:
+        return machine
+    day = 1.1 + (machine.day + 0.37 * number) % machine.every
+    return replace(machine, name=f"{machine.name}-{number + 1}", day=day)
+
+
 def _day(
-    first: int, random: np.random.Generator, noise: NDArray[np.float64], held: NDArray[np.float64]
+    machines: Sequence[Machine],
+    first: int,
+    random: np.random.Generator,
+    noise: NDArray[np.float64],
+    held: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """One day from step ``first`` on: values [n, machines] (NaN where one is silent), whether faulty, and what lasts.
 
     ``noise`` and ``held`` are the last noise and the last value of each machine.
     """
-    shocks = random.normal(size=(PER_DAY, len(MACHINES)))
-    jitter = random.normal(size=(PER_DAY, len(MACHINES)))
+    shape = (PER_DAY, len(machines))
+    shocks, jitter = random.normal(size=shape), random.normal(size=shape)
     days = (first + np.arange(PER_DAY)) / PER_DAY
-    values = np.empty_like(shocks)
-    faulty = np.zeros(shocks.shape, dtype=bool)
+    values, faulty = np.empty(shape), np.zeros(shape, dtype=bool)
     for step in range(PER_DAY):
         noise = _MEMORY * noise + np.sqrt(1 - _MEMORY**2) * shocks[step]
         values[step] = noise
-    for column, machine in enumerate(MACHINES):
+    for column, machine in enumerate(machines):
         since = (days - machine.day) % machine.every
         wrong = (days >= machine.day) & (since < max(machine.hours / 24, 1 / PER_DAY))
         faulty[:, column] = wrong
@@ -151,7 +169,7 @@ def _day(
         shown *= machine.noise
         shown += machine.level + machine.season * _season(when, machine.phase)
         if machine.fault == "stuck":
-            for step in np.flatnonzero(wrong):
+            for step in np.flatnonzero(wrong).tolist():
                 shown[step] = shown[step - 1] if step else held[column]
         elif machine.fault == "silent":
             shown[wrong] = np.nan

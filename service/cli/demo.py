@@ -19,6 +19,7 @@ from service.sinks.recent_scores import Filter
 from service.source.kinesis import connect
 from service.worker.service import Service
 from simulator.recording import Recording
+from simulator.scenarios import SCENARIOS
 from simulator.stream import LocalStream
 from simulator.writer import Writer
 
@@ -28,7 +29,7 @@ EXAMPLE = "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    define_readings(parser)
+    define_readings(parser, "plant")
     add_settings(parser, without=("stream", "region", "endpoint_url"))
 
 
@@ -38,7 +39,9 @@ async def run(options: argparse.Namespace) -> int:
     stop = on_signals()
     readings, speed = readings_of(options, options.rate or DEMO_RATE)
     more: dict[str, Any] = {"poll_seconds": 0.2}
-    if options.csv and len(columns := Recording(options.csv).value_columns) > 1:
+    if not options.csv:
+        more |= SCENARIOS[options.scenario].settings
+    elif len(columns := Recording(options.csv).value_columns) > 1:
         more["value_fields"] = columns
     with tempfile.TemporaryDirectory(prefix="cutwater-demo-") as folder:
         more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
@@ -86,14 +89,20 @@ async def _show_anomalies(service: Service, console: Console) -> None:
         await service.recent.wait(row)
         found, row = service.recent.following(Filter(anomalies=True), row, 1000)
         for document in found:
-            if since := document.get("silent_since"):
-                console.print(
-                    f"[red]silent[/]   {document['@timestamp']}  ", document["sensor"], f"  since {since}", sep=""
-                )
-                continue
-            values = "  ".join(f"{name} {document[f'feature_data_{name}']:g}" for name in service.settings.value_fields)
-            word = "[red]anomaly[/]" if document["is_anomaly"] else "[red]alert[/]  "
-            console.print(
-                f"{word}  {document['@timestamp']}  ", document["sensor"], f"  [bold]{values}[/]"
-                f"  score {document['anomaly_score']:.2f} ({document['anomaly_kind']})", sep="",
-            )  # fmt: skip
+            word = "[bold red]ALERT[/]  " if document["alert"] else "[red]anomaly[/]"
+            severity = document.get("severity", round(100 * document["anomaly_grade"]))
+            console.print(f"{word}  {document['@timestamp'][:16]}Z  severity {severity:3}  ", end="")
+            name = f"{document['sensor']:12}  {document['anomaly_kind']:17}  "
+            console.print(name, _values(service, document), sep="", markup=False)
+
+
+def _values(service: Service, document: dict[str, Any]) -> str:
+    """What a document says of its values, with their units."""
+    if since := document.get("silent_since"):
+        return f"no reading since {since[:16]}Z"
+    parts = []
+    for name in service.settings.value_fields:
+        value, expected = document[f"feature_data_{name}"], document[f"expected_values_{name}"]
+        unit = f" {service.settings.value_units[name]}" if name in service.settings.value_units else ""
+        parts.append(f"{name} {value:.4g}{unit}" + ("" if expected == value else f", expected {expected:.4g}{unit}"))
+    return "; ".join(parts)

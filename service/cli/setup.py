@@ -19,10 +19,7 @@ EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retentio
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
-    parser.add_argument(
-        "--dashboards-url", default="", metavar="URL", help="import the charts into this Dashboards or Kibana, too"
-    )
-    add_settings(parser, only=(*ACCESS, *LAYOUT, "region"))
+    add_settings(parser, only=(*ACCESS, *LAYOUT, "dashboards_url", "region"))
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -34,7 +31,7 @@ async def run(options: argparse.Namespace) -> int:
     index = OpenSearchIndex.of(settings)
     try:
         await set_up(
-            index, dry_run=options.dry_run, tell=say, dashboards_url=options.dashboards_url, access=Access.of(settings)
+            index, dry_run=options.dry_run, tell=say, dashboards_url=settings.dashboards_url, access=Access.of(settings)
         )
     finally:
         await index.close()

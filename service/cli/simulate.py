@@ -25,7 +25,7 @@ EXAMPLE = (
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    define_readings(parser)
+    define_readings(parser, "classic")
     faults = parser.add_argument_group("faults", "recordings with labelled faults, to files and not to a stream")
     faults.add_argument(
         "--faults", type=_kinds, metavar="KIND,…", help=f"all, or some of {', '.join(KINDS)}; --sensors of each"
@@ -54,7 +54,7 @@ async def run(options: argparse.Namespace) -> int:
 
 def _write_faults(options: argparse.Namespace) -> int:
     """Recordings with labelled faults, as CSV files."""
-    jobs = [(kind, seed) for kind in options.faults for seed in range(options.sensors)]
+    jobs = [(kind, seed) for kind in options.faults for seed in range(options.sensors or 1)]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     options.output.mkdir(parents=True, exist_ok=True)
     for kind, seed in track(jobs, "Writing", console=console, transient=True):

@@ -72,6 +72,8 @@ class Settings(BaseModel):
     """Where a record names its sensor (a JMESPath expression)."""
     value_fields: dict[str, str] = {"iotValue": "iotValue"}
     """Where a record holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    value_units: dict[str, str] = {}
+    """In which units the values are, for people: NAME=UNIT pairs, such as temperature=°C."""
     time_field: str = "iotTime"
     """Where a record holds its event time (ISO 8601, or seconds or milliseconds since 1970); a record without it
     takes its arrival time."""
@@ -145,6 +147,9 @@ class Settings(BaseModel):
     opensearch_aws: Literal["off", "es", "aoss"] = "off"
     """Sign requests with AWS credentials (SigV4) for Amazon OpenSearch Service (es) or a serverless collection (aoss)
     in the stream's region."""
+    dashboards_url: str = Field("", pattern=r"^(https?://.+)?$")
+    """Address of OpenSearch Dashboards or Kibana, with its base path: `cutwater setup` imports the charts there, and
+    the page links to it."""
     index_prefix: str = Field("cutwater", min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """What the names of indices begin with: PREFIX-YYYY.MM.DD; the alias PREFIX is all of them."""
     index: Literal["anomalies", "all"] = "anomalies"
@@ -200,7 +205,7 @@ class Settings(BaseModel):
         start_time(value, 0.0)
         return value
 
-    @field_validator("value_fields", "label_fields", mode="before")
+    @field_validator("value_fields", "value_units", "label_fields", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         """Accept ``a,b=path.to.b`` and lists of such words besides a table."""
@@ -222,6 +227,14 @@ class Settings(BaseModel):
                 raise ValueError(f"{name!r} cannot name a value in documents; write for example value={expression}")
             _compile(expression)
         return value
+
+    @model_validator(mode="after")
+    def _units_of_values(self) -> Self:
+        for name in self.value_units:
+            if name not in self.value_fields:
+                known = ", ".join(self.value_fields)
+                raise ValueError(f"value_units: there is no value {name}; value_fields has {known}")
+        return self
 
     @field_validator("never_between", "quiet", mode="before")
     @classmethod

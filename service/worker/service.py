@@ -182,6 +182,8 @@ class Service:
             "version": __version__,
             "stream": self.settings.stream,
             "features": list(self.settings.value_fields),
+            "units": self.settings.value_units,
+            "dashboards_url": self.settings.dashboards_url or None,
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "readings": {
                 "received": int(scored + learning + dead),

@@ -41,6 +41,7 @@ def test_values_may_be_named_by_where_they_lie(file):
         ({"sensor_field": "a["}, {}, r"--sensor-field = 'a\[': is not a JMESPath expression"),
         ({"value_fields": "a.b"}, {}, r"'a.b' cannot name a value in documents; write for example value=a.b"),
         ({"value_fields": ""}, {}, r"needs 1 to 30 fields, not 0"),
+        ({"value_units": "t=°C"}, {}, r"value_units: there is no value t; value_fields has iotValue"),
         ({"direction": "up"}, {}, r"--direction = 'up'.*allowed: both \| high \| low"),
         ({}, {"CUTWATER_ALWAYS_ABOVE": "hot"}, r"CUTWATER_ALWAYS_ABOVE = 'hot': input should be a valid number"),
         ({"always_below": "9", "always_above": "3"}, {}, r"always_below = 9.0: must be less than always_above = 3.0"),
