@@ -23,8 +23,9 @@ from benchmarks import print_json
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.types import Readings
+from service.pipeline.models import Model
 from service.pipeline.records import Position
-from service.state.snapshots import Blobs, Making, Model, ShardSnapshots
+from service.state.snapshots import Blobs, Making, ShardSnapshots
 from service.state.snapshots.s3 import S3Blobs
 from service.state.snapshots.sqlite import SQLiteBlobs
 from tests.servers import aws

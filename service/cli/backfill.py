@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from service import logs
+from service.assembly import model_fingerprint
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, columns, load_settings, moment, positive, span
 from service.cli.terminal import progress
 from service.offline import backfill
 from service.offline.history import HistoryError
-from service.pipeline.identity import making
 from service.sinks.recent_scores import Filter
 from service.state.templates import TemplateStore
 from service.stores import index_of, opened, snapshots_of
@@ -54,7 +54,7 @@ async def run(options: argparse.Namespace) -> int:
     with progress("learning", sum(len(one.times) for one in past)) as done:
         learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
     async with opened(snapshots_of(settings)) as blobs:
-        store = TemplateStore(blobs, settings.stream, making(settings))
+        store = TemplateStore(blobs, settings.stream, model_fingerprint(settings))
         await store.add({one.sensor: one.model for one in learnt}, configuration)
     sys.stderr.write(backfill.summary(learnt) + "\n")
     return EXIT_OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from service import logs
+from service.assembly import make_decoder
 from service.cli import EXIT_FAILED, EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
 from service.cli.terminal import progress, say
@@ -12,7 +13,6 @@ from service.offline.replay import Replay
 from service.settings.model import Settings
 from service.source.kinesis import connect
 from service.stores import index_of, letters_of, opened
-from service.worker.service import decoder
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
 
@@ -38,7 +38,7 @@ async def run(options: argparse.Namespace) -> int:
         opened(letters_of(settings)) as letters,
         connect(settings) as client,
     ):
-        replay = Replay(letters, index, client, settings.stream, decoder(settings))
+        replay = Replay(letters, index, client, settings.stream, make_decoder(settings))
         with progress("replaying", await letters.count()) as done:
             outcome = await replay.run(again=options.again, done=done)
     say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")

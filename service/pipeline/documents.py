@@ -7,7 +7,6 @@ same documents under the same ids.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ import orjson
 from detector.liveness import Silence
 from detector.types import KINDS, SILENT, Readings, Scores, severity_of
 from service import __version__
+from service.pipeline.identity import document_id, episode_id
 from service.pipeline.records import Position
 
 SCHEMA_VERSION = 1
@@ -82,18 +82,12 @@ def timestamp(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def document_id(stream: str, shard: str, position: Position, ordinal: int | str, detector: str) -> str:
-    """A reading's identity: 32 hexadecimal digits, the same on every replay. A silence's has a text for ordinal."""
-    parts = "\0".join((stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector))
-    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
-
-
 def identity(batch: ScoredBatch, row: int) -> str:
     """The id of a row's document."""
     silence = batch.revealed(row)
     source = silence.row if silence else row
     part: int | str = f"silent {silence.sensor}" if silence else batch.ordinals[source]
-    return document_id(batch.stream, batch.shard, batch.positions[source], part, batch.detector)
+    return document_id(batch.stream, batch.shard, batch.positions[source], part, batch.detector, __version__)
 
 
 def describe(batch: ScoredBatch, row: int) -> Document:
@@ -205,6 +199,4 @@ def _entry(batch: ScoredBatch, row: int) -> Entry:
 
 
 def _episode(batch: ScoredBatch, sensor: str, start: int) -> str:
-    """One name for all rows of an episode: that of its sensor and beginning."""
-    parts = "\0".join((batch.stream, batch.shard, batch.detector, sensor, str(start)))
-    return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return episode_id(batch.stream, batch.shard, batch.detector, sensor, start)

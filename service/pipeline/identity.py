@@ -1,32 +1,29 @@
-"""What makes a model, and what makes a document: names for both, so that nothing is taken for something else."""
+"""Ids of documents and episodes: the same whenever the same program reads the same records."""
 
 from __future__ import annotations
 
 import hashlib
 
-from service.settings.model import Settings
-from service.state.snapshots import Making
-
-_MAKERS = {
-    *("value_fields", "sensor_field", "time_field"),
-    *("engine", "profile", "trees", "samples", "shingle", "time_decay", "seed"),
-}
+from service.pipeline.records import Position
 
 
-def making(settings: Settings) -> Making:
-    """What makes models: another one cannot go on with them. Rules change none; templates, none that there are."""
-    configuration = settings.configuration().without_rules()
-    return Making(_name(configuration, settings), settings.model_dump(include=_MAKERS))
+def document_id(stream: str, shard: str, position: Position, ordinal: int | str, detector: str, version: str) -> str:
+    """A document's id: 32 hexadecimal digits.
+
+    Args:
+        stream, shard, position: of the record.
+        ordinal: the reading's number inside its record; a silence's has a text.
+        detector, version: what made the document. Another version may score the same record differently, so it writes
+            another document rather than none.
+    """
+    parts = (stream, shard, str(position.sequence), str(position.subsequence), str(ordinal), detector, version)
+    return _digest(*parts)
 
 
-def detector_id(settings: Settings, templates: str = "") -> str:
-    """Names what makes documents: other settings, rules or templates (by their digest) are another detector."""
-    return _name(settings.configuration(), settings, *((templates,) if templates else ()))
+def episode_id(stream: str, shard: str, detector: str, sensor: str, start: int) -> str:
+    """An episode's id, by its sensor and beginning (ms). An upgrade in the midst of an episode does not change it."""
+    return _digest(stream, shard, detector, sensor, str(start))
 
 
-def _name(*parts: object) -> str:
-    fields = [
-        (sorted(part.value_fields.items()), part.sensor_field, part.time_field) if isinstance(part, Settings) else part
-        for part in parts
-    ]
-    return "rcf-" + hashlib.blake2b(repr(fields).encode(), digest_size=4).hexdigest()
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 HashKeys = tuple[int, int]
@@ -30,10 +29,6 @@ class Record(NamedTuple):
     data: bytes
 
 
-def _now() -> int:
-    return round(time.time() * 1000)
-
-
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Records of a shard that may have left the stream before they were read: it no longer holds the one at ``after``.
@@ -57,7 +52,8 @@ class DeadLetter:
         reason: a sentence for people.
         attempts: how often it was tried.
         document_id, index, document: of a document that the index refuses: its id, its index and its bytes.
-        ended: when it was given up, in milliseconds since 1970; the only thing here that a replay may change.
+        ended: when it was given up, in milliseconds since 1970. Whoever stores the letter fills it in; it is the only
+            thing here that a replay may change.
     """
 
     stream: str
@@ -69,7 +65,7 @@ class DeadLetter:
     document_id: str = ""
     index: str = ""
     document: bytes = b""
-    ended: int = field(default_factory=_now)
+    ended: int | None = None
 
     @property
     def id(self) -> str:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
 
+from service.pipeline.models import hash_key
 from service.pipeline.records import HashKeys, Position, Record
 
 MAGIC = b"\xf3\x89\x9a\xc2"
@@ -75,13 +75,6 @@ def _unpack(record: Record, message: bytes, hash_keys: HashKeys) -> tuple[list[R
         if ours[key] if place is None else ours_explicit[place]:
             found.append(Record(Position(sequence, subsequence), keys[key], arrival, _bytes(fields[3])))
     return found, len(parts) - len(found)
-
-
-@lru_cache(maxsize=65_536)
-def hash_key(partition_key: str) -> int:
-    """Where a partition key lies among the shards' hash keys: its MD5."""
-    digest = hashlib.md5(partition_key.encode(errors="surrogatepass"), usedforsecurity=False).digest()
-    return int.from_bytes(digest, "big")
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

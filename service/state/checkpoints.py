@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state.leases import Lease, LeaseLostError, Leases, StateError
 from service.state.snapshots import (
     Blobs,
     Making,
-    Model,
     OtherConfigurationError,
     ShardSnapshots,
     SnapshotError,

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from detector.detector import Configuration, Detector
-from service.state.snapshots import Blobs, Making, Model, OtherConfigurationError, ShardSnapshots, SnapshotError
+from service.pipeline.models import Model
+from service.state.snapshots import Blobs, Making, OtherConfigurationError, ShardSnapshots, SnapshotError
 
 log = logging.getLogger("cutwater.templates")
 

@@ -11,19 +11,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
 from typing import Any
 
 import uvicorn
 
 from detector.detector import warm_up
-from detector.fleet import Fleet
 from detector.types import Floats, Scores
 from service import UserError, __version__
+from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
-from service.pipeline.decode import Decoder, json_decoder, json_labels
 from service.pipeline.documents import Document
-from service.pipeline.identity import detector_id, making
 from service.settings.model import Settings, start_time
 from service.sinks.recent_scores import RecentScores
 from service.source.kinesis import Room, Stream, connect
@@ -32,7 +29,8 @@ from service.state.leases import Lease, Leases
 from service.state.templates import Templates, TemplateStore
 from service.stores import index_of, leases_of, letters_of, snapshots_of
 from service.worker.consumer import Consumer
-from service.worker.shard import Setup, ShardPipeline
+from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.shard import PipelineContext, ShardPipeline
 
 log = logging.getLogger("cutwater")
 
@@ -67,7 +65,7 @@ class Service:
                 Leases(self._leases, worker),
                 self._snapshots,
                 settings.stream,
-                making(settings),
+                model_fingerprint(settings),
                 settings.on_bad_snapshot,
             ),
             pipeline=self._pipeline,
@@ -76,6 +74,19 @@ class Service:
             stop_seconds=settings.stop_seconds,
             metrics=self.metrics,
             blocked=lambda: self.index.trouble or self.letters.trouble,
+        )
+        self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
+        self._context = PipelineContext(
+            stream=self.stream,
+            stream_name=settings.stream,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            room=self.room,
+            executor=self._executor,
+            index=self.index,
+            letters=self.letters,
+            recent=self.recent,
+            metrics=self.metrics,
+            dead_letter_monitor=self.dead_letter_monitor,
         )
         self._started = time.monotonic()
         self._rate = 0.0
@@ -105,7 +116,7 @@ class Service:
                 for store in (self.letters, self._leases, self.index):
                     tasks.create_task(store.open())
                 await self._snapshots.open()
-                learnt = TemplateStore(self._snapshots, self.settings.stream, making(self.settings))
+                learnt = TemplateStore(self._snapshots, self.settings.stream, model_fingerprint(self.settings))
                 return await learnt.read(self.configuration)
         except* Exception as errors:
             raise _first(errors) from None
@@ -166,7 +177,7 @@ class Service:
         """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""
         troubles = {
             f"stream {self.settings.stream!r}": self.stream.trouble,
-            "dead letters": self.letters.trouble,
+            "dead letters": self.letters.trouble or self.dead_letter_monitor.trouble,
             "leases": self._leases.trouble,
             "snapshots": self._snapshots.trouble,
             "index": await self.index.healthy(),
@@ -193,6 +204,7 @@ class Service:
                 "indexed": int(value(metrics.indexed)),
                 "anomalies": int(value(metrics.anomalies)),
             },
+            "dead_letters": self.dead_letter_monitor.describe(),
             "readings_per_second": round(self._rate, 1),
             "worker": self.consumer.worker,
             "shards": [self._describe(lease) for lease in self.consumer.leases],
@@ -217,29 +229,9 @@ class Service:
         }
 
     def _pipeline(self, hold: Hold) -> ShardPipeline:
-        return ShardPipeline(hold, self._setup, Fleet(self.configuration, self._opening.result().models))
-
-    @cached_property
-    def _setup(self) -> Setup:
-        """What all shards share; the stores are open by now."""
-        settings = self.settings
-        return Setup(
-            stream=self.stream,
-            stream_name=settings.stream,
-            decode=decoder(settings),
-            label=json_labels(settings.label_fields) if settings.label_fields else None,
-            features=tuple(settings.value_fields),
-            detector=detector_id(settings, self._opening.result().digest),
-            index_all=settings.index == "all",
-            index_record=settings.index_record == "on",
-            checkpoint_seconds=settings.checkpoint_seconds,
-            room=self.room,
-            executor=self._executor,
-            index=self.index,
-            letters=self.letters,
-            recent=self.recent,
-            metrics=self.metrics,
-        )
+        """The stores are open by now."""
+        core = make_core(self.settings, hold.shard, hold.lease.hash_keys, self._opening.result())
+        return ShardPipeline(hold, self._context, core)
 
     async def _measure(self) -> None:
         """Keep the throughput of the last seconds, and the gauges that nobody else sets."""
@@ -250,6 +242,7 @@ class Service:
             while seen[-1][0] - seen[0][0] > RATE_WINDOW:
                 seen.pop(0)
             self._rate = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]) if len(seen) > 1 else 0.0
+            self.dead_letter_monitor.remind()
             self.metrics.in_flight.set(self.room.taken)
             self.metrics.sensors.set(len(self.recent.sensors))
             now = asyncio.get_running_loop().time()
@@ -287,13 +280,6 @@ async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
-
-
-def decoder(settings: Settings) -> Decoder:
-    """What turns records into readings."""
-    return json_decoder(
-        settings.sensor_field, settings.value_fields, settings.time_field, round(settings.max_future_seconds * 1000)
-    )
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -18,11 +18,12 @@ import struct
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import zstandard
 
-from service.pipeline.records import ALL_HASH_KEYS, HashKeys, Position
+from service.pipeline.models import Model
+from service.pipeline.records import HashKeys, Position
 
 log = logging.getLogger("cutwater.snapshots")
 
@@ -42,14 +43,6 @@ class SnapshotError(Exception):
 
 class OtherConfigurationError(Exception):
     """A snapshot is whole, but its models were made with another configuration; the message says what differs."""
-
-
-class Model(NamedTuple):
-    """A sensor's detector, and the first and last hash key of the records that its readings came in."""
-
-    state: bytes
-    first_key: int = ALL_HASH_KEYS[0]
-    last_key: int = ALL_HASH_KEYS[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ import pytest
 
 from detector.liveness import Silence
 from detector.types import LEVEL_SHIFT, SPIKE
+from service import __version__
 from service.pipeline.decode import json_labels
-from service.pipeline.documents import LARGEST_RECORD, describe, document_id, entries, record_fields, timestamp
+from service.pipeline.documents import LARGEST_RECORD, describe, entries, record_fields, timestamp
+from service.pipeline.identity import document_id
 from service.pipeline.records import Position, Record
 from service.sinks.index.fields import FIELDS, names
 from tests.service.sinks.test_recent_scores import batch
@@ -57,7 +59,9 @@ def test_the_id_is_that_of_the_place_in_the_stream_and_of_the_detector():
     ids = [entry.id for entry in entries(scored(), range(4))]
     assert len(set(ids)) == 4
     assert [entry.document["event.id"] for entry in entries(scored(), range(4))] == ids
-    assert ids == [document_id("stream", "shardId-000000000000", Position(i), 0, "rcf-1") for i in range(4)]
+    assert ids == [
+        document_id("stream", "shardId-000000000000", Position(i), 0, "rcf-1", __version__) for i in range(4)
+    ]
 
 
 def test_labels_are_text_and_what_is_none_is_left_out():

@@ -9,8 +9,9 @@ from aws_kinesis_agg.deaggregator import deaggregate_records
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.pipeline.models import hash_key
 from service.pipeline.records import ALL_HASH_KEYS, Position, Record
-from service.source.aggregates import MAGIC, hash_key, user_records
+from service.source.aggregates import MAGIC, user_records
 
 KEYS = st.integers(0, 2**128 - 1).map(str)
 USER_RECORDS = st.lists(

@@ -4,11 +4,12 @@ import logging
 
 import pytest
 
+from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, Leases, StateError
 from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making, Model
+from service.state.snapshots import Making
 from service.state.snapshots.sqlite import SQLiteBlobs
 
 SHARD, LEFT, RIGHT = (f"shardId-{number:012d}" for number in range(3))

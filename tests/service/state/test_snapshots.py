@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state import snapshots
 from service.state.leases import StateError
 from service.state.snapshots import (
     Making,
-    Model,
     OtherConfigurationError,
     ShardSnapshots,
     SnapshotError,

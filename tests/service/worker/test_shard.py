@@ -10,20 +10,23 @@ import pytest
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.types import Readings
+from service import __version__
 from service.metrics import Metrics
-from service.pipeline.decode import Reading, json_decoder, json_labels
-from service.pipeline.documents import document_id
-from service.pipeline.records import ALL_HASH_KEYS, Gap, Position, Record
+from service.pipeline.core import Core, CoreConfiguration
+from service.pipeline.decode import json_decoder, json_labels
+from service.pipeline.identity import document_id
+from service.pipeline.models import Model, hash_key
+from service.pipeline.records import Gap, Position, Record
 from service.sinks.index import Refused
 from service.sinks.recent_scores import Filter, RecentScores
-from service.source.aggregates import hash_key
 from service.source.kinesis import Fetched, Room
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, Leases, StateError
 from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making, Model, ShardSnapshots
+from service.state.snapshots import Making, ShardSnapshots
 from service.state.snapshots.sqlite import SQLiteBlobs
-from service.worker.shard import HashKeysOf, Setup, ShardPipeline
+from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.shard import PipelineContext, ShardPipeline
 
 SHARD = "shardId-000000000000"
 MAKING = Making("rcf-1", {})
@@ -108,15 +111,18 @@ class World:
     async def pipeline(
         self, stream, *, hold=None, checkpoint_seconds=3600.0, room=10**9, index_all=True, index_record=False
     ):
-        setup = Setup(
-            stream=stream,
-            stream_name="stream",
+        configuration = CoreConfiguration(
+            stream="stream",
+            detector="rcf-1",
+            features=("iotValue",),
             decode=json_decoder("iotName", {"iotValue": "iotValue"}, "iotTime", 0),
             label=json_labels({"site": "plant.name"}),
-            features=("iotValue",),
-            detector="rcf-1",
             index_all=index_all,
             index_record=index_record,
+        )
+        context = PipelineContext(
+            stream=stream,
+            stream_name="stream",
             checkpoint_seconds=checkpoint_seconds,
             room=Room(room),
             executor=self.executor,
@@ -124,8 +130,10 @@ class World:
             letters=self.index,
             recent=RecentScores(10_000),
             metrics=Metrics(),
+            dead_letter_monitor=DeadLetterMonitor(lambda: 0.0),
         )
-        return ShardPipeline(hold or await self.hold(), setup, Fleet(CONFIGURATION)), setup
+        core = Core(configuration, SHARD, Fleet(CONFIGURATION))
+        return ShardPipeline(hold or await self.hold(), context, core), context
 
 
 @pytest.fixture
@@ -147,11 +155,11 @@ async def eventually(condition):
 
 
 async def test_a_closed_shard_is_scored_to_its_end(world):
-    one, setup = await world.pipeline(ScriptedStream(records(100), ends=True))
+    one, context = await world.pipeline(ScriptedStream(records(100), ends=True))
     assert await one.run() is True
     assert len(world.index.documents) == 100 - 16
     assert (await world.lease()).ended
-    assert setup.room.taken == 0
+    assert context.room.taken == 0
 
 
 async def test_stopping_finishes_what_was_fetched_and_going_on_scores_as_if_never_stopped(world):
@@ -209,11 +217,11 @@ async def test_no_checkpoint_passes_a_document_that_is_not_acknowledged(world):
 async def test_a_stalled_index_stops_the_fetching_and_loses_nothing(world):
     world.index.open.clear()
     stream = ScriptedStream(records(2000), ends=True)
-    one, setup = await world.pipeline(stream, room=1500)
+    one, context = await world.pipeline(stream, room=1500)
     running = asyncio.create_task(one.run())
     await asyncio.sleep(0.3)
     assert stream.handed_out < 100
-    assert setup.room.taken <= 1500
+    assert context.room.taken <= 1500
     world.index.open.set()
     assert await running is True
     assert len(world.index.documents) == 2000 - 16
@@ -224,8 +232,8 @@ async def test_while_the_index_is_away_one_copy_of_the_models_waits(world):
     world.index.open.clear()
     one, _ = await world.pipeline(ScriptedStream(records(400), batch=1), checkpoint_seconds=0.001)
     running = asyncio.create_task(one.run())
-    await eventually(lambda: one._worked.full())
-    assert one._committing <= 1
+    await eventually(lambda: one._scored.full())
+    assert not one._commit_done.is_set()
     world.index.open.set()
     await eventually(lambda: len(world.index.documents) == 400 - 16)
     one.stop()
@@ -236,7 +244,7 @@ async def test_while_the_index_is_away_one_copy_of_the_models_waits(world):
 async def test_when_the_lease_is_lost_the_work_is_dropped_and_the_new_holder_does_it_again(world):
     world.index.open.clear()
     script = records(100)
-    zombie, setup = await world.pipeline(ScriptedStream(script), checkpoint_seconds=0.01)
+    zombie, context = await world.pipeline(ScriptedStream(script), checkpoint_seconds=0.01)
     running = asyncio.create_task(zombie.run())
     await eventually(lambda: zombie.in_flight)
     heir, _ = await world.pipeline(ScriptedStream(script, batch=13, ends=True), hold=await world.hold("heir"))
@@ -244,7 +252,7 @@ async def test_when_the_lease_is_lost_the_work_is_dropped_and_the_new_holder_doe
     with pytest.raises(ExceptionGroup) as lost:
         await running
     assert lost.group_contains(LeaseLostError)
-    assert setup.room.taken == zombie.in_flight == 0
+    assert context.room.taken == zombie.in_flight == 0
     assert await heir.run() is True
     assert scores(world.index) == expected_scores(script)
 
@@ -264,14 +272,14 @@ async def test_bad_records_and_refused_documents_become_dead_letters_with_their_
     script = records(60)
     script[30] = Record(Position(31), "a", 0, b"junk")
     world.index.refuse = lambda entry: entry.position == Position(50)
-    one, setup = await world.pipeline(ScriptedStream(script, ends=True))
+    one, context = await world.pipeline(ScriptedStream(script, ends=True))
     assert await one.run() is True
     assert {letter.record.position.sequence: letter.code for letter in world.index.letters.values()} == {
         31: "not_json",
         50: "mapping",
     }
     assert len(world.index.documents) == 60 - 16 - 2
-    assert Metrics.value(setup.metrics.dead) == 2
+    assert Metrics.value(context.metrics.dead) == 2
 
 
 async def test_a_gap_in_the_stream_becomes_a_dead_letter(world):
@@ -314,7 +322,7 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
         for i, (minute, sensor) in enumerate(minutes)
     ]
     stream = ScriptedStream(script, batch=batch, ends=True)
-    one, setup = await world.pipeline(stream, index_all=False, index_record=True)
+    one, context = await world.pipeline(stream, index_all=False, index_record=True)
     assert await one.run() is True
     silences = {
         key: document for key, document in world.index.documents.items() if document["anomaly_kind"] == "silent"
@@ -325,8 +333,8 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
     assert document["@timestamp"] == "1970-01-01T03:29:00.000Z"
     assert document["event.kind"] == "alert"
     assert "record" not in document, "that is another sensor's"
-    assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1")]
-    assert setup.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
+    assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1", __version__)]
+    assert context.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
 
 
 async def test_models_that_this_version_cannot_read_are_refused_or_learnt_anew(world):
@@ -341,26 +349,3 @@ async def test_models_that_this_version_cannot_read_are_refused_or_learnt_anew(w
     )
     assert await learning.run() is True
     assert len(world.index.documents) == 20 - 16  # from the same position on
-
-
-KEY_A, KEY_B = hash_key("a"), hash_key("b")
-
-
-def reading(sensor: str) -> Reading:
-    return Reading(sensor, 0, (1.0,))
-
-
-def test_a_sensor_belongs_to_the_hash_keys_that_its_readings_came_with():
-    keys = HashKeysOf(ALL_HASH_KEYS)
-    keys.note([(Record(Position(i), key, 0, b""), 0, reading(sensor)) for i, (key, sensor) in enumerate(
-        [("a", "one"), ("a", "one"), ("b", "both"), ("a", "both")]
-    )])  # fmt: skip
-    assert keys.of("one") == (KEY_A, KEY_A)
-    assert keys.of("both") == (min(KEY_A, KEY_B), max(KEY_A, KEY_B))
-
-
-def test_a_sensor_put_with_an_explicit_hash_key_may_belong_anywhere_in_the_shard():
-    elsewhere = (KEY_A + 1, KEY_A + 100)
-    keys = HashKeysOf(elsewhere)
-    keys.note([(Record(Position(1), "a", 0, b""), 0, reading("one"))])
-    assert keys.of("one") == elsewhere

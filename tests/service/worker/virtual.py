@@ -16,18 +16,20 @@ from dataclasses import dataclass, field
 
 from detector.types import Scores
 from service.metrics import Metrics
+from service.pipeline.core import Core, CoreConfiguration, _unframed
 from service.pipeline.decode import Reading
+from service.pipeline.models import Model, hash_key
 from service.pipeline.records import HashKeys, Position, Record
 from service.sinks.recent_scores import RecentScores
-from service.source.aggregates import hash_key
 from service.source.kinesis import Fetched, Room, Shard
 from service.state.checkpoints import Checkpoints
 from service.state.leases import Leases
 from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making, Model, ShardSnapshots
+from service.state.snapshots import Making, ShardSnapshots
 from service.state.snapshots.sqlite import SQLiteBlobs
 from service.worker.consumer import Consumer
-from service.worker.shard import Setup, ShardPipeline
+from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.shard import PipelineContext, ShardPipeline
 
 STREAM = "stream"
 MAKING = Making("chain", {})
@@ -120,6 +122,9 @@ class Chain:
 
     def restore(self, snapshots):
         self.states |= snapshots
+
+    def fresh(self):
+        return Chain()
 
 
 # The stream
@@ -251,15 +256,10 @@ class Worker:
     async def _main(self, world) -> bool:
         await self.table.open()
         await self.blobs.open()
-        setup = Setup(
+        configuration = CoreConfiguration(STREAM, "chain", ("value",), decode)
+        context = PipelineContext(
             stream=world.stream,
             stream_name=STREAM,
-            decode=decode,
-            label=None,
-            features=("value",),
-            detector="chain",
-            index_all=True,
-            index_record=False,
             checkpoint_seconds=CHECKPOINT,
             room=self.room,
             executor=self.executor,
@@ -267,16 +267,19 @@ class Worker:
             letters=world.index,
             recent=RecentScores(100),
             metrics=Metrics(),
+            dead_letter_monitor=DeadLetterMonitor(self.loop.time),
         )
         checkpoints = Checkpoints(Leases(self.table, self.name), self.blobs, STREAM, MAKING, "refuse")
         self.consumer = Consumer(
             stream=world.stream,
             checkpoints=checkpoints,
-            pipeline=lambda hold: ShardPipeline(hold, setup, Chain()),
+            pipeline=lambda hold: ShardPipeline(
+                hold, context, Core(configuration, hold.shard, Chain(), hold.lease.hash_keys)
+            ),
             since=world.since,
             failover_seconds=FAILOVER,
             stop_seconds=STOP,
-            metrics=setup.metrics,
+            metrics=context.metrics,
         )
         finished = await self.consumer.run()
         await self.blobs.close()
@@ -372,7 +375,8 @@ class World:
                     assert (lease.shard, record.position.sequence) in self.found(), "a gap below the checkpoint"
             if lease.snapshot and shard.listed:  # else it is being deleted, the snapshot before the row
                 reader = ShardSnapshots(self._blobs, f"{STREAM}/{lease.shard}", 2**60, MAKING)
-                models = self._look.run_until_complete(reader.read(lease.snapshot))
+                framed = self._look.run_until_complete(reader.read(lease.snapshot))
+                models = {name: model._replace(state=_unframed(name, model.state)) for name, model in framed.items()}
                 begun = lease.ended or lease.position is not None
                 assert models == (shard.models(lease.position) if begun else shard.inherited)
         assert self.found().items() <= expected.items()

@@ -1,6 +1,6 @@
 """Models outlive a change of rules; documents say that something has changed."""
 
-from service.pipeline.identity import detector_id, making
+from service.assembly import detector_id, model_fingerprint
 from service.settings.model import load
 
 USUAL = load({}, {})
@@ -9,20 +9,20 @@ USUAL = load({}, {})
 def test_a_rule_makes_another_detector_but_no_other_models():
     for flags in ({"always_above": "90"}, {"silent_after": "60"}, {"rules": '{"b*": {"direction": "high"}}'}):
         changed = load(flags, {})
-        assert making(changed) == making(USUAL)
+        assert model_fingerprint(changed) == model_fingerprint(USUAL)
         assert detector_id(changed) != detector_id(USUAL)
 
 
 def test_what_scores_depend_on_makes_other_models():
     for flags in ({"samples": "128"}, {"seed": "1"}, {"profile": "small"}, {"value_fields": "a"}, {"time_field": "t"}):
         changed = load(flags, {})
-        assert making(changed) != making(USUAL)
+        assert model_fingerprint(changed) != model_fingerprint(USUAL)
         assert detector_id(changed) != detector_id(USUAL)
 
 
 def test_what_does_not_concern_detection_changes_neither():
     changed = load({"port": "0", "index": "all", "checkpoint_seconds": "1", "stream": "other"}, {})
-    assert making(changed) == making(USUAL)
+    assert model_fingerprint(changed) == model_fingerprint(USUAL)
     assert detector_id(changed) == detector_id(USUAL)
 
 

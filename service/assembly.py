@@ -1,0 +1,66 @@
+"""The pure core that the settings name, and what identifies its models and documents."""
+
+from __future__ import annotations
+
+import hashlib
+
+from detector.fleet import Fleet
+from service.pipeline.core import Core, CoreConfiguration
+from service.pipeline.decode import Decoder, json_decoder, json_labels
+from service.pipeline.records import ALL_HASH_KEYS, HashKeys
+from service.settings.model import Settings
+from service.state.snapshots import Making
+from service.state.templates import Templates
+
+_SHAPES_MODELS = {
+    *("value_fields", "sensor_field", "time_field"),
+    *("engine", "profile", "trees", "samples", "shingle", "time_decay", "seed"),
+}
+NO_TEMPLATES = Templates()
+
+
+def make_core(
+    settings: Settings, shard: str = "", hash_keys: HashKeys = ALL_HASH_KEYS, templates: Templates = NO_TEMPLATES
+) -> Core:
+    """The core of one shard, which has seen nothing yet."""
+    fleet = Fleet(settings.configuration(), templates.models)
+    return Core(core_configuration(settings, templates), shard, fleet, hash_keys)
+
+
+def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) -> CoreConfiguration:
+    """What the cores of all shards are made for."""
+    return CoreConfiguration(
+        stream=settings.stream,
+        detector=detector_id(settings, templates.digest),
+        features=tuple(settings.value_fields),
+        decode=make_decoder(settings),
+        label=json_labels(settings.label_fields) if settings.label_fields else None,
+        index_all=settings.index == "all",
+        index_record=settings.index_record == "on",
+    )
+
+
+def make_decoder(settings: Settings) -> Decoder:
+    """What turns records into readings."""
+    return json_decoder(
+        settings.sensor_field, settings.value_fields, settings.time_field, round(settings.max_future_seconds * 1000)
+    )
+
+
+def model_fingerprint(settings: Settings) -> Making:
+    """What shapes models: another one cannot go on with them. Rules change none; templates, none that there are."""
+    configuration = settings.configuration().without_rules()
+    return Making(_name(configuration, settings), settings.model_dump(include=_SHAPES_MODELS))
+
+
+def detector_id(settings: Settings, templates: str = "") -> str:
+    """Names what makes documents: other settings, rules or templates (by their digest) are another detector."""
+    return _name(settings.configuration(), settings, *((templates,) if templates else ()))
+
+
+def _name(*parts: object) -> str:
+    fields = [
+        (sorted(part.value_fields.items()), part.sensor_field, part.time_field) if isinstance(part, Settings) else part
+        for part in parts
+    ]
+    return "rcf-" + hashlib.blake2b(repr(fields).encode(), digest_size=4).hexdigest()

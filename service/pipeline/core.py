@@ -1,0 +1,244 @@
+"""The pure function of a shard: records in; documents, dead letters and scores out.
+
+Everything that Cutwater writes comes from here, whoever drives it: the worker with one core a shard, ``cutwater
+evaluate``, or a test. A core knows no clock, no network and no other shard.
+
+Guarantee: what comes out depends only on the configuration and on the shard's records in their order, to the last byte:
+not on how they were cut into batches, nor on snapshots and restores in between.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from detector.fleet import Fleet
+from detector.types import Floats, Integers, Readings, Scores
+from service.pipeline.decode import DecodeError, Decoder, Labeller, Reading
+from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
+from service.pipeline.models import Model, SensorKeyRanges
+from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
+
+SNAPSHOT_VERSION = 1
+_FRAME = struct.Struct("<4sH")  # magic, version; the fleet's snapshot of the sensor follows
+_MAGIC = b"CORE"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreConfiguration:
+    """What a core is made for, the same on all shards.
+
+    Attributes:
+        stream: name of the stream.
+        detector: identifies what makes the documents, see ``identity.detector_id``.
+        features: [d] the names of the values.
+        decode: makes readings of a record.
+        label: what else a record says of its sensor; None where nothing is asked for.
+        index_all: whether each reading becomes a document, or only what is unusual.
+        index_record: whether documents hold their records.
+    """
+
+    stream: str
+    detector: str
+    features: Sequence[str]
+    decode: Decoder
+    label: Labeller | None = None
+    index_all: bool = True
+    index_record: bool = False
+
+
+class Documents:
+    """The documents of a batch, made when they are asked for: they take many times the memory of the scores."""
+
+    def __init__(
+        self,
+        scored: ScoredBatch | None,
+        rows: Sequence[int] = (),
+        sources: Sequence[Record] = (),
+        index_record: bool = False,
+    ) -> None:
+        """``rows`` of the batch become documents; ``sources``: [n] each reading's record."""
+        self._scored, self._rows, self._sources, self._index_record = scored, rows, sources, index_record
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Entry:
+        assert self._scored is not None
+        row = self._rows[index]
+        (entry,) = entries(self._scored, (row,))
+        if self._index_record and row < len(self._sources):  # a silence is of no record: another sensor's revealed it
+            entry.document.update(record_fields(self._sources[row].data))
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(len(self)))
+
+    def source(self, index: int) -> Record:
+        """The record that a document came from; a silence comes from the one that revealed it."""
+        row = self._rows[index]
+        assert self._scored is not None
+        silence = self._scored.revealed(row)
+        return self._sources[silence.row if silence else row]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What came of a batch of records.
+
+    Attributes:
+        documents: to be indexed, in the order of their records.
+        dead_letters: records that can never be scored.
+        scored: all readings with their scores and the silences that they revealed; None if there was no reading.
+    """
+
+    documents: Documents
+    dead_letters: Sequence[DeadLetter]
+    scored: ScoredBatch | None
+
+
+class Core:
+    """The state of one shard, and what makes its documents.
+
+    Args:
+        configuration: what it is made for.
+        shard: the shard's id.
+        fleet: its detectors, which have seen nothing yet.
+        hash_keys: first and last of the shard.
+
+    Not safe for use by two threads at once.
+    """
+
+    def __init__(
+        self, configuration: CoreConfiguration, shard: str, fleet: Fleet, hash_keys: HashKeys = ALL_HASH_KEYS
+    ) -> None:
+        self.configuration = configuration
+        self.shard = shard
+        self._fleet = fleet
+        self._key_ranges = SensorKeyRanges(hash_keys)
+
+    def process(self, records: Sequence[Record], gap: Gap | None = None) -> Output:
+        """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them."""
+        letters = [] if gap is None else [self._gap_letter(gap)]
+        sources: list[Record] = []
+        ordinals: list[int] = []
+        found: list[Reading] = []
+        for record in records:
+            try:
+                readings = self.configuration.decode(record)
+            except DecodeError as error:
+                letters.append(DeadLetter(self.configuration.stream, self.shard, record, error.code, str(error)))
+                continue
+            found += readings
+            sources += [record] * len(readings)
+            ordinals += range(len(readings))
+        if not found:
+            return Output(Documents(None), letters, None)
+        label = self.configuration.label
+        labels = [label(each) for each in sources] if label else ()
+        return self._score(_columns(found), sources, ordinals, labels, letters)
+
+    def process_readings(self, readings: Readings, first: int = 0) -> Output:
+        """Score and learn n > 0 readings that come in no record, as those of a file do.
+
+        Each counts as a record of its own that arrived at its event time; ``first`` is the sequence number of the
+        first one.
+        """
+        numbers = range(first, first + len(readings))
+        names = [readings.sensors[code] for code in readings.codes.tolist()]
+        sources = [
+            Record(Position(number), name, time, b"")
+            for number, name, time in zip(numbers, names, readings.times.tolist(), strict=True)
+        ]
+        return self._score(readings, sources, [0] * len(readings), (), [])
+
+    def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
+        """What readings would score as the sensor's next one; learns nothing. None for a sensor never seen."""
+        return self._fleet.score(sensor, times, values)
+
+    def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
+        """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
+        head = _FRAME.pack(_MAGIC, SNAPSHOT_VERSION)
+        changed = self._fleet.snapshot(also)
+        return {sensor: Model(head + state, *self._key_ranges.of(sensor)) for sensor, state in changed.items()}
+
+    def restore(self, models: Mapping[str, Model]) -> None:
+        """Go on where snapshots were taken, with all models as of there.
+
+        Raises ValueError, naming the sensor, if one is refused; then this core is as it was.
+        """
+        fleet = self._fleet.fresh()
+        fleet.restore({sensor: _unframed(sensor, model.state) for sensor, model in models.items()})
+        self._fleet = fleet
+        self._key_ranges.restore(models)
+
+    def _score(
+        self,
+        readings: Readings,
+        sources: Sequence[Record],
+        ordinals: Sequence[int],
+        labels: Sequence[Mapping[str, str]],
+        letters: Sequence[DeadLetter],
+    ) -> Output:
+        """Score and learn n > 0 readings; ``sources`` [n] are their records."""
+        made_for = self.configuration
+        names = [readings.sensors[code] for code in readings.codes.tolist()]
+        self._key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
+        scores = self._fleet.process(readings)
+        silences = self._fleet.silences
+        scored = ScoredBatch(
+            stream=made_for.stream,
+            shard=self.shard,
+            positions=[record.position for record in sources],
+            arrivals=[record.arrival for record in sources],
+            ordinals=ordinals,
+            features=made_for.features,
+            detector=made_for.detector,
+            readings=readings,
+            scores=scores,
+            silences=silences,
+            labels=labels,
+        )
+        wanted = scores.ready if made_for.index_all else scores.is_anomaly | scores.alert | scores.renamed
+        rows = [*np.flatnonzero(wanted).tolist(), *range(len(scores), len(scores) + len(silences))]
+        if silences:  # each behind the reading that revealed it
+            rows.sort(key=lambda row: (silences[row - len(scores)].row if row >= len(scores) else row, row))
+        return Output(Documents(scored, rows, sources, made_for.index_record), letters, scored)
+
+    def _gap_letter(self, gap: Gap) -> DeadLetter:
+        """What may have been lost, as a dead letter at the place just behind the checkpoint."""
+        place = Position(gap.after.sequence, gap.after.subsequence + 1)
+        until = f"sequence number {gap.until.sequence}" if gap.until else "the shard's end"
+        reason = (
+            f"records after sequence number {gap.after.sequence} and before {until} may have left the stream before "
+            "they were read: the service stood still for longer than the stream keeps records"
+        )
+        return DeadLetter(
+            self.configuration.stream, self.shard, Record(place, "", gap.resumed or 0, b""), "gap", reason
+        )
+
+
+def _columns(readings: Sequence[Reading]) -> Readings:
+    """Readings one by one as columns."""
+    codes: dict[str, int] = {}
+    return Readings(
+        codes=np.array([codes.setdefault(reading.sensor, len(codes)) for reading in readings], dtype=np.int64),
+        sensors=tuple(codes),
+        times=np.array([reading.time for reading in readings], dtype=np.int64),
+        values=np.array([reading.values for reading in readings], dtype=np.float64),
+    )
+
+
+def _unframed(sensor: str, state: bytes) -> bytes:
+    """The fleet's snapshot in a model. Raises ValueError."""
+    if len(state) < _FRAME.size or not state.startswith(_MAGIC):
+        raise ValueError(f"the model of sensor {sensor!r}: it does not begin as one")
+    _, version = _FRAME.unpack_from(state)
+    if version != SNAPSHOT_VERSION:
+        raise ValueError(
+            f"the model of sensor {sensor!r} has version {version}; this version of Cutwater reads {SNAPSHOT_VERSION}"
+        )
+    return state[_FRAME.size :]

@@ -1,0 +1,156 @@
+"""One shard's records in, documents and dead letters out: the same bytes whatever happens in between."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.types import Readings
+from service.assembly import make_core
+from service.pipeline.records import Gap, Position, Record
+from service.settings.model import load
+
+MINUTE = 60_000
+SETTINGS = load(
+    {
+        "value_fields": "temperature,pressure",
+        "sensor_field": "device",
+        "time_field": "time",
+        "label_fields": "site",
+        "index": "all",
+        "index_record": "on",
+        "trees": "8",
+        "samples": "16",
+    },
+    {},
+)
+
+
+def shard(n: int = 900, seed: int = 5) -> list[Record]:
+    """A shard as it comes: three sensors, one of which falls silent and comes back, a fault, gaps and junk."""
+    random = np.random.default_rng(seed)
+    found = []
+    for number in range(n):
+        sensor = ("a", "b", "c")[number % 3]
+        if sensor == "c" and 450 < number < 800:
+            continue
+        body = {
+            "device": sensor,
+            "time": 1_700_000_000_000 + number * MINUTE // 3,
+            "temperature": 20 + random.normal() + (30 if 600 < number < 620 else 0),
+            "pressure": None if number % 97 == 0 else 5 + random.normal(),
+            "site": f"site {sensor}",
+        }
+        data = b"junk" if number % 101 == 50 else json.dumps(body).encode()
+        found.append(Record(Position(1000 + number), sensor, body["time"] + 500, data))
+    return found
+
+
+def written(outputs) -> bytes:
+    """All that a shard's outputs would write."""
+    documents = [(each.id, each.document) for output in outputs for each in output.documents]
+    letters = [asdict(each) | {"record": each.record.position} for output in outputs for each in output.dead_letters]
+    return orjson.dumps([documents, [repr(letter) for letter in letters]])
+
+
+SHARD = shard()
+WHOLE = written([make_core(SETTINGS, "shard").process(SHARD)])
+
+
+def test_the_shard_shows_what_there_is_to_show():
+    output = make_core(SETTINGS, "shard").process(SHARD)
+    kinds = {document.document["anomaly_kind"] for document in output.documents}
+    assert {None, "silent"} < kinds
+    assert {letter.code for letter in output.dead_letters} == {"not_json"}
+    assert all(letter.ended is None for letter in output.dead_letters), "a core knows no clock"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, len(SHARD)), st.booleans(), st.booleans()), max_size=12))
+def test_the_output_is_the_same_bytes_whatever_the_batches_snapshots_and_restores(cuts):
+    """A cut ends a batch; after it a snapshot may be taken, and a new core may go on from all snapshots so far."""
+    core, models, outputs, start = make_core(SETTINGS, "shard"), {}, [], 0
+    for end, snapshot, restore in [*sorted(cuts), (len(SHARD), False, False)]:
+        outputs.append(core.process(SHARD[start:end]))
+        start = end
+        if snapshot or restore:
+            models |= core.snapshot()
+        if restore:
+            core = make_core(SETTINGS, "shard")
+            core.restore(models)
+    assert written(outputs) == WHOLE
+
+
+def test_a_batch_scored_again_after_a_crash_writes_the_same():
+    core = make_core(SETTINGS, "shard")
+    core.process(SHARD[:300])
+    models = core.snapshot()
+    before = written([core.process(SHARD[300:700])])
+    again = make_core(SETTINGS, "shard")
+    again.restore(models)
+    assert written([again.process(SHARD[300:700])]) == before
+
+
+def test_only_models_that_changed_are_in_the_next_snapshot():
+    core = make_core(SETTINGS, "shard")
+    core.process(SHARD[:30])
+    assert core.snapshot().keys() == {"a", "b", "c"}
+    core.process([record for record in SHARD[30:40] if record.partition_key == "a"])
+    assert core.snapshot().keys() == {"a"}
+    assert core.snapshot(also={"b", "unknown"}).keys() == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda state: b"", "does not begin as one"),
+        (lambda state: b"X" + state[1:], "does not begin as one"),
+        (lambda state: state[:4] + b"\x09\x00" + state[6:], "has version 9; this version of Cutwater reads"),
+    ],
+)
+def test_a_model_of_another_version_is_refused_and_leaves_the_core_as_it_was(damage, reason):
+    core = make_core(SETTINGS, "shard")
+    core.process(SHARD[:300])
+    models = core.snapshot()
+    models["b"] = models["b"]._replace(state=damage(models["b"].state))
+    other = make_core(SETTINGS, "shard")
+    with pytest.raises(ValueError, match=f"'b'.*{reason}"):
+        other.restore(models)
+    assert written([other.process(SHARD)]) == WHOLE
+
+
+def test_a_document_knows_its_record():
+    core = make_core(SETTINGS, "shard")
+    output = core.process(SHARD)
+    for number, entry in enumerate(output.documents):
+        source = output.documents.source(number)
+        assert source.position == entry.position
+        assert (entry.document["anomaly_kind"] == "silent") != (
+            entry.document.get("record") == orjson.loads(source.data)
+        )
+
+
+def test_a_gap_is_a_dead_letter_before_the_records_that_follow_it():
+    output = make_core(SETTINGS, "shard").process([], Gap(Position(5), Position(9), resumed=1234))
+    (letter,) = output.dead_letters
+    assert (letter.code, letter.record.position, letter.record.arrival) == ("gap", Position(5, 1), 1234)
+    assert "after sequence number 5 and before sequence number 9" in letter.reason
+    assert len(output.documents) == 0
+
+
+def test_readings_of_a_file_are_scored_as_those_of_records():
+    sensors, rows = ("a", "b", "c"), [json.loads(record.data) for record in SHARD if record.data != b"junk"]
+    readings = Readings(
+        sensors=sensors,
+        codes=np.array([sensors.index(row["device"]) for row in rows]),
+        times=np.array([row["time"] for row in rows]),
+        values=np.array([[row["temperature"], row["pressure"]] for row in rows], dtype=float),
+    )
+    from_file = make_core(SETTINGS, "shard").process_readings(readings)
+    from_records = make_core(SETTINGS, "shard").process(SHARD)
+    assert np.array_equal(from_file.scored.scores.alert_score, from_records.scored.scores.alert_score)
+    assert from_file.scored.silences == from_records.scored.silences
