@@ -38,7 +38,7 @@ def entry(number: int, **fields) -> Entry:
 
 def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:
     record = Record(Position(number), "key", NOON + number, data)
-    return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}")
+    return DeadLetter("stream", "shardId-000000000000", record, "not_json", f"reason {number}", ended=NOON)
 
 
 class SQLiteStore:
