@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from benchmarks import print_rows
-from benchmarks.nab import ROOT, nab, scorer
+from benchmarks.nab import nab, root, scorer
 from detector.detector import POINTS, Configuration, Detector
 from service.offline.history import read
 
@@ -21,8 +21,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    files = scorer().load(ROOT)
-    recordings = {file[0]: read(ROOT / "data" / file[0])[0] for file in files}
+    files = scorer().load(root())
+    recordings = {file[0]: read(root() / "data" / file[0])[0] for file in files}
     rows = []
     for profile in POINTS:
         configuration = Configuration(profile=profile)  # type: ignore[arg-type]

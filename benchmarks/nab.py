@@ -1,6 +1,6 @@
 """The alert score on a folder of NAB recordings: python -m benchmarks.nab [--seeds 3] [--json]
 
-The folder (CUTWATER_NAB, or ../shared/nab) holds data/, windows.json, profiles.json and the benchmark's score.py.
+The folder that CUTWATER_NAB names holds data/, windows.json, profiles.json and the benchmark's score.py.
 Beside the detector's alert score: the score of its forest alone; that of a forest with the managed function's
 parameters; what the managed function itself said, where the folder holds it; krcf's; and the reference forest's, a
 small one and one seed, since it takes longer than all others together. Cross-validation: the threshold chosen on all
@@ -30,12 +30,18 @@ from detector.forest.backends import grow
 from detector.kinesis_analytics import kinesis_analytics
 from service.offline.history import read
 
-ROOT = Path(os.environ.get("CUTWATER_NAB", Path(__file__).parents[2] / "shared" / "nab"))
+
+def root() -> Path:
+    """The folder of recordings. Ends the program if CUTWATER_NAB does not name one."""
+    folder = os.environ.get("CUTWATER_NAB", "")
+    if not (Path(folder) / "windows.json").is_file():
+        raise SystemExit(f"CUTWATER_NAB = {folder!r}: must name a folder with data/, windows.json and profiles.json")
+    return Path(folder)
 
 
 def scorer() -> ModuleType:
     """The benchmark's own scoring program."""
-    spec = importlib.util.spec_from_file_location("nab_score", ROOT / "score.py")
+    spec = importlib.util.spec_from_file_location("nab_score", root() / "score.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -45,32 +51,32 @@ def scorer() -> ModuleType:
 
 def alert_scores(name: str, seed: int, profile: str = "default") -> np.ndarray:
     """The detector's alert score of each row of a recording."""
-    (history,) = read(ROOT / "data" / name)
+    (history,) = read(root() / "data" / name)
     return Detector(Configuration(profile=profile), seed).process(history.times, history.values).alert_score  # type: ignore[arg-type]
 
 
 def raw_scores(name: str, seed: int) -> np.ndarray:
     """The score of a reading, without views, gate and suppression."""
-    (history,) = read(ROOT / "data" / name)
+    (history,) = read(root() / "data" / name)
     return Detector(Configuration(), seed).process(history.times, history.values).score
 
 
 def compatible_scores(name: str, seed: int) -> np.ndarray:
     """The score of a forest with the managed function's parameters."""
-    (history,) = read(ROOT / "data" / name)
+    (history,) = read(root() / "data" / name)
     return grow(kinesis_analytics(seed=seed)).process(history.values)
 
 
 def reference_scores(name: str, seed: int) -> np.ndarray:
     """The score of the reference forest, 10 trees of 64: as many as go through all recordings in minutes."""
-    (history,) = read(ROOT / "data" / name)
+    (history,) = read(root() / "data" / name)
     detector = Detector(Configuration(engine="rrcf", trees=10, samples=64), seed)
     return detector.process(history.times, history.values).score
 
 
 def managed_scores(name: str, _seed: int) -> np.ndarray:
     """What the managed function said."""
-    with (ROOT / "kinesis_analytics_scores" / name).open(newline="") as file:
+    with (root() / "kinesis_analytics_scores" / name).open(newline="") as file:
         return np.array([float(row["anomaly_score"]) for row in csv.DictReader(file)])
 
 
@@ -78,7 +84,7 @@ def krcf_scores(name: str, seed: int) -> np.ndarray:
     """krcf's score, 50 trees of 256."""
     from krcf import RandomCutForest, RandomCutForestOptions
 
-    (history,) = read(ROOT / "data" / name)
+    (history,) = read(root() / "data" / name)
     options: RandomCutForestOptions = {"dimensions": 1, "shingle_size": 1, "num_trees": 50, "sample_size": 256,
                                        "output_after": 256, "random_seed": seed + 1}  # fmt: skip
     forest, scores = RandomCutForest(options), np.zeros(len(history.values))
@@ -101,14 +107,14 @@ MEASURES = ("standard", "low_fp", "low_fn")
 
 def nab(files: list[Any], scores: dict[str, np.ndarray]) -> list[float]:
     """Standard, low-FP and low-FN scores."""
-    profiles = json.loads((ROOT / "profiles.json").read_text())
+    profiles = json.loads((root() / "profiles.json").read_text())
     return [scorer().nab(files, scores, profile)[0] for profile in profiles.values()]
 
 
 def cross_validate(files: list[Any], scores: dict[str, np.ndarray], groups: list[list[Any]]) -> float:
     """Standard score of all groups, each at the threshold that was best on the others."""
     module = scorer()
-    profile = next(iter(json.loads((ROOT / "profiles.json").read_text()).values()))
+    profile = next(iter(json.loads((root() / "profiles.json").read_text()).values()))
     judged: dict[str, np.ndarray] = {}
     for group in groups:
         names = {file[0] for file in group}
@@ -135,13 +141,13 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=list(DETECTORS), choices=list(DETECTORS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    files = scorer().load(ROOT)
+    files = scorer().load(root())
     names = [file[0] for file in files]
     categories = sorted({name.split("/")[0] for name in names})
     jobs = [
         (detector, seed)
         for detector in arguments.detectors
-        if detector != "managed" or (ROOT / "kinesis_analytics_scores").exists()
+        if detector != "managed" or (root() / "kinesis_analytics_scores").exists()
         for seed in range(1 if detector in ("managed", "reference") else arguments.seeds)
     ]
     rows: list[dict[str, Any]] = []

@@ -1,6 +1,6 @@
 """Our scores beside those the managed function gave: python -m benchmarks.parity [--seeds 6] [--json]
 
-The folder (CUTWATER_NAB, or ../shared/nab) holds recordings in data/, what RANDOM_CUT_FOREST(100, 256, 100000, 1) of
+The folder that CUTWATER_NAB names holds recordings in data/, what RANDOM_CUT_FOREST(100, 256, 100000, 1) of
 Kinesis Data Analytics said of them in kinesis_analytics_scores/, and NAB's scoring program. For each seed: the rank
 correlation (Spearman) of our scores with the recorded ones, as median and lowest over the recordings, and as median
 over those rows only that the function had learnt enough to score; NAB's scores of ours; and, as what can be reached at
@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks import print_rows
-from benchmarks.nab import ROOT, nab, scorer
+from benchmarks.nab import nab, root, scorer
 from detector.forest.cut_forest import CutForest
 from detector.kinesis_analytics import kinesis_analytics
 
@@ -33,7 +33,7 @@ LEARNT = 256  # rows that the function scored 0
 @cache
 def column(folder: str, name: str, field: str) -> np.ndarray:
     """A column of a CSV file."""
-    with (ROOT / folder / name).open() as lines:
+    with (root() / folder / name).open() as lines:
         return np.array([float(row[field]) for row in csv.DictReader(lines)])
 
 
@@ -56,7 +56,7 @@ def correlation(some: np.ndarray, others: np.ndarray) -> float:
 
 def measure(seeds: int) -> list[dict[str, Any]]:
     """One row for the managed function, one a seed, and the medians over the seeds."""
-    files = scorer().load(ROOT)
+    files = scorer().load(root())
     names = [file[0] for file in files]
     standard, low_fp, low_fn = nab(files, {name: managed_scores(name) for name in names})
     rows: list[dict[str, Any]] = [{"forest": "managed", "standard": standard, "low_fp": low_fp, "low_fn": low_fn}]

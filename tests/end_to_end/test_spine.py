@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -20,7 +19,7 @@ from tests.simulator.conftest import kinesis
 
 RCF = ("--samples", "128", "--checkpoint-seconds", "1")
 SENSORS = ("--sensors", "4", "--random-seed", "11", "--start-time", "2026-01-01T00:00:00+00:00")
-RECORDING = "realKnownCause/ambient_temperature_system_failure.csv"
+RECORDING = Path(__file__).parents[1] / "recordings" / "cold_room.csv"
 
 
 @pytest.fixture
@@ -146,22 +145,12 @@ def test_an_unreachable_index_is_waited_for(stream, tmp_path):
         assert service.process.wait(10) in (0, 130)
 
 
-@pytest.fixture
-def recording() -> Path:
-    """A real sensor in a real building; its file is not ours to give, so the environment names its folder."""
-    beside = Path(__file__).parents[2].parent / "shared" / "nab"
-    path = Path(os.environ.get("CUTWATER_NAB", beside)) / "data" / RECORDING
-    if not path.exists():
-        pytest.skip(f"CUTWATER_NAB names no folder with data/{RECORDING}")
-    return path
-
-
-def test_a_real_recording_is_fully_scored_and_its_anomalies_lie_in_opensearch(recording, tmp_path):
+def test_a_recording_is_fully_scored_and_its_anomalies_lie_in_opensearch(tmp_path):
     url, prefix = opensearch.shared(opensearch.OPENSEARCH_3).url, opensearch.unique_prefix()
-    rows = len(recording.read_text().splitlines()) - 1
+    rows = len(RECORDING.read_text().splitlines()) - 1
     index = ("--opensearch-url", url, "--index-prefix", prefix)
     with Cutwater(
-        "demo", "--csv", str(recording), "--rate", "100000", "--port", "0", *RCF, *index, folder=tmp_path
+        "demo", "--csv", str(RECORDING), "--rate", "100000", "--port", "0", *RCF, *index, folder=tmp_path
     ) as demo:
         demo.find(r"(All \d+ readings are through)")
         counts = demo.find(r"readings are through: (.*)")
@@ -173,4 +162,4 @@ def test_a_real_recording_is_fully_scored_and_its_anomalies_lie_in_opensearch(re
     found = documents(url, prefix)
     assert len(found) == anomalies > 0
     assert all(document["is_anomaly"] or document["alert"] for document in found)
-    assert {document["sensor"] for document in found} == {recording.stem}
+    assert {document["sensor"] for document in found} == {RECORDING.stem}

@@ -5,11 +5,9 @@ All recordings and NAB's scores: python -m benchmarks.parity
 
 import pytest
 
-from benchmarks.parity import LEARNT, ROOT, correlation, managed_scores, our_scores
+from benchmarks.parity import LEARNT, correlation, managed_scores, our_scores
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "kinesis_analytics_scores").exists(), reason="CUTWATER_NAB names no folder of recordings"
-)
+pytestmark = pytest.mark.recordings
 
 
 @pytest.mark.parametrize("name", ["realKnownCause/nyc_taxi.csv", "realAWSCloudwatch/rds_cpu_utilization_e47b3b.csv"])

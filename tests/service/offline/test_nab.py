@@ -86,20 +86,20 @@ def test_every_threshold_scores_as_told_plainly_and_the_best_is_chosen(drawn):
         assert score(found, profile)[0] == pytest.approx(max([*values, plainly(files, profile, math.inf)]))
 
 
-@pytest.mark.skipif(not recordings.ROOT.exists(), reason="CUTWATER_NAB names no folder of recordings")
+@pytest.mark.recordings
 def test_the_benchmarks_own_program_agrees():
     program = recordings.scorer()
-    files, random = program.load(recordings.ROOT)[:8], np.random.default_rng(0)
-    labels = json.loads((recordings.ROOT / "windows.json").read_text())
+    files, random = program.load(recordings.root())[:8], np.random.default_rng(0)
+    labels = json.loads((recordings.root() / "windows.json").read_text())
     scores = {name: np.round(random.random(len(times)) ** 4, 3) for name, times, _ in files}
     for name, _, windows in files:
         for left, right in windows:
             scores[name][(left + right) // 2] += 0.5
     found = []
     for name, _, _ in files:
-        (history,) = read(recordings.ROOT / "data" / name)
+        (history,) = read(recordings.root() / "data" / name)
         found.append(mark(history.times, scores[name], [(moment(a), moment(b)) for a, b in labels[name]]))
-    weights = json.loads((recordings.ROOT / "profiles.json").read_text())
+    weights = json.loads((recordings.root() / "profiles.json").read_text())
     for profile, theirs in zip(PROFILES, weights.values(), strict=True):
         assert score(found, profile) == pytest.approx(program.nab(files, scores, theirs))
         assert score(found, profile, 0.9)[0] == pytest.approx(program.nab(files, scores, theirs, 0.9)[0])

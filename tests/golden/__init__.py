@@ -1,0 +1,6 @@
+"""Documents that must not change when the code is moved about.
+
+``inputs`` makes streams of records, ``checkout`` lets a checkout of the project read one and gives its documents, and
+``digest`` boils the documents down to the files in ``expected/``. ``python -m tests.golden --against FOLDER`` compares
+this checkout with another one on this machine, bit for bit.
+"""
