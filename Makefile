@@ -49,7 +49,7 @@ format: venv  ## Put the code in order
 docs: venv  ## Write what is made from the code: settings, documents, API, dashboards
 	$(BIN)/python -m service.settings.model
 	$(BIN)/python -m service.sinks.index.fields
-	$(BIN)/python -m service.api.app
+	$(BIN)/python -m service.api.docs
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
 picture: venv  ## Take docs/images/page.png from a running demo

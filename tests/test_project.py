@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from service.api import app as api
+from service.api import docs as api
 from service.settings import model as settings
 from service.sinks.index import fields
 

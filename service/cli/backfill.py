@@ -14,7 +14,7 @@ from service.cli.options import add_settings, columns, load_settings, moment, po
 from service.cli.terminal import progress
 from service.offline import backfill
 from service.offline.history import HistoryError
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 from service.state.templates import TemplateStore
 from service.stores import index_of, opened, snapshots_of
 

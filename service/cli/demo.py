@@ -15,7 +15,7 @@ from service.cli.options import add_settings, load_settings
 from service.cli.readings import define_readings, readings_of
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 from service.source.kinesis import connect
 from service.worker.service import Service
 from simulator.recording import Recording

@@ -15,7 +15,7 @@ from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, mom
 from service.cli.terminal import progress
 from service.offline import export
 from service.sinks.index.fields import FIELDS, names
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 from service.stores import index_of, letters_of, opened
 
 EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"

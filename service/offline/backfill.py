@@ -17,7 +17,7 @@ from service.offline import export
 from service.offline.history import Columns, HistoryError, find, moment, read
 from service.pipeline.documents import Document
 from service.sinks.index import Index
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 
 _BATCH = 10_000  # readings learnt at once
 

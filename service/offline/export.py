@@ -11,7 +11,7 @@ import orjson
 from service.pipeline.documents import Document
 from service.sinks.index import Index
 from service.sinks.index.fields import DEAD_LETTER_FIELDS
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 
 PAGE = 1000  # documents at once
 

@@ -2,11 +2,16 @@
 
 Every reading gets a row number, growing by one in the order of scoring; a ring of columns keeps the newest rows, so a
 filter looks at arrays and only the rows of an answer become documents.
+
+Threads: ``append`` and ``wait`` belong to the event loop; ``search`` and ``following`` may run in other threads
+meanwhile. The ring has more slots than it shows rows, so a row that a search has found is still there when it is read;
+should one have been overwritten after all, it has been forgotten and is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,64 +19,98 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.types import KINDS, SILENT
 from service.pipeline.documents import Document, ScoredBatch, describe, identity, timestamp
+from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, Place
 
 T = TypeVar("T", bound=np.generic)
+Rows = NDArray[np.int64]
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which scores to show. Times in milliseconds since 1970; ``since`` inclusive, ``until`` exclusive."""
-
-    sensor: str | None = None
-    since: int | None = None
-    until: int | None = None
-    min_score: float | None = None
-    anomalies: bool = False  # and alerts
-    alerts: bool = False
+SPARE_SLOTS = 16_384  # rows that may be appended while a search reads what it has found
+STEP = 65_536  # rows looked at together: their columns fit into the processor's cache
+NO_KIND = -1
 
 
 @dataclass(slots=True)
 class Sensor:
-    """What is known of one sensor since the service started."""
+    """What is known of one sensor since the service started.
+
+    Attributes:
+        seen: readings that its model has seen.
+        anomalies: how many, silences included.
+        last_anomaly: its event time, ms since 1970.
+    """
 
     name: str
     shard: str = ""
     seen: int = 0
     ready: bool = False
-    last: Document | None = None
     anomalies: int = 0
     last_anomaly: int | None = None
+    _batch: ScoredBatch | None = None  # of the last reading
+    _row: int = 0
+
+    @property
+    def state(self) -> str:
+        """learning or ready, at the last reading."""
+        return "ready" if self.ready else "learning"
+
+    @property
+    def last_score(self) -> float | None:
+        """The score of the last reading; None for a sensor of which only silences are known."""
+        return None if self._batch is None else float(self._batch.scores.score[self._row])
+
+    def read(self, batch: ScoredBatch, row: int) -> None:
+        """Note a reading."""
+        self.shard = batch.shard
+        self.seen = int(batch.scores.seen[row]) + 1
+        self.ready = bool(batch.scores.ready[row])
+        self._batch, self._row = batch, row
 
     def describe(self, needed: int) -> Document:
         """As ``GET /sensors`` shows it."""
         return {
             "sensor": self.name,
             "shard": self.shard,
-            "state": "ready" if self.ready else "learning",
+            "state": self.state,
             "readings_seen": self.seen,
             "needed": needed,
-            "last": self.last,
+            "last": self._last(),
             "anomalies": self.anomalies,
             "last_anomaly": None if self.last_anomaly is None else timestamp(self.last_anomaly),
         }
 
+    def _last(self) -> Document | None:
+        batch, row = self._batch, self._row
+        if batch is None:
+            return None
+        return {
+            "@timestamp": timestamp(int(batch.readings.times[row])),
+            "values": dict(zip(batch.features, map(float, batch.readings.values[row]), strict=True)),
+            "anomaly_score": float(batch.scores.score[row]),
+        }
+
 
 class RecentScores:
-    """The newest ``capacity`` scores, and every sensor seen."""
+    """The newest ``capacity`` scores, and the ``max_sensors`` sensors that had a reading last."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, max_sensors: int = 100_000) -> None:
         self.capacity = capacity
+        self.max_sensors = max_sensors
         self.rows = 0
-        self.sensors: dict[str, Sensor] = {}
-        self._codes: dict[str, int] = {}
-        self._code = np.zeros(capacity, dtype=np.int64)
-        self._time = np.zeros(capacity, dtype=np.int64)
-        self._score = np.zeros(capacity)
-        self._is_anomaly = np.zeros(capacity, dtype=bool)
-        self._alert = np.zeros(capacity, dtype=bool)
-        self._within = np.zeros(capacity, dtype=np.int64)
-        self._batch = np.empty(capacity, dtype=object)
+        self.sensors: OrderedDict[str, Sensor] = OrderedDict()  # the one that had a reading last comes last
+        self._slots = slots = capacity + SPARE_SLOTS
+        self._filled = 0  # rows written, or being written
+        self._sensor = np.zeros(slots, dtype=np.int64)  # hashes, as of shards: no table of names that could grow
+        self._shard = np.zeros(slots, dtype=np.int64)
+        self._time = np.zeros(slots, dtype=np.int64)
+        self._score = np.zeros(slots)
+        self._severity = np.zeros(slots, dtype=np.int8)
+        self._kind = np.full(slots, NO_KIND, dtype=np.int8)
+        self._is_anomaly = np.zeros(slots, dtype=bool)
+        self._alert = np.zeros(slots, dtype=bool)
+        self._within = np.zeros(slots, dtype=np.int64)
+        self._batch = np.empty(slots, dtype=object)
         self._news = asyncio.Event()
 
     @property
@@ -85,17 +124,23 @@ class RecentScores:
             return
         n = len(batch) + len(batch.silences)
         kept = np.arange(max(0, n - self.capacity), n)
-        places = (self.rows + kept) % self.capacity
+        at = (self.rows + kept) % self._slots
         readings, scores, silences = batch.readings, batch.scores, batch.silences
-        codes = np.array([self._code_of(name) for name in readings.sensors])[readings.codes]
-        self._code[places] = _extended(codes, [self._code_of(silence.sensor) for silence in silences])[kept]
-        self._time[places] = _extended(readings.times, [silence.time for silence in silences])[kept]
-        self._score[places] = _extended(scores.score, [np.nan] * len(silences))[kept]
-        self._is_anomaly[places] = _extended(scores.is_anomaly | scores.alert, [True] * len(silences))[kept]
-        self._alert[places] = _extended(scores.alert, [silence.alert for silence in silences])[kept]
-        self._within[places] = kept
-        self._batch[places] = batch
-        self._note_sensors(batch)
+        self._filled = self.rows + n
+        names = np.fromiter(map(hash, readings.sensors), np.int64, len(readings.sensors))
+        is_anomaly = scores.is_anomaly | scores.alert
+        self._sensor[at] = _extended(names[readings.codes], [hash(silence.sensor) for silence in silences])[kept]
+        self._shard[at] = hash(batch.shard)
+        self._time[at] = _extended(readings.times, [silence.time for silence in silences])[kept]
+        self._score[at] = _extended(scores.score, [np.nan] * len(silences))[kept]
+        self._severity[at] = _extended(scores.severity, [silence.severity for silence in silences])[kept]
+        kinds = np.where(is_anomaly, scores.kind, NO_KIND).astype(np.int8)
+        self._kind[at] = _extended(kinds, [SILENT] * len(silences))[kept]
+        self._is_anomaly[at] = _extended(is_anomaly, [True] * len(silences))[kept]
+        self._alert[at] = _extended(scores.alert, [silence.alert for silence in silences])[kept]
+        self._within[at] = kept
+        self._batch[at] = batch
+        self._note_sensors(batch, is_anomaly)
         self.rows += n
         self._news.set()
         self._news = asyncio.Event()
@@ -105,87 +150,126 @@ class RecentScores:
         while self.rows <= row + 1:
             await self._news.wait()
 
-    def newest(self, wanted: Filter, limit: int, before: tuple[int, str] | None = None) -> list[Document]:
-        """Up to ``limit`` matching documents, newest event time first, those of one time in falling order of their ids.
-
-        ``before``: only those that come after this event time (ms) and id in that order.
-        """
+    def search(self, wanted: Filter, limit: int, order: Order = NEWEST, after: Place | None = None) -> list[Document]:
+        """Up to ``limit`` matching documents in an order; only those that come after a place, if one is given."""
         rows = np.concatenate([self._matching(wanted, *span) for span in self._spans()])
-        times = self._time[rows % self.capacity]
-        if before is not None:
-            ties = [self._identity(row) < before[1] for row in rows[times == before[0]].tolist()]
-            keep = times < before[0]
-            keep[times == before[0]] = ties
-            rows, times = rows[keep], times[keep]
-        if len(rows) > limit:  # the ids decide between those of the last time that has room
-            last = np.partition(times, -limit)[-limit]
-            rows, times = rows[times >= last], times[times >= last]
-        found = zip(times.tolist(), map(self._identity, rows.tolist()), rows.tolist(), strict=True)
-        return [self._document(row) for _, _, row in sorted(found, reverse=True)[:limit]]
+        values, times = self._values(order, rows), self._time[rows % self._slots]
+        if after is not None:
+            keep = self._follows(order, rows, values, times, after)
+            rows, values, times = rows[keep], values[keep], times[keep]
+        sign = -1 if order.descending else 1
+        first = np.lexsort((sign * times, sign * values))
+        if len(first) > limit:  # the ids decide between those at the last place that has room
+            last = first[limit - 1]
+            ties = (values[first[limit:]] == values[last]) & (times[first[limit:]] == times[last])
+            first = first[: limit + int(np.count_nonzero(ties))]
+        places = [
+            (value, time, self._identity(row), row)
+            for value, time, row in zip(
+                values[first].tolist(), times[first].tolist(), rows[first].tolist(), strict=True
+            )
+        ]
+        places.sort(reverse=order.descending)
+        return self._documents([row for *_, row in places[:limit]])
 
     def following(self, wanted: Filter, row: int, limit: int) -> tuple[list[Document], int]:
         """Matching documents of rows after ``row``, oldest first, and the row up to which they were looked for."""
         start = max(row + 1, self.oldest)
         stop = min(start + limit, self.rows)
-        return list(map(self._document, self._matching(wanted, start, stop).tolist())), stop - 1
+        return self._documents(self._matching(wanted, start, stop).tolist()), stop - 1
 
-    def _code_of(self, name: str) -> int:
-        return self._codes.setdefault(name, len(self._codes))
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """All rows in parts; at least one part."""
+        oldest, rows = self.oldest, self.rows
+        for start in range(oldest, max(rows, oldest + 1), STEP):
+            yield start, min(start + STEP, rows)
 
-    def _spans(self, step: int = 65_536) -> Iterator[tuple[int, int]]:
-        """All rows in parts that are small enough to stay in the processor's cache; at least one part."""
-        for start in range(self.oldest, max(self.rows, self.oldest + 1), step):
-            yield start, min(start + step, self.rows)
-
-    def _matching(self, wanted: Filter, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _matching(self, wanted: Filter, start: int, stop: int) -> Rows:
         rows = np.arange(start, stop)
-        at = rows % self.capacity
+        at = rows % self._slots
         keep = np.ones(len(rows), dtype=bool)
         if wanted.sensor is not None:
-            keep &= self._code[at] == self._codes.get(wanted.sensor, -1)
+            keep &= self._sensor[at] == hash(wanted.sensor)
+        if wanted.shard is not None:
+            keep &= self._shard[at] == hash(wanted.shard)
         if wanted.since is not None:
             keep &= self._time[at] >= wanted.since
         if wanted.until is not None:
             keep &= self._time[at] < wanted.until
         if wanted.min_score is not None:
             keep &= self._score[at] >= wanted.min_score
+        if wanted.min_severity is not None:
+            keep &= self._severity[at] >= wanted.min_severity
+        if wanted.kind is not None:
+            keep &= self._kind[at] == (KINDS.index(wanted.kind) if wanted.kind in KINDS else len(KINDS))
         if wanted.anomalies:
             keep &= self._is_anomaly[at]
         if wanted.alerts:
             keep &= self._alert[at]
-        return rows[keep]
+        rows = rows[keep]
+        if wanted.labels:
+            rows = rows[[self._is_labelled(row, wanted) for row in rows.tolist()]]
+        return rows
 
-    def _document(self, row: int) -> Document:
-        at = row % self.capacity
-        return describe(self._batch[at], int(self._within[at])) | {"row": row}
+    def _is_labelled(self, row: int, wanted: Filter) -> bool:
+        at = row % self._slots
+        batch, within = self._batch[at], int(self._within[at])
+        if within >= len(batch.labels):
+            return False
+        return all(batch.labels[within].get(name) == value for name, value in wanted.labels)
+
+    def _values(self, order: Order, rows: Rows) -> NDArray[np.float64]:
+        """What rows are sorted by, before their event times."""
+        if order.by == "score":
+            return np.nan_to_num(self._score[rows % self._slots], nan=NO_SCORE)
+        return self._severity[rows % self._slots].astype(float) if order.by == "severity" else np.zeros(len(rows))
+
+    def _follows(
+        self, order: Order, rows: Rows, values: NDArray[np.float64], times: Rows, after: Place
+    ) -> NDArray[np.bool_]:
+        """Which rows come after a place."""
+        value, time, name = after
+        before = np.less if order.descending else np.greater
+        keep: NDArray[np.bool_] = before(values, value) | ((values == value) & before(times, time))
+        ties = np.flatnonzero((values == value) & (times == time))
+        for index, row in zip(ties.tolist(), rows[ties].tolist(), strict=True):
+            found = self._identity(row)
+            keep[index] = found < name if order.descending else found > name
+        return keep
+
+    def _documents(self, rows: list[int]) -> list[Document]:
+        """The documents of rows, without those that have been overwritten since they were found."""
+        found = [(self._batch[row % self._slots], int(self._within[row % self._slots]), row) for row in rows]
+        lost = self._filled - self._slots
+        return [describe(batch, within) | {"row": row} for batch, within, row in found if row >= lost]
 
     def _identity(self, row: int) -> str:
-        at = row % self.capacity
+        at = row % self._slots
         return identity(self._batch[at], int(self._within[at]))
 
-    def _note_sensors(self, batch: ScoredBatch) -> None:
-        codes, scores = batch.readings.codes, batch.scores
-        last = {int(code): row for row, code in enumerate(codes)}
-        for code, row in last.items():
-            name = batch.readings.sensors[code]
-            sensor = self.sensors.setdefault(name, Sensor(name))
-            sensor.shard = batch.shard
-            sensor.seen = int(scores.seen[row]) + 1
-            sensor.ready = bool(scores.ready[row])
-            sensor.last = {
-                "@timestamp": timestamp(int(batch.readings.times[row])),
-                "values": dict(zip(batch.features, map(float, batch.readings.values[row]), strict=True)),
-                "anomaly_score": float(scores.score[row]),
-            }
-        found = [
-            (batch.readings.sensors[codes[row]], int(batch.readings.times[row]))
-            for row in np.flatnonzero(scores.is_anomaly | scores.alert).tolist()
-        ]
+    def _note_sensors(self, batch: ScoredBatch, is_anomaly: NDArray[np.bool_]) -> None:
+        """Note each sensor's last reading, and every anomaly."""
+        names, codes = batch.readings.sensors, batch.readings.codes
+        last = np.full(len(names), -1)
+        last[codes] = np.arange(len(codes))  # of several readings of a sensor the last one stays
+        for code in np.argsort(last).tolist():
+            if last[code] >= 0:
+                self._sensor_named(names[code], batch).read(batch, int(last[code]))
+        found = [(names[codes[row]], int(batch.readings.times[row])) for row in np.flatnonzero(is_anomaly).tolist()]
         found += [(silence.sensor, silence.time) for silence in batch.silences]
         for name, time in found:
-            sensor = self.sensors.setdefault(name, Sensor(name, batch.shard))
+            sensor = self._sensor_named(name, batch)
             sensor.anomalies += 1
             sensor.last_anomaly = time
+        while len(self.sensors) > self.max_sensors:
+            self.sensors.popitem(last=False)
+
+    def _sensor_named(self, name: str, batch: ScoredBatch) -> Sensor:
+        """What is known of a sensor, which is the latest to be seen now."""
+        if (sensor := self.sensors.get(name)) is None:
+            sensor = self.sensors[name] = Sensor(name, batch.shard)
+        self.sensors.move_to_end(name)
+        return sensor
 
 
 def _extended(column: NDArray[T], more: list[Any]) -> NDArray[T]:

@@ -82,7 +82,7 @@ class Database:
 
         def run() -> T:
             if self._db is None:
-                raise sqlite3.ProgrammingError(f"the {self._purpose} are not open")
+                raise StateError(f"{self._purpose} in {self._path}: not open yet")
             return work(self._db)
 
         return await self._patience.insist(lambda: self.in_thread(run), self._passing)

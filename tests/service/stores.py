@@ -23,14 +23,17 @@ def entry(number: int, **fields) -> Entry:
         "sensor": f"sensor-{number % 7}",
         "anomaly_score": number / 10,
         "anomaly_grade": 0.5,
+        "severity": number % 10 * 10 + number % 4,
         "is_anomaly": number % 2 == 0,
         "event.kind": "alert",
         "alert": number % 4 == 1,
         "anomaly_kind": "spike" if number % 3 else "level shift",
         "episode_id": f"episode-{number // 4}",
         "episode_kind": ("spike", "level shift", "drift", "stuck")[number % 4],
+        "labels.site": ("north", "south")[number % 2],
         "feature_data_temperature": 20.5,
         "expected_values_temperature": float("nan"),
+        "shard": f"shardId-00000000000{number % 2}",
         "sequence_number": f"{number:056d}",
     }
     return Entry(f"{number:032x}", moment, document | fields)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service import UserError
-from service.pipeline.documents import Document, Entry, timestamp
-from service.pipeline.times import TimeError, parse_time
-from service.sinks.recent_scores import Filter
+from service.pipeline.documents import Document, Entry
+from service.sinks.query import NEWEST, Filter, Order, cursor_after
+
+ALERTS = 20  # of an episode that are shown; few have more than one
 
 
 class IndexSetupError(UserError):
@@ -36,10 +37,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents, newest event time first; pass ``cursor`` for the next, older page. None: there is no more.
+    """Documents in the order asked for; pass ``cursor`` for the next page. None: there is no more.
 
-    Documents of one event time come in falling order of their ids, in every store and in memory. So a cursor, which
-    names the last document's place in that order, goes on wherever the next page comes from.
+    The order is the same in every store and in memory. So a cursor, which names the last document's place in it, goes
+    on wherever the next page comes from.
     """
 
     documents: list[Document]
@@ -48,12 +49,23 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What an index holds of an episode: its last document's event time (ms) and kind, the highest score, how many."""
+    """What an index holds of an episode.
+
+    Attributes:
+        last: event time of its last document, ms since 1970.
+        kind: as its last document says.
+        peak: the highest score; None if no document has one, as of a silence.
+        severity: the highest one.
+        documents: how many.
+        alerts: the documents that are alerts, oldest first, at most ``ALERTS``.
+    """
 
     last: int
     kind: str | None
-    peak: float
+    peak: float | None
+    severity: int
     documents: int
+    alerts: list[Document]
 
 
 class Index(Protocol):
@@ -81,17 +93,17 @@ class Index(Protocol):
         """Let the charts know of dead letters, which are kept elsewhere."""
         ...
 
-    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
-        """Up to ``limit`` (at most 10 000) matching documents.
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Up to ``limit`` (at most 10 000) matching documents in an order; a cursor goes on in its own.
 
         Raises:
-            ValueError: a cursor of somebody else.
+            ValueError: a cursor that is none of ours.
             IndexUnavailableError: it cannot be searched now.
         """
         ...
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
-        """What is known of these episodes (at most 10 000), by their ids."""
+        """What is known of these episodes (at most 1000), by their ids. Raises IndexUnavailableError."""
         ...
 
     async def healthy(self) -> str | None:
@@ -103,24 +115,6 @@ class Index(Protocol):
         ...
 
 
-def page(documents: list[Document], limit: int) -> Page:
+def page(documents: list[Document], limit: int, order: Order) -> Page:
     """A page whose cursor names its last document, if there may be more."""
-    last = documents[-1] if len(documents) == limit else None
-    return Page(documents, cursor_after(last) if last else None)
-
-
-def cursor_after(document: Document) -> str:
-    """The cursor for what comes after a document."""
-    return f"{document['@timestamp']}_{document['event.id']}"
-
-
-def place(cursor: str) -> tuple[int, str]:
-    """Event time (ms) and id that a cursor names. Raises ValueError."""
-    time, _, identity = cursor.partition("_")
-    try:
-        moment = parse_time(time)
-    except TimeError:
-        moment = None
-    if moment is None or not identity or timestamp(moment) != time:
-        raise ValueError(f"cursor {cursor!r} is none of ours; leave it out to begin with the newest")
-    return moment, identity
+    return Page(documents, cursor_after(documents[-1], order) if len(documents) == limit else None)

@@ -22,20 +22,20 @@ from opensearchpy.exceptions import NotFoundError, RequestError, SerializationEr
 from service.pipeline.documents import Document, Entry, timestamp
 from service.retry import Patience
 from service.settings.model import Settings
-from service.sinks.index import Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page, place
+from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page
 from service.sinks.index.access import Access
 from service.sinks.index.bulk import BulkWriter, action
 from service.sinks.index.failures import explain, hopeless
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
 from service.sinks.index.prepare import Layout, Rotation, Step, steps
-from service.sinks.recent_scores import Filter
+from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
 
 log = logging.getLogger("cutwater.index")
 T = TypeVar("T")
 
 REQUEST_SECONDS, SEARCH_SECONDS, HEALTH_SECONDS = 60.0, 10.0, 3.0
 _HOUR = 3_600_000  # ms
-_NEWEST = [{"@timestamp": "desc"}, {"event.id": "desc"}]
+_NEWEST, _OLDEST = ([{"@timestamp": way}, {"event.id": way}] for way in ("desc", "asc"))
 _ANSWER = "errors,items.*.status,items.*.error"
 
 
@@ -154,29 +154,19 @@ class OpenSearchIndex:
         for refusal in await self._writer.write(actions):
             log.error("dead letter %s is not charted: %s: %s", refusal.id, refusal.code, refusal.reason)
 
-    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
-        """Matching documents, newest event time first; written ones appear after about a second."""
-        terms: list[dict[str, Any]] = [
-            {"range": {"@timestamp": {"gte": wanted.since, "lt": wanted.until, "format": "epoch_millis"}}}
-        ]
-        if wanted.sensor is not None:
-            terms.append({"term": {"sensor": wanted.sensor}})
-        if wanted.min_score is not None:
-            terms.append({"range": {"anomaly_score": {"gte": wanted.min_score}}})
-        if wanted.anomalies:
-            terms.append({"bool": {"should": [{"term": {"is_anomaly": True}}, {"term": {"alert": True}}]}})
-        if wanted.alerts:
-            terms.append({"term": {"alert": True}})
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Matching documents in an order; written ones appear after about a second."""
+        order, place = (order, None) if cursor is None else parse_cursor(cursor)
         body: dict[str, Any] = {
             "size": limit,
-            "query": {"bool": {"filter": terms}},
-            "sort": _NEWEST,
+            "query": {"bool": {"filter": _conditions(wanted)}},
+            "sort": _sort(order),
             "track_total_hits": False,
         }
-        if cursor is not None:
-            body["search_after"] = place(cursor)
+        if place is not None:
+            body["search_after"] = place[1:] if order.by == "time" else place
         answer = await self._search(body)
-        return page([hit["_source"] for hit in answer["hits"]["hits"]], limit)
+        return page([hit["_source"] for hit in answer["hits"]["hits"]], limit, order)
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
         """What is known of these episodes."""
@@ -191,6 +181,11 @@ class OpenSearchIndex:
                     "aggs": {
                         "last": {"top_hits": {"size": 1, "sort": _NEWEST, "_source": ["episode_kind"]}},
                         "peak": {"max": {"field": "anomaly_score"}},
+                        "severity": {"max": {"field": "severity"}},
+                        "alerts": {
+                            "filter": {"term": {"alert": True}},
+                            "aggs": {"first": {"top_hits": {"size": ALERTS, "sort": _OLDEST}}},
+                        },
                     },
                 }
             },
@@ -199,8 +194,14 @@ class OpenSearchIndex:
         episodes = {}
         for each in found:
             (last,) = each["last"]["hits"]["hits"]
-            kind = last["_source"].get("episode_kind")
-            episodes[each["key"]] = Episode(last["sort"][0], kind, each["peak"]["value"], each["doc_count"])
+            episodes[each["key"]] = Episode(
+                last=last["sort"][0],
+                kind=last["_source"].get("episode_kind"),
+                peak=each["peak"]["value"],
+                severity=round(each["severity"]["value"] or 0),
+                documents=each["doc_count"],
+                alerts=[hit["_source"] for hit in each["alerts"]["first"]["hits"]["hits"]],
+            )
         return episodes
 
     async def healthy(self) -> str | None:
@@ -302,6 +303,35 @@ class _JSON:
     def dumps(self, data: Any) -> str | bytes:
         """For a request."""
         return data if isinstance(data, str | bytes) else orjson.dumps(data)
+
+
+def _conditions(wanted: Filter) -> list[dict[str, Any]]:
+    """The clauses that a filter stands for."""
+    terms = {"sensor": wanted.sensor, "shard": wanted.shard, "anomaly_kind": wanted.kind}
+    terms |= {f"labels.{name}": value for name, value in wanted.labels}
+    least = {"anomaly_score": wanted.min_score, "severity": wanted.min_severity or None}  # all have 0
+    found: list[dict[str, Any]] = [
+        {"range": {"@timestamp": {"gte": wanted.since, "lt": wanted.until, "format": "epoch_millis"}}},
+        *({"term": {name: value}} for name, value in terms.items() if value is not None),
+        *({"range": {name: {"gte": value}}} for name, value in least.items() if value is not None),
+    ]
+    if wanted.anomalies:
+        found.append({"bool": {"should": [{"term": {"is_anomaly": True}}, {"term": {"alert": True}}]}})
+    if wanted.alerts:
+        found.append({"term": {"alert": True}})
+    return found
+
+
+def _sort(order: Order) -> list[dict[str, Any]]:
+    """The keys of an order; what a document lacks counts as ``Order.value`` says."""
+    way = "desc" if order.descending else "asc"
+    keys: dict[str, dict[str, Any]] = {
+        "time": {},
+        "score": {"anomaly_score": {"order": way, "missing": NO_SCORE, "unmapped_type": "double"}},
+        "severity": {"severity": {"order": way, "missing": 0, "unmapped_type": "integer"}},
+    }
+    first = [keys[order.by]] if keys[order.by] else []
+    return [*first, *(_NEWEST if order.descending else _OLDEST)]
 
 
 def _letter_id(name: str) -> str:

@@ -14,9 +14,9 @@ import orjson
 
 from service.pipeline.documents import Document, Entry, timestamp
 from service.pipeline.times import parse_time
-from service.sinks.index import Episode, IndexSetupError, Page, Refused, page, place
+from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page
 from service.sinks.index.fields import encode
-from service.sinks.recent_scores import Filter
+from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
 from service.state.database import Database
 from service.state.leases import StateError
 
@@ -30,6 +30,11 @@ CREATE INDEX IF NOT EXISTS document_by_sensor ON document (sensor, time, id);
 CREATE INDEX IF NOT EXISTS document_by_episode ON document (episode) WHERE episode IS NOT NULL;
 CREATE INDEX IF NOT EXISTS document_of_alert ON document (time, id) WHERE alert;
 """
+_VALUES = {  # what documents are sorted by, before their event times
+    "time": "",
+    "score": f"coalesce(anomaly_score, {NO_SCORE})",
+    "severity": "coalesce(json_extract(document, '$.severity'), 0)",
+}
 _DAY, _HOUR = 86_400_000, 3_600_000  # ms
 _SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
 
@@ -73,38 +78,34 @@ class SQLiteIndex:
     async def mention(self, letters: Sequence[Document]) -> None:
         """Nothing to do: the dead letters lie in the same file or in S3, and nobody charts them from here."""
 
-    async def search(self, wanted: Filter, limit: int, cursor: str | None = None) -> Page:
-        """Matching documents, newest event time first."""
-        conditions: dict[str, Any] = {
-            "sensor = ?": wanted.sensor,
-            "time >= ?": None if wanted.since is None else timestamp(wanted.since),
-            "time < ?": None if wanted.until is None else timestamp(wanted.until),
-            "anomaly_score >= ?": wanted.min_score,
-        }
-        values = [value for value in conditions.values() if value is not None]
-        terms = [condition for condition, value in conditions.items() if value is not None]
-        if wanted.anomalies:
-            terms.append("(is_anomaly OR alert)")
-        if wanted.alerts:
-            terms.append("alert")
-        if cursor is not None:
-            moment, identity = place(cursor)
-            terms.append("(time, id) < (?, ?)")
-            values += [timestamp(moment), identity]
+    async def search(self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Matching documents in an order."""
+        terms, values = _conditions(wanted)
+        order, place = (order, None) if cursor is None else parse_cursor(cursor)
+        column, way, follows = _VALUES[order.by], *(("DESC", "<") if order.descending else ("ASC", ">"))
+        if place is not None:
+            value, time, identity = place
+            terms.append(f"({column}, time, id) {follows} (?, ?, ?)" if column else f"(time, id) {follows} (?, ?)")
+            values += [*([value] if column else []), timestamp(time), identity]
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
-        statement = f"SELECT document FROM document {where} ORDER BY time DESC, id DESC LIMIT ?"
-        rows = await self._file.execute(statement, (*values, limit))
-        return page([orjson.loads(row[0]) for row in rows], limit)
+        by = ", ".join(f"{name} {way}" for name in (column, "time", "id") if name)
+        rows = await self._read(f"SELECT document FROM document {where} ORDER BY {by} LIMIT ?", (*values, limit))
+        return page([orjson.loads(row[0]) for row in rows], limit, order)
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
         """What is known of these episodes."""
-        rows = await self._file.execute(
+        rows = await self._read(
             "SELECT episode, max(time), (SELECT json_extract(document, '$.episode_kind') FROM document"
-            " WHERE episode = of.episode ORDER BY time DESC, id DESC LIMIT 1), max(anomaly_score), count(*)"
+            " WHERE episode = of.episode ORDER BY time DESC, id DESC LIMIT 1), max(anomaly_score),"
+            f" max({_VALUES['severity']}), count(*), (SELECT json_group_array(json(document)) FROM (SELECT document"
+            " FROM document WHERE episode = of.episode AND alert ORDER BY time, id LIMIT ?))"
             " FROM document AS of WHERE episode IN (SELECT value FROM json_each(?)) GROUP BY episode",
-            (orjson.dumps(list(ids)).decode(),),
+            (ALERTS, orjson.dumps(list(ids)).decode()),
         )
-        return {name: Episode(parse_time(last), kind, peak, number) for name, last, kind, peak, number in rows}
+        return {
+            name: Episode(parse_time(last), kind, peak, severity, number, orjson.loads(alerts))
+            for name, last, kind, peak, severity, number, alerts in rows
+        }
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""
@@ -120,6 +121,13 @@ class SQLiteIndex:
         """Let go of the file."""
         await self._file.close()
 
+    async def _read(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a SELECT. Raises IndexUnavailableError."""
+        try:
+            return await self._file.execute(statement, tuple(values))
+        except StateError as error:
+            raise IndexUnavailableError(str(error)) from None
+
     async def _sweep(self) -> None:
         """Delete what is older than the retention says."""
         ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
@@ -129,6 +137,26 @@ class SQLiteIndex:
         while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
             some = "SELECT id FROM document WHERE time < ? LIMIT ?"
             await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)]))
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
+    """The terms of WHERE that a filter stands for, and their values."""
+    conditions: dict[str, Any] = {
+        "sensor = ?": wanted.sensor,
+        "time >= ?": None if wanted.since is None else timestamp(wanted.since),
+        "time < ?": None if wanted.until is None else timestamp(wanted.until),
+        "anomaly_score >= ?": wanted.min_score,
+        "json_extract(document, '$.shard') = ?": wanted.shard,
+        "json_extract(document, '$.anomaly_kind') = ?": wanted.kind,
+        f"{_VALUES['severity']} >= ?": wanted.min_severity,
+    }
+    terms = [condition for condition, value in conditions.items() if value is not None]
+    values = [value for value in conditions.values() if value is not None]
+    for name, value in wanted.labels:
+        terms.append("json_extract(document, ?) = ?")
+        values += [f'$."labels.{name}"', value]
+    terms += ["(is_anomaly OR alert)"] * wanted.anomalies + ["alert"] * wanted.alerts
+    return terms, values
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

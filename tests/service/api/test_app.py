@@ -1,5 +1,6 @@
 """The HTTP API over a service whose scores the test knows."""
 
+import asyncio
 import csv
 import io
 import json
@@ -9,7 +10,9 @@ import httpx
 import pytest
 
 from detector.types import LEVEL_SHIFT, SPIKE
-from service.api.app import EXAMPLE_SCORE, build
+from service.api import history
+from service.api.app import build
+from service.api.models import EXAMPLE_SCORE
 from service.pipeline.documents import describe, entries, timestamp
 from service.settings.model import load
 from service.sinks.index import IndexUnavailableError
@@ -108,24 +111,45 @@ async def test_episodes_are_alerts_with_what_followed(tmp_path):
     assert first["anomalies"] + second["anomalies"] == both["anomalies"]
     assert none == {"anomalies": [], "cursor": None}
     late, early = both["anomalies"]
-    assert early | {"alert": None} == {
-        "episode_id": early["alert"]["episode_id"], "sensor": "boiler", "anomaly_kind": "spike",
-        "episode_kind": "level shift", "approx_anomaly_start_time": timestamp(NOW),
-        "last_seen": timestamp(NOW + 4000), "episode_peak_score": 5.0, "documents": 5, "alert": None,
+    assert early | {"alerts": None} == {
+        "episode_id": early["alerts"][0]["episode_id"], "sensor": "boiler", "anomaly_kind": "spike",
+        "episode_kind": "level shift", "approx_anomaly_start_time": timestamp(NOW), "severity": 100,
+        "last_seen": timestamp(NOW + 4000), "episode_peak_score": 5.0, "documents": 5, "alerts": None,
     }  # fmt: skip
     assert (late["documents"], late["last_seen"], late["episode_peak_score"]) == (4, timestamp(NOW + 8000), 9.0)
 
 
-async def test_an_index_that_is_away_is_said_and_memory_can_be_asked(client, monkeypatch):
+async def test_while_the_index_is_away_scores_are_those_in_memory_and_say_so(client, monkeypatch):
+    asked = 0
+
     async def away(*_):
+        nonlocal asked
+        asked += 1
         raise IndexUnavailableError("index http://search: cannot connect")
 
+    assert (await client.get("/scores")).json()["history"] == "complete"
     monkeypatch.setattr(SQLiteIndex, "search", away)
-    for path in ("/scores", "/anomalies"):
-        answer = await client.get(path)
-        assert answer.status_code == 503
-        assert "cannot connect" in answer.json()["detail"]
-    assert len(await rows(client, history=False)) == 50
+    for _ in range(3):
+        answer = (await client.get("/scores", params={"limit": 100})).json()
+        assert (len(answer["scores"]), answer["history"]) == (50, "unavailable")
+    table = await client.get("/scores", params={"format": "csv"})
+    assert table.headers["x-history"] == "unavailable"
+    assert (await client.get("/scores", params={"history": False})).json()["history"] == "not asked"
+    episodes = await client.get("/anomalies")
+    assert episodes.status_code == 503
+    assert "cannot connect" in episodes.json()["detail"]
+    assert asked == 1, "an index that has just failed is left alone for a while"
+
+
+async def test_an_index_that_does_not_answer_is_not_waited_for(client, monkeypatch):
+    async def slow(*_):
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(SQLiteIndex, "search", slow)
+    monkeypatch.setattr(history, "WAIT_SECONDS", 0.01)
+    answer = (await client.get("/scores")).json()
+    assert (len(answer["scores"]), answer["history"]) == (50, "unavailable")
+    assert "has not answered for 0.01 s" in (await client.get("/anomalies")).json()["detail"]
 
 
 async def test_ndjson_and_csv_hold_the_same_rows_whatever_a_sensor_is_called(client):

@@ -10,7 +10,7 @@ from service.cli import main
 from service.offline.backfill import from_files, from_index, learn, summary
 from service.offline.history import Columns, HistoryError
 from service.sinks.index.sqlite import SQLiteIndex
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 from service.stores import opened
 from tests.service.stores import entry
 

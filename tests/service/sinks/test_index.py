@@ -7,6 +7,8 @@ wrote them.
 import asyncio
 import contextlib
 import dataclasses
+import functools
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from service.sinks.index import Episode, IndexSetupError
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter, Order
 from service.stores import opened
 from tests.service.stores import FEATURES, NOON, ServerStore, SQLiteStore, entry, letter
 
@@ -145,7 +147,11 @@ FILTERS = [
     Filter(min_score=3.5, anomalies=True),
     Filter(alerts=True, until=NOON + 60_000 * 15),
     Filter(sensor="sensor-1", since=NOON, min_score=0.1, anomalies=True),
+    Filter(kind="level shift", min_severity=15),
+    Filter(shard="shardId-000000000001", labels=(("site", "north"),)),
+    Filter(labels=(("site", "nowhere"),)),
 ]
+ORDERS = [Order(), Order(descending=False), Order("score"), Order("severity"), Order("severity", descending=False)]
 
 
 @pytest.mark.compatibility("History")
@@ -167,17 +173,26 @@ async def test_history_is_a_plain_scan_newest_first_page_by_page(store, index):
             and (wanted.min_score is None or each.document["anomaly_score"] >= wanted.min_score)
             and (each.document["is_anomaly"] or each.document["alert"] or not wanted.anomalies)
             and (each.document["alert"] or not wanted.alerts)
+            and wanted.kind in (None, each.document["anomaly_kind"])
+            and wanted.shard in (None, each.document["shard"])
+            and each.document["severity"] >= (wanted.min_severity or 0)
+            and all(each.document[f"labels.{name}"] == value for name, value in wanted.labels)
         ]
-        expected = [each.id for each in sorted(matching, key=lambda each: (each.time, each.id), reverse=True)]
-        for limit in (7, 100):
+        for order, limit in itertools.product(ORDERS, (7, 100)):
+            key = functools.partial(placed, order)
+            expected = [each.id for each in sorted(matching, key=key, reverse=order.descending)]
             found, cursor = [], None
             while True:
-                page = await index.search(wanted, limit, cursor)
+                page = await index.search(wanted, limit, cursor, order)
                 assert len(page.documents) <= limit
                 found += [document["event.id"] for document in page.documents]
                 if (cursor := page.cursor) is None:
                     break
-            assert found == expected, wanted
+            assert found == expected, (wanted, order)
+
+
+def placed(order, entry):
+    return order.place(entry.document | {"event.id": entry.id})
 
 
 async def test_history_of_nothing_is_empty(store, index):
@@ -188,22 +203,27 @@ async def test_history_of_nothing_is_empty(store, index):
 
 @pytest.mark.compatibility("History")
 async def test_episodes_are_told_by_their_documents(store, index):
+    def stored(number):
+        return entry(number).document | {"expected_values_temperature": None, "event.id": entry(number).id}
+
     await index.write([entry(number) for number in range(1998)])
     if isinstance(store, ServerStore):
         store.count()  # refreshes
     found = await index.episodes([f"episode-{number}" for number in (0, 7, 499, 500)])
     assert found == {
-        "episode-0": Episode(entry(3).time, "stuck", 0.3, 4),
-        "episode-7": Episode(entry(31).time, "stuck", 3.1, 4),
-        "episode-499": Episode(entry(1997).time, "level shift", 199.7, 2),
+        "episode-0": Episode(entry(3).time, "stuck", 0.3, 33, 4, [stored(1)]),
+        "episode-7": Episode(entry(31).time, "stuck", 3.1, 91, 4, [stored(29)]),
+        "episode-499": Episode(entry(1997).time, "level shift", 199.7, 71, 2, [stored(1997)]),
     }
     assert await index.episodes([]) == {}
 
 
-@pytest.mark.parametrize("cursor", ["", "4711", "yesterday_1", "2023-11-15T12:00:00.000Z_", "2023-11-15_1"])
+@pytest.mark.parametrize(
+    "cursor", ["", "4711", "time-desc_0.0_1700000000000", "time-up_0.0_1_" + "0" * 32, "2023-11-15_1"]
+)
 async def test_a_cursor_of_somebody_else_is_refused(cursor, tmp_path):
     async with opened(SQLiteIndex(tmp_path / "index.db")) as index:
-        with pytest.raises(ValueError, match="none of ours"):
+        with pytest.raises(ValueError, match="not one that an earlier answer gave"):
             await index.search(Filter(), 10, cursor)
 
 

@@ -19,7 +19,7 @@ from service.operate.setup import set_up
 from service.sinks.index import IndexSetupError
 from service.sinks.index.access import Access
 from service.sinks.index.opensearch import OpenSearchIndex
-from service.sinks.recent_scores import Filter
+from service.sinks.query import Filter
 from service.stores import opened
 from tests.servers.security import PASSWORD, Authority, Secured
 from tests.service.stores import FEATURES, entry

@@ -12,8 +12,8 @@ from detector.liveness import Silence
 from detector.types import Readings, Scores
 from service.pipeline.documents import ScoredBatch
 from service.pipeline.records import Position
-from service.pipeline.times import parse_time
-from service.sinks.recent_scores import Filter, RecentScores
+from service.sinks.query import Filter, Order
+from service.sinks.recent_scores import RecentScores
 
 
 def batch(rows, shard="shardId-000000000000", first=0) -> ScoredBatch:
@@ -28,6 +28,7 @@ def batch(rows, shard="shardId-000000000000", first=0) -> ScoredBatch:
     scores = Scores.empty(len(rows), 1)
     scores.score[:] = [row[2] for row in rows]
     scores.is_anomaly[:] = [row[3] for row in rows]
+    scores.grade[:] = np.where(scores.is_anomaly, np.minimum(scores.score / 5, 1), 0)
     scores.ready[:] = True
     n = len(rows)
     positions = [Position(first + i) for i in range(n)]
@@ -59,8 +60,11 @@ def matches(row, wanted: Filter) -> bool:
     )
 
 
-@given(st.lists(ROWS, max_size=5), FILTERS, st.integers(1, 10), st.integers(1, 60))
-def test_pages_put_together_are_a_plain_scan_of_what_is_kept(batches, wanted, limit, capacity):
+ORDERS = st.builds(Order, st.sampled_from(["time", "score", "severity"]), st.booleans())
+
+
+@given(st.lists(ROWS, max_size=5), FILTERS, ORDERS, st.integers(1, 10), st.integers(1, 60))
+def test_pages_put_together_are_a_plain_scan_of_what_is_kept(batches, wanted, order, limit, capacity):
     recent = RecentScores(capacity)
     for rows in batches:
         recent.append(batch(rows, first=recent.rows))
@@ -68,14 +72,14 @@ def test_pages_put_together_are_a_plain_scan_of_what_is_kept(batches, wanted, li
     kept = list(enumerate(everything))[-capacity:]
     expected = [number for number, row in reversed(kept) if matches(row, wanted)]
 
-    pages, before = [], None
-    while page := recent.newest(wanted, limit, before):
+    pages, after = [], None
+    while page := recent.search(wanted, limit, order, after):
         assert len(page) <= limit
         pages += page
-        before = (parse_time(page[-1]["@timestamp"]), page[-1]["event.id"])
+        after = order.place(page[-1])
     assert sorted(document["row"] for document in pages) == sorted(expected)
-    order = [(document["@timestamp"], document["event.id"]) for document in pages]
-    assert order == sorted(order, reverse=True)
+    places = [order.place(document) for document in pages]
+    assert places == sorted(places, reverse=order.descending)
 
     followed, row = [], -1
     while row < recent.rows - 1:
@@ -106,7 +110,7 @@ async def test_waiting_ends_with_the_next_reading():
 def test_a_batch_larger_than_the_memory_keeps_its_newest_rows(rows):
     recent = RecentScores(10)
     recent.append(batch([("a", i, 1.0, False) for i in range(rows)]))
-    times = [document["row"] for document in recent.newest(Filter(), 100)]
+    times = [document["row"] for document in recent.search(Filter(), 100)]
     assert times == list(range(rows))[::-1][:10]
 
 
@@ -114,10 +118,10 @@ def test_a_silence_is_an_anomaly_of_its_sensor_and_no_reading():
     recent = RecentScores(10)
     readings = batch([("a", 1000, 1.0, False), ("b", 61_000, 1.0, False)])
     recent.append(replace(readings, silences=[Silence(1, "c", 500, 60_000, 10_000.0)]))
-    (document,) = recent.newest(Filter(anomalies=True), 10)
+    (document,) = recent.search(Filter(anomalies=True), 10)
     assert (document["sensor"], document["anomaly_kind"], document["row"]) == ("c", "silent", 2)
     assert document["silent_since"] == "1970-01-01T00:00:00.500Z"
     assert document["@timestamp"] == "1970-01-01T00:01:00.000Z"
     assert document["alert"]
-    assert recent.newest(Filter(min_score=0.5), 10)[0]["sensor"] == "b"
+    assert recent.search(Filter(min_score=0.5), 10)[0]["sensor"] == "b"
     assert recent.sensors["c"].describe(needed=256)["anomalies"] == 1

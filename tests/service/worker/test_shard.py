@@ -18,7 +18,8 @@ from service.pipeline.identity import document_id
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import Gap, Position, Record
 from service.sinks.index import Refused
-from service.sinks.recent_scores import Filter, RecentScores
+from service.sinks.query import Filter
+from service.sinks.recent_scores import RecentScores
 from service.source.kinesis import Fetched, Room
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, Leases, StateError
@@ -334,7 +335,7 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
     assert document["event.kind"] == "alert"
     assert "record" not in document, "that is another sensor's"
     assert list(silences) == [document_id("stream", SHARD, Position(411), "silent b", "rcf-1", __version__)]
-    assert context.recent.newest(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
+    assert context.recent.search(Filter(sensor="b", anomalies=True), 1)[0]["anomaly_kind"] == "silent"
 
 
 async def test_models_that_this_version_cannot_read_are_refused_or_learnt_anew(world):

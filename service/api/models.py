@@ -1,0 +1,294 @@
+"""What answers hold, as OpenAPI describes it. Answers are made without these models, and tests hold them to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service import __version__
+from service.pipeline.documents import Document
+
+State = Literal["learning", "ready"]
+
+
+class Error(BaseModel):
+    """Why a request could not be answered."""
+
+    detail: str = Field(description="One sentence for each thing that is wrong.")
+
+
+class Score(BaseModel):
+    """A scored reading or a silence: a document. What its values and labels are called depends on the stream:
+    `feature_data_VALUE`, `expected_values_VALUE`, `relevant_attribution_VALUE`, `labels.LABEL`.
+
+    With `fields` only those asked for are there.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    timestamp: str | None = Field(None, alias="@timestamp", json_schema_extra={"format": "date-time"})
+    sensor: str | None = None
+    anomaly_score: float | None = None
+    anomaly_grade: float | None = None
+    severity: int | None = None
+    confidence: float | None = None
+    threshold: float | None = None
+    is_anomaly: bool | None = None
+    alert: bool | None = None
+    alert_score: float | None = None
+    anomaly_kind: str | None = None
+    silent_since: str | None = None
+    episode_id: str | None = None
+    episode_kind: str | None = None
+    approx_anomaly_start_time: str | None = None
+    episode_peak_score: float | None = None
+    episode_readings: int | None = None
+    state: State | None = None
+    readings_seen: int | None = None
+    stream: str | None = None
+    shard: str | None = None
+    sequence_number: str | None = None
+    sub_sequence_number: int | None = None
+    record_ordinal: int | None = None
+    detector_id: str | None = None
+    detector_version: str | None = None
+    event_id: str | None = Field(None, alias="event.id")
+    event_kind: str | None = Field(None, alias="event.kind")
+    event_module: str | None = Field(None, alias="event.module")
+    event_created: str | None = Field(None, alias="event.created")
+    schema_version: int | None = None
+    row: int | None = Field(None, description="Number of the score in this process's memory; not in the index.")
+
+
+History = Literal["complete", "unavailable", "not asked"]
+
+
+class Scores(BaseModel):
+    """Scores in the order asked for."""
+
+    scores: list[Score]
+    cursor: str | None = Field(description="For the next page; null: there is no more.")
+    history: History = Field(description="Whether the index was asked too; unavailable: these are from memory only.")
+
+
+class Anomaly(BaseModel):
+    """An episode: one fault, from its first alert on."""
+
+    episode_id: str
+    sensor: str
+    anomaly_kind: str | None = Field(description="Of the first alert.")
+    episode_kind: str | None = Field(description="What the episode has turned out to be.")
+    severity: int = Field(description="The highest one, 0 to 100.")
+    approx_anomaly_start_time: str = Field(json_schema_extra={"format": "date-time"})
+    last_seen: str = Field(description="Event time of its last anomaly.", json_schema_extra={"format": "date-time"})
+    episode_peak_score: float | None
+    documents: int = Field(description="How many the index has.")
+    alerts: list[Score] = Field(description="Its alerts, oldest first.")
+
+
+class Anomalies(BaseModel):
+    """Episodes in the order of their first alerts."""
+
+    anomalies: list[Anomaly]
+    cursor: str | None = Field(description="For the next page; null: there is no more.")
+
+
+class LastReading(BaseModel):
+    """The last reading of a sensor."""
+
+    timestamp: str = Field(alias="@timestamp", json_schema_extra={"format": "date-time"})
+    values: dict[str, float | None]
+    anomaly_score: float | None
+
+
+class Sensor(BaseModel):
+    """What is known of a sensor since the service started."""
+
+    sensor: str
+    shard: str
+    state: State = Field(description="At its last reading.")
+    readings_seen: int = Field(description="Readings that its model has seen.")
+    needed: int = Field(description="Readings that a model needs before it is ready.")
+    last: LastReading | None
+    anomalies: int
+    last_anomaly: str | None
+
+
+class Sensors(BaseModel):
+    """Sensors, sorted."""
+
+    total: int = Field(description="How many match.")
+    sensors: list[Sensor]
+
+
+class Reading(BaseModel):
+    """A reading to try out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sensor: str = Field(min_length=1, examples=["DemoSensor"])
+    values: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(examples=[{"iotValue": 117}])
+    time: int | str | None = Field(None, description="As `since` of GET /scores; now if absent.")
+
+
+class Trial(BaseModel):
+    """What a reading would score."""
+
+    sensor: str
+    timestamp: str = Field(alias="@timestamp", json_schema_extra={"format": "date-time"})
+    anomaly_score: float | None
+    anomaly_grade: float | None
+    severity: int
+    confidence: float | None
+    threshold: float | None
+    is_anomaly: bool
+    state: State
+    readings_seen: int
+    expected_values: dict[str, float | None]
+    relevant_attribution: dict[str, float | None]
+
+
+class Readings(BaseModel):
+    """Counts since the service started."""
+
+    model_config = ConfigDict(extra="allow")
+
+    received: int
+    scored: int
+    learning: int
+    dead: int
+    indexed: int
+    anomalies: int
+
+
+class Shard(BaseModel):
+    """A shard of the stream, whoever reads it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    shard: str
+    state: str
+    owner: str | None
+    millis_behind_latest: int | None
+    checkpoint: str | None
+    in_flight_bytes: int
+
+
+class IndexState(BaseModel):
+    """The index."""
+
+    kind: Literal["opensearch", "sqlite"]
+    healthy: bool
+    detail: str | None
+
+
+class Status(BaseModel):
+    """The service in numbers."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str
+    stream: str
+    features: list[str]
+    uptime_seconds: float
+    readings: Readings
+    readings_per_second: float
+    worker: str
+    shards: list[Shard]
+    index: IndexState
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether the service does its work."""
+
+    ready: bool
+    reasons: list[str] = Field(description="What it waits for; empty if it does its work.")
+
+
+class DeadLetter(BaseModel):
+    """A record or document that could not be used, in the form in which Amazon Data Firehose keeps them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    timestamp: str | None = Field(None, alias="@timestamp")
+    errorCode: str  # noqa: N815 - Firehose's name
+    errorMessage: str  # noqa: N815
+
+
+class DeadLetters(BaseModel):
+    """Dead letters, newest first."""
+
+    dead_letters: list[DeadLetter]
+
+
+EXAMPLE_SCORE: Document = {
+    "@timestamp": "2026-11-24T04:28:44.120Z",
+    "sensor": "DemoSensor",
+    "anomaly_score": 3.1,
+    "anomaly_grade": 0.88,
+    "severity": 88,
+    "confidence": 1.0,
+    "threshold": 1.3,
+    "is_anomaly": True,
+    "alert": True,
+    "alert_score": 9.2,
+    "anomaly_kind": "spike",
+    "episode_id": "5c1f0b9bd1c24a0e9a6f3c0c5d1e7a42",
+    "episode_kind": "spike",
+    "approx_anomaly_start_time": "2026-11-24T04:28:44.120Z",
+    "episode_peak_score": 3.1,
+    "episode_readings": 1,
+    "state": "ready",
+    "readings_seen": 4711,
+    "feature_data_iotValue": 117.0,
+    "expected_values_iotValue": 17.0,
+    "relevant_attribution_iotValue": 3.1,
+    "stream": "RawStreamData",
+    "shard": "shardId-000000000000",
+    "sequence_number": "49640000000000000000000000000000000000000000000000000001",
+    "sub_sequence_number": 0,
+    "record_ordinal": 0,
+    "detector_id": "rcf-1f2e3d4c",
+    "detector_version": __version__,
+    "event.id": "0b9f6f0e9b2c4d5e8f7a6b5c4d3e2f1a",
+    "event.kind": "alert",
+    "event.module": "cutwater",
+    "event.created": "2026-11-24T04:28:44.301Z",
+    "schema_version": 1,
+    "row": 4711,
+}
+_CURSOR = "time-desc_0.0_1795494524120_0b9f6f0e9b2c4d5e8f7a6b5c4d3e2f1a"
+EXAMPLE_SCORES: Document = {"scores": [EXAMPLE_SCORE], "cursor": _CURSOR, "history": "complete"}
+EXAMPLE_ANOMALIES: Document = {
+    "anomalies": [
+        {
+            "episode_id": EXAMPLE_SCORE["episode_id"],
+            "sensor": "DemoSensor",
+            "anomaly_kind": "spike",
+            "episode_kind": "level shift",
+            "severity": 88,
+            "approx_anomaly_start_time": "2026-11-24T04:28:44.120Z",
+            "last_seen": "2026-11-24T04:29:02.300Z",
+            "episode_peak_score": 3.4,
+            "documents": 3,
+            "alerts": [{name: value for name, value in EXAMPLE_SCORE.items() if name != "row"}],
+        }
+    ],
+    "cursor": _CURSOR,
+}
+
+
+def answers(model: type[BaseModel], example: Any = None, **more: Any) -> dict[int | str, dict[str, Any]]:
+    """``responses`` of a route: its answer with an example, and others by their status, as s503="description"."""
+    content = {} if example is None else {"content": {"application/json": {"example": example}}}
+    others: dict[int | str, dict[str, Any]] = {
+        int(status[1:]): {"model": Error, "description": text} for status, text in more.items()
+    }
+    return {200: {"model": model, **content}, **others}

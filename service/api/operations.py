@@ -1,0 +1,59 @@
+"""Routes for who operates the service: status, health, readiness, metrics, dead letters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from service.api import models
+from service.api.answers import Maker, json
+from service.api.params import LettersQuery
+from service.worker.service import Service
+
+_TEXT = {"text/plain": {"schema": {"type": "string"}, "example": "cutwater_records_total 4711.0\n"}}
+_AWAY = "The store of dead letters cannot be asked now."
+
+
+def router(service: Service, maker: Maker) -> APIRouter:
+    """The routes of a service."""
+    routes = APIRouter()
+
+    @routes.get("/status", response_model=models.Status)
+    async def status() -> Response:
+        """Counts, throughput, shards and the index: what the page shows."""
+        return json(await service.status())
+
+    @routes.get("/health", response_model=models.Health)
+    async def health() -> Response:
+        """Whether the process lives."""
+        return json({"status": "ok"})
+
+    @routes.get(
+        "/ready",
+        response_model=models.Readiness,
+        responses={503: {"model": models.Readiness, "description": "Not doing its work; says why."}},
+    )
+    async def ready() -> Response:
+        """Whether the service does its work: the stream is read and the index answers."""
+        reasons = await service.unready()
+        return json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": _TEXT}})
+    async def metrics() -> Response:
+        """For Prometheus; the handbook explains each."""
+        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/dead-letter", responses=models.answers(models.DeadLetters, s503=_AWAY))
+    async def dead_letter(request: Request, query: Annotated[LettersQuery, Query()]) -> Response:
+        """Records that could not be scored and documents that the index refused, newest first, and why.
+
+        The form is that in which Amazon Data Firehose keeps failed documents; ``rawData`` is Base64.
+        """
+        found = await service.letters.newest(query.limit)
+        return await maker.answer(request, lambda: orjson.dumps({"dead_letters": found}))
+
+    return routes
