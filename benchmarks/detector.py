@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import print_rows
 from benchmarks.nab import nab, root, scorer
 from detector.detector import POINTS, Configuration, Detector
-from service.offline.history import read
+from service.offline.tables import read
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     files = scorer().load(root())
-    recordings = {file[0]: read(root() / "data" / file[0])[0] for file in files}
+    recordings = {file[0]: read(root() / "data" / file[0]).histories[0] for file in files}
     rows = []
     for profile in POINTS:
         configuration = Configuration(profile=profile)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ from benchmarks import print_rows
 from detector.detector import Configuration, Detector
 from detector.forest.backends import grow
 from detector.kinesis_analytics import kinesis_analytics
-from service.offline.history import read
+from service.offline.tables import read
 
 
 def root() -> Path:
@@ -51,25 +51,25 @@ def scorer() -> ModuleType:
 
 def alert_scores(name: str, seed: int, profile: str = "default") -> np.ndarray:
     """The detector's alert score of each row of a recording."""
-    (history,) = read(root() / "data" / name)
+    (history,) = read(root() / "data" / name).histories
     return Detector(Configuration(profile=profile), seed).process(history.times, history.values).alert_score  # type: ignore[arg-type]
 
 
 def raw_scores(name: str, seed: int) -> np.ndarray:
     """The score of a reading, without views, gate and suppression."""
-    (history,) = read(root() / "data" / name)
+    (history,) = read(root() / "data" / name).histories
     return Detector(Configuration(), seed).process(history.times, history.values).score
 
 
 def compatible_scores(name: str, seed: int) -> np.ndarray:
     """The score of a forest with the managed function's parameters."""
-    (history,) = read(root() / "data" / name)
+    (history,) = read(root() / "data" / name).histories
     return grow(kinesis_analytics(seed=seed)).process(history.values)
 
 
 def reference_scores(name: str, seed: int) -> np.ndarray:
     """The score of the reference forest, 10 trees of 64: as many as go through all recordings in minutes."""
-    (history,) = read(root() / "data" / name)
+    (history,) = read(root() / "data" / name).histories
     detector = Detector(Configuration(engine="rrcf", trees=10, samples=64), seed)
     return detector.process(history.times, history.values).score
 
@@ -84,7 +84,7 @@ def krcf_scores(name: str, seed: int) -> np.ndarray:
     """krcf's score, 50 trees of 256."""
     from krcf import RandomCutForest, RandomCutForestOptions
 
-    (history,) = read(root() / "data" / name)
+    (history,) = read(root() / "data" / name).histories
     options: RandomCutForestOptions = {"dimensions": 1, "shingle_size": 1, "num_trees": 50, "sample_size": 256,
                                        "output_after": 256, "random_seed": seed + 1}  # fmt: skip
     forest, scores = RandomCutForest(options), np.zeros(len(history.values))

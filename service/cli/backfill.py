@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 
 from service import logs
 from service.assembly import model_fingerprint
 from service.cli import EXIT_OK
-from service.cli.options import add_settings, columns, load_settings, moment, positive, span
-from service.cli.terminal import progress
+from service.cli.options import UsageError, add_settings, columns, load_settings, moment, positive, span
+from service.cli.terminal import progress, tell
 from service.offline import backfill
-from service.offline.history import HistoryError
 from service.sinks.query import Filter
 from service.state.templates import TemplateStore
 from service.stores import index_of, opened, snapshots_of
@@ -43,18 +41,18 @@ async def run(options: argparse.Namespace) -> int:
     configuration, features = settings.configuration(), tuple(settings.value_fields)
     if options.index_history:
         if options.paths:
-            raise HistoryError("learn either from files or from the index (--from-index), not from both")
+            raise UsageError("learn either from files or from the index (--from-index), not from both")
         async with opened(index_of(settings)) as index:
             with progress("reading", None) as done:
                 past = await backfill.from_index(index, Filter(None, *span(options)), features, done)
     elif options.paths:
-        past = backfill.from_files(options.paths, columns(settings), features)
+        past = backfill.from_files(options.paths, columns(settings), tell)
     else:
-        raise HistoryError("name the CSV files or folders to learn from, or say --from-index")
+        raise UsageError("name the CSV files or folders to learn from, or say --from-index")
     with progress("learning", sum(len(one.times) for one in past)) as done:
         learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
     async with opened(snapshots_of(settings)) as blobs:
         store = TemplateStore(blobs, settings.stream, model_fingerprint(settings))
         await store.add({one.sensor: one.model for one in learnt}, configuration)
-    sys.stderr.write(backfill.summary(learnt) + "\n")
+    tell(backfill.summary(learnt))
     return EXIT_OK

@@ -12,13 +12,12 @@ from rich.console import Console
 from service import logs
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, load_settings
-from service.cli.readings import define_readings, readings_of
+from service.cli.readings import check_readings, define_readings, fields_of, paced, recorded, simulated
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
 from service.sinks.query import Filter
 from service.source.kinesis import connect
 from service.worker.service import Service
-from simulator.recording import Recording
 from simulator.scenarios import SCENARIOS
 from simulator.stream import LocalStream
 from simulator.writer import Writer
@@ -37,12 +36,15 @@ async def run(options: argparse.Namespace) -> int:
     """The command."""
     console = Console(highlight=False, soft_wrap=True)
     stop = on_signals()
-    readings, speed = readings_of(options, options.rate or DEMO_RATE)
+    check_readings(options, "plant")
     more: dict[str, Any] = {"poll_seconds": 0.2}
-    if not options.csv:
+    if options.csv:
+        playback = recorded(options, load_settings(options, stream="demo"))
+        readings, speed = paced(playback, options, None if options.speed else options.rate or DEMO_RATE)
+        more |= fields_of(playback)
+    else:
+        readings, speed = simulated(options, options.rate or DEMO_RATE)
         more |= SCENARIOS[options.scenario].settings
-    elif len(columns := Recording(options.csv).value_columns) > 1:
-        more["value_fields"] = columns
     with tempfile.TemporaryDirectory(prefix="cutwater-demo-") as folder:
         more |= {} if hasattr(options, "data_dir") else {"data_dir": folder}
         async with LocalStream(streams={"demo": options.shards}) as local:

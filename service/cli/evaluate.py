@@ -7,13 +7,15 @@ import dataclasses
 from pathlib import Path
 
 from detector.rules import Rules
-from service.cli import EXIT_OK
-from service.cli.options import add_settings, columns, load_settings, positive
+from service.cli import EXIT_FAILED, EXIT_OK
+from service.cli.options import TABLES, add_settings, columns, load_settings, positive
+from service.cli.terminal import tell
 from service.offline.evaluate import evaluate
 
 # The settings that a score or a decision depends on.
 DETECTION = (
-    *("sensor_field", "value_fields", "time_field", "engine", "profile", "trees", "samples", "shingle", "time_decay"),
+    *TABLES,
+    *("engine", "profile", "trees", "samples", "shingle", "time_decay"),
     *("seed", *(rule.name for rule in dataclasses.fields(Rules)), "rules"),
 )
 EXAMPLE = (
@@ -38,13 +40,17 @@ def define(parser: argparse.ArgumentParser) -> None:
 async def run(options: argparse.Namespace) -> int:
     """The command."""
     settings = load_settings(options)
-    evaluate(
+    done = evaluate(
         options.paths,
         options.output,
         options.labels,
         options.nab,
         options.workers,
         settings.configuration(),
-        columns(settings),
+        columns(settings, options),
     )
-    return EXIT_OK
+    for line in done.taken:
+        tell(line)
+    for line in done.refused:
+        tell(f"cutwater: {line}")
+    return EXIT_FAILED if done.refused else EXIT_OK

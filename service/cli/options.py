@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.offline.history import Columns
+from service import UserError
+from service.offline.tables import Columns
 from service.pipeline.times import TimeError, parse_time
 from service.settings.model import SECRETS, Settings, allowed, default, load
 
 # Settings that several commands take
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
 LAYOUT = ("index_prefix", "index_rotation", "retention_days", "value_fields", "label_fields")
+
+TABLES = ("sensor_field", "value_fields", "time_field")  # what columns of tables may be called
+
+
+class UsageError(UserError):
+    """Arguments that do not go together."""
+
+    exit_code = 2
 
 
 def load_settings(options: argparse.Namespace, **more: Any) -> Settings:
@@ -23,9 +32,12 @@ def load_settings(options: argparse.Namespace, **more: Any) -> Settings:
     return load(given | more, file=options.config)
 
 
-def columns(settings: Settings) -> Columns:
-    """Where the tables of this stream's sensors say who, when and what."""
-    return Columns(settings.sensor_field, settings.time_field, tuple(settings.value_fields.values()))
+def columns(settings: Settings, options: argparse.Namespace | None = None) -> Columns:
+    """What the columns of tables may be called: those of ``options``, if they are about tables, must be there."""
+    fields = {"sensor": "sensor_field", "time": "time_field", "values": "value_fields"}
+    given = frozenset(role for role, name in fields.items() if hasattr(options, name))
+    formats = tuple(getattr(settings, "time_format", ()))
+    return Columns(settings.sensor_field, settings.time_field, settings.value_fields, given, formats=formats)
 
 
 def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import track
 
 from service.cli import EXIT_OK
-from service.cli.options import add_settings, fraction, load_settings
-from service.cli.readings import define_readings, readings_of
+from service.cli.options import TABLES, add_settings, fraction, load_settings
+from service.cli.readings import check_readings, define_readings, paced, recorded, simulated
 from service.settings.model import Settings
 from service.source.kinesis import StreamError, connect
 from simulator.faults import KINDS, record
@@ -33,17 +33,21 @@ def define(parser: argparse.ArgumentParser) -> None:
     faults.add_argument("--days", type=fraction, default=14.0, help="length, a reading a minute [%(default)g]")
     faults.add_argument("--output", type=Path, default=Path("faults"), metavar="FOLDER", help="[%(default)s]")
     parser.add_argument("--create", action="store_true", help="make the stream if it is not there")
-    add_settings(parser, only=("stream", "region", "endpoint_url"))
+    add_settings(parser, only=("stream", "region", "endpoint_url", *TABLES))
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    check_readings(options, "classic")
     if options.faults:
         return _write_faults(options)
     settings = load_settings(options)
+    if options.csv:
+        readings, speed = paced(recorded(options, settings), options, options.rate)
+    else:
+        readings, speed = simulated(options, options.rate)
     if options.create:
         await _create(settings, options.shards)
-    readings, speed = readings_of(options, options.rate)
     async with connect(settings) as client:
         totals = await Writer(client, settings.stream).write(readings, speed=speed, progress=True)
     Console(stderr=True, highlight=False, soft_wrap=True).print(

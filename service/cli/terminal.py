@@ -16,6 +16,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def tell(line: str) -> None:
+    """A line on standard error: what was done, and how, beside what was asked for."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 @contextlib.contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal; call what this yields with the number of things done since."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from detector.detector import Configuration
 from detector.fleet import OTHERS, Fleet
 from detector.types import Floats, Integers, Readings
 from service.offline import export
-from service.offline.history import Columns, HistoryError, find, moment, read
+from service.offline.tables import Columns, HistoryError, Table, find, read, say_once
 from service.pipeline.documents import Document
+from service.pipeline.times import parse_time
 from service.sinks.index import Index
 from service.sinks.query import Filter
 
@@ -43,18 +44,20 @@ class Learnt:
     model: bytes
 
 
-def from_files(paths: Sequence[Path], columns: Columns, features: Sequence[str]) -> list[Past]:
-    """Readings in CSV files and folders, several files of one sensor together. Raises HistoryError."""
+def from_files(paths: Sequence[Path], columns: Columns, tell: Callable[[str], None]) -> list[Past]:
+    """Readings in CSV files and folders, several files of one sensor together; says how files were read.
+
+    Values are found by their names. Raises HistoryError.
+    """
     found: dict[str, list[tuple[Integers, Floats]]] = {}
-    for path, _ in find(paths):
-        for history in read(path, columns):
-            if len(history.features) != len(features):
-                own = ", ".join(history.features)
-                raise HistoryError(
-                    f"{path}: readings of {len(history.features)} values ({own}), but those of the stream have "
-                    f"{len(features)} ({', '.join(features)}); set value_fields"
-                )
+    tables: list[tuple[str, Table]] = []
+    for path, name in find(paths):
+        table = read(path, replace(columns, by_name=True))
+        for history in table.histories:
             found.setdefault(history.sensor, []).append((history.times, history.values))
+        tables.append((name, replace(table, histories=[])))
+    for line in say_once(tables):
+        tell(line)
     return [_past(sensor, *map(np.concatenate, zip(*parts, strict=True))) for sensor, parts in found.items()]
 
 
@@ -66,7 +69,7 @@ async def from_index(index: Index, wanted: Filter, features: Sequence[str], prog
         for document in page:
             if not document.get("silent_since"):
                 times, values = found.setdefault(document["sensor"], ([], []))
-                times.append(moment(document["@timestamp"]))
+                times.append(parse_time(document["@timestamp"]))
                 values.append([_value(document, feature) for feature in features])
                 usual += not document["is_anomaly"]
         progress(len(page))

@@ -1,66 +1,43 @@
-"""``cutwater evaluate``: the detector over recordings, as the service would run it, and how well it did.
-
-A labelled stretch is *seen* if a reading in it is an anomaly, and *told* if there is an alert in it. Recall and delay
-are those of alerts, precision is the share of alerts that lie in a labelled stretch, and the others are false.
-"""
+"""``cutwater evaluate``: the detector over recordings, as the service would run it, and how well it did."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.liveness import Silence
 from detector.types import KINDS, Readings, Scores
-from service.offline import nab
-from service.offline.history import Columns, History, HistoryError, Window, find, moment, read
-from service.offline.report import plot, report
+from service.offline.metrics import Result, judge, labels_of, read_labels
+from service.offline.report import plot
+from service.offline.summary import nab_line, page, table
+from service.offline.tables import Columns, History, HistoryError, Table, Window, find, read, say_once
 
 _BATCH = 10_000  # readings handed to the detector at once
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one sensor of one recording.
+class Evaluation:
+    """What came of all files.
 
     Attributes:
-        name: the file, and the sensor if the file has several.
-        readings, days: how much there was.
-        anomalies: readings that were one.
-        alerts: how often someone would have been told.
-        windows: labelled stretches; None if the recording has no labels.
-        seen: those with an anomaly or an alert inside.
-        told: those with an alert inside.
-        false_alarms: alerts outside.
-        delays: minutes from the beginning of each window that was found to its first alert.
-        marks: for the score of NAB.
-        plot: SVG.
+        results: of each sensor of each file that could be read, in the order of the files.
+        taken: what the files' columns were taken for, a line for each way.
+        refused: why files could not be read.
     """
 
-    name: str
-    readings: int
-    days: float
-    anomalies: int
-    alerts: int
-    windows: int | None
-    seen: int
-    told: int
-    false_alarms: int
-    delays: tuple[float, ...]
-    marks: nab.Marks
-    plot: str
+    results: list[Result]
+    taken: list[str]
+    refused: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +60,10 @@ def evaluate(
     configuration: Configuration | None = None,
     columns: Columns | None = None,
     console: Console | None = None,
-) -> list[Result]:
+) -> Evaluation:
     """Run the detector over recordings; write a CSV each and report.html into ``output``, print a table.
+
+    A file that cannot be read does not stop the others.
 
     Args:
         paths: CSV files or folders of them.
@@ -93,35 +72,45 @@ def evaluate(
         nab_files: write timestamp,anomaly_score with the alert score, as the benchmark's own programs read it.
         workers: processes; None takes one a core.
         configuration: of the detector; ``dimensions`` is taken from each file.
-        columns: where files say who, when and what.
+        columns: what the files' columns may be called.
         console: to print to.
 
     Raises:
-        HistoryError: a file cannot be read; nothing is written for it.
+        HistoryError: no file can be read, or the labels cannot.
     """
     files = find(paths)
-    known = _known(labels)
+    known = read_labels(labels)
     settings, where = configuration or Configuration(), columns or Columns()
-    jobs = [_Job(path, name, _windows(known, path), output, nab_files, settings, where) for path, name in files]
+    jobs = [_Job(path, name, labels_of(known, path), output, nab_files, settings, where) for path, name in files]
     console = console or Console()
+    tables: dict[str, Table] = {}
     results: dict[str, list[Result]] = {}
+    refused: dict[str, str] = {}
     with ProcessPoolExecutor(min(workers or len(jobs), len(jobs)) if workers else None) as pool:
-        running = {pool.submit(_one, job): job.name for job in jobs}
+        running: dict[Future[tuple[Table, list[Result]]], str] = {pool.submit(_one, job): job.name for job in jobs}
         bar = (TextColumn("Evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*bar, console=console, transient=True) as progress:
             task = progress.add_task("", total=len(jobs))
             for done in as_completed(running):
-                results[running[done]] = done.result()
+                name = running[done]
+                try:
+                    tables[name], results[name] = done.result()
+                except HistoryError as error:
+                    refused[name] = str(error)
                 progress.advance(task)
-    ordered = [result for _, name in files for result in results[name]]
+    names = [name for _, name in files]
+    if not results:
+        raise HistoryError("\n".join(refused[name] for name in names))
+    ordered = [result for name in names for result in results.get(name, ())]
     console.print(table(ordered, console.width))
-    if line := _nab_line(ordered):
+    if line := nab_line(ordered):
         console.print(line, highlight=False, soft_wrap=True)
     if output is not None:
         place = output / "report.html"
-        place.write_text(_page(ordered), encoding="utf-8")
+        place.write_text(page(ordered), encoding="utf-8")
         console.print(f"Report: {place}", highlight=False, soft_wrap=True)
-    return ordered
+    taken = say_once((name, tables[name]) for name in names if name in tables)
+    return Evaluation(ordered, taken, [refused[name] for name in names if name in refused])
 
 
 def run(history: Sequence[History], configuration: Configuration) -> tuple[list[Scores], list[list[Silence]]]:
@@ -144,46 +133,20 @@ def run(history: Sequence[History], configuration: Configuration) -> tuple[list[
     return parts, list(silences.values())
 
 
-def _one(job: _Job) -> list[Result]:
+def _one(job: _Job) -> tuple[Table, list[Result]]:
     """In a process of its own: one file."""
-    histories = read(job.path, job.columns)
+    found = read(job.path, job.columns)
+    histories = found.histories
     parts, silences = run(histories, job.configuration)
     if job.output is not None:
         write(job.output / job.name, histories, parts, job.nab)
-    several = len(histories) > 1
-    return [
-        _judge(f"{job.name} {one.sensor}" if several else job.name, one, scores, quiet, job)
-        for one, scores, quiet in zip(histories, parts, silences, strict=True)
-    ]
-
-
-def _judge(name: str, history: History, scores: Scores, silences: Sequence[Silence], job: _Job) -> Result:
-    windows = history.windows if job.windows is None else job.windows
-    alerts = np.sort(np.append(history.times[scores.alert], [one.time for one in silences if one.alert]))
-    unusual = history.times[scores.is_anomaly]
-    inside = np.zeros(len(alerts), dtype=bool)
-    delays = []
-    seen = 0
-    for start, end in windows or ():
-        hits = (alerts >= start) & (alerts <= end)
-        inside |= hits
-        seen += bool(hits.any() or ((unusual >= start) & (unusual <= end)).any())
-        if hits.any():
-            delays.append(float(alerts[hits][0] - start) / 60_000)
-    return Result(
-        name=name,
-        readings=len(scores),
-        days=float(history.times.max() - history.times.min()) / 86_400_000,
-        anomalies=int(scores.is_anomaly.sum()),
-        alerts=len(alerts),
-        windows=None if windows is None else len(windows),
-        seen=seen,
-        told=len(delays),
-        false_alarms=0 if windows is None else int((~inside).sum()),
-        delays=tuple(delays),
-        marks=nab.mark(history.times, scores.alert_score, windows or ()),
-        plot=plot(history, scores, silences, windows or ()) if job.output is not None else "",
-    )
+    results = []
+    for one, scores, quiet in zip(histories, parts, silences, strict=True):
+        name = f"{job.name} {one.sensor}" if len(histories) > 1 else job.name
+        windows = one.windows if job.windows is None else job.windows
+        picture = plot(one, scores, quiet, windows or ()) if job.output is not None else ""
+        results.append(judge(name, one, scores, quiet, windows, picture))
+    return replace(found, histories=[]), results
 
 
 def write(path: Path, histories: Sequence[History], parts: Sequence[Scores], nab_file: bool) -> None:
@@ -221,125 +184,3 @@ _COLUMNS: dict[str, Callable[[Scores], Any]] = {
 
 def _cell(value: float) -> float | str:
     return value if np.isfinite(value) else ""
-
-
-# Labels
-
-
-def _known(labels: Path | None) -> dict[str, list[Window]]:
-    """Windows by file name."""
-    if labels is None:
-        return {}
-    try:
-        windows = json.loads(labels.read_text(encoding="utf-8"))
-        return {name: [(moment(a), moment(b)) for a, b in spans] for name, spans in windows.items()}
-    except OSError as error:
-        raise HistoryError(f"{labels}: {error.strerror or error}") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        form = '{"file.csv": [["2026-01-31 12:00:00", "2026-01-31 18:00:00"]]}'
-        raise HistoryError(f"{labels}: must be JSON such as {form}: {error}") from None
-
-
-def _windows(known: dict[str, list[Window]], path: Path) -> list[Window] | None:
-    """The labels whose name is the end of the file's path."""
-    for name, spans in known.items():
-        if path.parts[-len(Path(name).parts) :] == Path(name).parts:
-            return spans
-    return None
-
-
-# The table
-
-
-HEADINGS = (
-    *("recording", "readings", "anomalies", "seen", "alerts", "told", "recall", "precision", "delay", "false/day"),
-)
-_NOT_ON_TERMINALS = ("readings", "recall")
-
-
-def cells(result: Result) -> tuple[str, ...]:
-    """A row of the table; without labels only counts."""
-    name, readings, anomalies = result.name, f"{result.readings:,}", f"{result.anomalies:,}"
-    alerts = f"{result.alerts:,}"
-    if result.windows is None:
-        return name, readings, anomalies, "", alerts, "", "", "", "", ""
-    seen, told = f"{result.seen}/{result.windows}", f"{result.told}/{result.windows}"
-    recall = f"{result.told / result.windows:.2f}" if result.windows else "–"
-    precision = f"{1 - result.false_alarms / result.alerts:.2f}" if result.alerts else "–"
-    daily = f"{result.false_alarms / result.days:.3f}" if result.days else "–"
-    return name, readings, anomalies, seen, alerts, told, recall, precision, _duration(result.delays), daily
-
-
-def _duration(minutes: Sequence[float]) -> str:
-    """The median in few words."""
-    if not minutes:
-        return "–"
-    median = float(np.median(minutes))
-    return (
-        f"{median:.0f} min" if median < 120 else f"{median / 60:.1f} h" if median < 2880 else f"{median / 1440:.1f} d"
-    )
-
-
-def _total(results: Sequence[Result]) -> tuple[str, ...]:
-    """The table's last row: all recordings taken as one; the delay is the median over all windows."""
-    judged = [result for result in results if result.windows is not None]
-    total = Result(
-        name="all",
-        readings=sum(result.readings for result in results),
-        days=sum(result.days for result in judged),
-        anomalies=sum(result.anomalies for result in results),
-        alerts=sum(result.alerts for result in judged or results),
-        windows=sum(result.windows or 0 for result in judged) if judged else None,
-        seen=sum(result.seen for result in judged),
-        told=sum(result.told for result in judged),
-        false_alarms=sum(result.false_alarms for result in judged),
-        delays=tuple(delay for result in judged for delay in result.delays),
-        marks=results[0].marks,
-        plot="",
-    )
-    return cells(total)
-
-
-def _filled(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    """The columns that hold anything: without labels some do not."""
-    return [k for k in range(len(HEADINGS)) if any(row[k] for row in rows)]
-
-
-def _page(results: Sequence[Result]) -> str:
-    rows = [cells(result) for result in results]
-    columns = _filled(rows)
-    headings, total = ([line[k] for k in columns] for line in (HEADINGS, _total(results)))
-    shown = [([row[k] for k in columns], result.plot) for row, result in zip(rows, results, strict=True)]
-    note = _nab_line(results)
-    return report(headings, shown, total, [note, _NOTE] if any(row[3] for row in rows) else [])
-
-
-_NOTE = (
-    "Seen: labelled stretches with an anomaly. Told: with an alert. Recall and delay are those of alerts; precision is "
-    "the share of alerts inside a labelled stretch, the others are false."
-)
-
-
-def _nab_line(results: Iterable[Result]) -> str:
-    """The scores of NAB over all labelled recordings, at the threshold that is best for each profile."""
-    marks = [result.marks for result in results if result.windows is not None]
-    if not any(mark.windows for mark in marks):
-        return ""
-    scores = [(profile.name, *nab.score(marks, profile)) for profile in nab.PROFILES]
-    return "NAB: " + ", ".join(f"{name} {score:.1f} (threshold {at:.2f})" for name, score, at in scores)
-
-
-def table(results: Sequence[Result], width: int) -> Table:
-    """For a terminal of this width: of long names the ends."""
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    room = max(width - 69, 12)
-    rows = [cells(result) for result in results]
-    columns = [k for k in _filled(rows) if HEADINGS[k] not in _NOT_ON_TERMINALS]
-    for k in columns:
-        shown.add_column(HEADINGS[k], justify="right" if k else "left", no_wrap=True)
-    for row in [*rows, *([_total(results)] if len(rows) > 1 else [])]:
-        name = row[0] if len(row[0]) <= room else "…" + row[0][1 - room :]
-        shown.add_row(name, *(row[k] for k in columns[1:]))
-    if len(rows) > 1:
-        shown.rows[-2].end_section = True
-    return shown

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.types import Floats, Integers
-from service.offline.history import Window
+from service.offline.tables import Window
 
 _PROBATION, _MOST_PROBATION = 0.15, 750  # part of a file, and rows, in which nothing counts
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from detector.liveness import Silence
 from detector.types import KINDS, Floats, Integers, Scores
-from service.offline.history import History, Window
+from service.offline.tables import History, Window
 
 _WIDTH, _LEFT, _RIGHT, _GAP = 1000.0, 62.0, 8.0, 16.0
 _TALL, _LOW, _AXIS = 130.0, 56.0, 18.0  # heights of a panel of values, of one of scores, and of the times

@@ -50,8 +50,8 @@ def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
         (["demo", "--csv", "absent.csv"], 1, "cutwater: absent.csv: No such file or directory"),
         (["evaluate", "absent"], 1, "cutwater: absent: no such file or folder"),
         (["backfill", "absent"], 1, "cutwater: absent: no such file or folder"),
-        (["backfill"], 1, "cutwater: name the CSV files or folders to learn from, or say --from-index"),
-        (["backfill", "x.csv", "--from-index"], 1, "cutwater: learn either from files or from the index"),
+        (["backfill"], 2, "cutwater: name the CSV files or folders to learn from, or say --from-index"),
+        (["backfill", "x.csv", "--from-index"], 2, "cutwater: learn either from files or from the index"),
     ],
 )
 def test_what_cannot_be_used_ends_with_a_line_and_a_code(arguments, code, message, capsys):

@@ -8,7 +8,7 @@ from detector.fleet import OTHERS, Fleet
 from detector.types import Readings
 from service.cli import main
 from service.offline.backfill import from_files, from_index, learn, summary
-from service.offline.history import Columns, HistoryError
+from service.offline.tables import Columns, HistoryError
 from service.sinks.index.sqlite import SQLiteIndex
 from service.sinks.query import Filter
 from service.stores import opened
@@ -22,16 +22,21 @@ def nothing(_: int) -> None:
     """No progress to show."""
 
 
+START = 1_767_571_200  # 2026-01-05
+
+
 def history(path, start=0, values=VALUES):
-    path.write_text("timestamp,value\n" + "".join(f"{60 * (start + k)},{v:.17g}\n" for k, v in enumerate(values)))
+    path.write_text(
+        "timestamp,value\n" + "".join(f"{START + 60 * (start + k)},{v:.17g}\n" for k, v in enumerate(values))
+    )
     return path
 
 
 def test_files_make_the_models_that_the_stream_would_have_made(tmp_path):
-    past = from_files([history(tmp_path / "pump.csv")], Columns(), ("iotValue",))
+    past = from_files([history(tmp_path / "pump.csv")], Columns(), nothing)
     (learnt,) = learn(past, CONFIGURATION, None, nothing, workers=1)
     fleet = Fleet(CONFIGURATION)
-    fleet.process(Readings(("pump",), np.zeros(500, np.int64), 60_000 * np.arange(500), VALUES[:, None]))
+    fleet.process(Readings(("pump",), np.zeros(500, np.int64), 1000 * START + 60_000 * np.arange(500), VALUES[:, None]))
     assert (learnt.sensor, learnt.readings, learnt.ready) == ("pump", 500, True)
     assert learnt.model == fleet.template("pump")
     assert summary([learnt]).startswith("1 sensor learnt from 500 readings; 1 of them will be ready")
@@ -41,14 +46,14 @@ def test_files_of_one_sensor_are_put_together_in_order_of_time(tmp_path):
     table = "iotName,iotTime,iotValue\n"
     (tmp_path / "b.csv").write_text(table + "pump,60,1\npump,0,0\n")
     (tmp_path / "a.csv").write_text(table + "fan,0,9\npump,180,3\npump,120,2\n")
-    fan, pump = sorted(from_files([tmp_path], Columns(), ("iotValue",)), key=lambda past: past.sensor)
+    fan, pump = sorted(from_files([tmp_path], Columns(), nothing), key=lambda past: past.sensor)
     assert (fan.sensor, pump.sensor) == ("fan", "pump")
     assert pump.times.tolist() == [0, 60_000, 120_000, 180_000]
     assert pump.values.tolist() == [[0], [1], [2], [3]]
 
 
 def test_one_sensor_may_stand_for_all_others(tmp_path):
-    past = from_files([history(tmp_path / "pump.csv", values=VALUES[:50])], Columns(), ("iotValue",))
+    past = from_files([history(tmp_path / "pump.csv", values=VALUES[:50])], Columns(), nothing)
     own, others = learn(past, CONFIGURATION, "pump", nothing, workers=1)
     assert (own.sensor, others.sensor, own.model == others.model) == ("pump", OTHERS, True)
     assert "1 sensor learnt from 50 readings; 0 of them" in summary([own, others])
@@ -56,9 +61,22 @@ def test_one_sensor_may_stand_for_all_others(tmp_path):
         learn(past, CONFIGURATION, "fan", nothing, workers=1)
 
 
+def test_values_are_found_by_their_names_whatever_the_order_of_the_columns(tmp_path):
+    path = tmp_path / "hall.csv"
+    path.write_text("timestamp,h,t\n2026-01-05 00:00:00,50,19.5\n2026-01-05 00:05:00,51,20.5\n")
+    (past,) = from_files([path], Columns(values={"t": "data.temperature", "h": "data.humidity"}), nothing)
+    assert past.values.tolist() == [[19.5, 50], [20.5, 51]]
+    path.write_text("timestamp,data.humidity,data.temperature\n2026-01-05 00:00:00,50,19.5\n")
+    (past,) = from_files([path], Columns(values={"t": "data.temperature", "h": "data.humidity"}), nothing)
+    assert past.values.tolist() == [[19.5, 50]]
+
+
 def test_files_of_other_values_than_the_streams_are_refused(tmp_path):
-    with pytest.raises(HistoryError, match=r"readings of 1 values \(value\), but those of the stream have 2 \(t, h\)"):
-        from_files([history(tmp_path / "pump.csv")], Columns(values=("t", "h")), ("t", "h"))
+    path = tmp_path / "hall.csv"
+    path.write_text("timestamp,humid,temp\n2026-01-05 00:00:00,50,19.5\n")
+    message = r"no column for the values t, h.*; the values are t, h, the columns of numbers 'humid', 'temp'"
+    with pytest.raises(HistoryError, match=message):
+        from_files([path], Columns(values={"t": "t", "h": "h"}), nothing)
 
 
 @pytest.fixture

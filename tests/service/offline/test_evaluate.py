@@ -13,10 +13,11 @@ from detector.fleet import Fleet
 from detector.rules import Rules
 from detector.types import Readings
 from service.offline.evaluate import evaluate
-from service.offline.history import Columns, HistoryError, read
+from service.offline.tables import Columns, HistoryError, read
 
 CONFIGURATION = Configuration(profile="small")
 SPIKES = {400: 95.0, 700: 5.0}
+START = 1_767_571_200  # 2026-01-05
 
 
 def values(n: int = 1000) -> np.ndarray:
@@ -29,7 +30,7 @@ def values(n: int = 1000) -> np.ndarray:
 def recording(path, labels: bool = False, n: int = 1000):
     """A reading a minute with two spikes, of which the first is labelled."""
     rows = [
-        f"{60 * k},{value:.6g}{',' + ('spike' if k == 400 else '') if labels else ''}"
+        f"{START + 60 * k},{value:.6g}{',' + ('spike' if k == 400 else '') if labels else ''}"
         for k, value in enumerate(values(n))
     ]
     path.write_text("\n".join(["timestamp,value" + ",label" * labels, *rows]) + "\n")
@@ -39,7 +40,8 @@ def recording(path, labels: bool = False, n: int = 1000):
 def run(paths, width=200, **options):
     shown = io.StringIO()
     console = Console(file=shown, width=width)
-    return evaluate(paths, configuration=CONFIGURATION, console=console, workers=1, **options), shown.getvalue()
+    done = evaluate(paths, configuration=CONFIGURATION, console=console, workers=1, **options)
+    return done.results, shown.getvalue()
 
 
 def table(path):
@@ -51,7 +53,7 @@ def test_scores_are_those_of_the_service(tmp_path):
     path = recording(tmp_path / "pump.csv")
     run([path], output=tmp_path / "out")
     rows = table(tmp_path / "out" / "pump.csv")
-    (history,) = read(path)
+    (history,) = read(path).histories
     n = len(history.times)
     scores = Fleet(CONFIGURATION).process(Readings(("pump",), np.zeros(n, np.int64), history.times, history.values))
     assert [row["timestamp"] for row in rows] == history.stamps
@@ -75,7 +77,7 @@ def test_nab_files_hold_the_alert_score(tmp_path):
 def test_labels_make_precision_recall_delay_and_false_alarms(tmp_path, where):
     path = recording(tmp_path / "pump.csv", labels=where == "column")
     labels = tmp_path / "labels.json"
-    labels.write_text(json.dumps({"pump.csv": [["1970-01-01 06:40:00", "1970-01-01 06:40:00"]]}))
+    labels.write_text(json.dumps({"pump.csv": [["2026-01-05 06:40:00", "2026-01-05 06:40:00"]]}))
     ((result,), shown) = run([path], labels=labels if where == "file" else None)
     assert (result.windows, result.seen, result.told, result.delays) == (1, 1, 1, (0.0,))
     assert result.alerts == result.false_alarms + 1
@@ -106,19 +108,19 @@ def test_files_are_reported_in_order_and_summed_up(tmp_path):
 
 def test_sensors_of_a_file_share_a_fleet_so_that_one_may_fall_silent(tmp_path):
     path = tmp_path / "hall.csv"
-    rows = [f"{60 * k},{name},{k % 7}" for k in range(600) for name in "ab" if name == "a" or k < 300]
+    rows = [f"{START + 60 * k},{name},{k % 7}" for k in range(600) for name in "ab" if name == "a" or k < 300]
     path.write_text("\n".join(["time,iotName,iotValue", *rows]) + "\n")
     (a, b), _ = run([path], output=tmp_path / "out")
     assert (a.name, b.name) == ("hall.csv a", "hall.csv b")
     assert (a.readings, b.readings, b.alerts - a.alerts) == (600, 300, 1)
-    assert "since 1970-01-01 04:59:00" in (tmp_path / "out" / "report.html").read_text()
+    assert "since 2026-01-05 04:59:00" in (tmp_path / "out" / "report.html").read_text()
     assert [row["sensor"] for row in table(tmp_path / "out" / "hall.csv")] == ["a"] * 600 + ["b"] * 300
 
 
 def test_rules_hold_as_in_the_service(tmp_path):
     path = recording(tmp_path / "pump.csv")
     configuration = Configuration(profile="small", rules=Rules(never_between=(0, 100)))
-    (result,) = evaluate([path], configuration=configuration, console=Console(file=io.StringIO()), workers=1)
+    (result,) = evaluate([path], configuration=configuration, console=Console(file=io.StringIO()), workers=1).results
     assert result.anomalies == 0
 
 
@@ -147,6 +149,19 @@ def test_labels_that_cannot_be_read_say_what_is_wanted(tmp_path, text):
 
 def test_columns_may_be_named(tmp_path):
     path = tmp_path / "pump.csv"
-    path.write_text("at,other,x\n" + "".join(f"{60 * k},5,{v}\n" for k, v in enumerate(values())))
-    ((result,), _) = run([path], columns=Columns(time="at", values=("x",)))
+    path.write_text("at,other,x\n" + "".join(f"{START + 60 * k},5,{v}\n" for k, v in enumerate(values())))
+    ((result,), _) = run([path], columns=Columns(time="at", values={"x": "x"}))
     assert result.alerts >= 2
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path):
+    recording(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("time,value\n2026-01-05,1\n2026-01-06,x\n")
+    console = Console(file=io.StringIO())
+    done = evaluate([tmp_path], configuration=CONFIGURATION, console=console, workers=1, output=tmp_path / "out")
+    assert [result.name for result in done.results] == ["a.csv"]
+    assert done.refused == [f"{tmp_path / 'b.csv'}, line 3: column 'value': 'x' is not a number"]
+    assert done.taken == ["a.csv: time: timestamp; sensor: the file's name; values: value"]
+    assert (tmp_path / "out" / "report.html").exists()
+    with pytest.raises(HistoryError, match="'x' is not a number"):
+        evaluate([tmp_path / "b.csv"], configuration=CONFIGURATION, console=console, workers=1)

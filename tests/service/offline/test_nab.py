@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import nab as recordings
-from service.offline.history import moment, read
 from service.offline.nab import PROFILES, mark, score
+from service.offline.tables import read
+from service.pipeline.times import parse_time
 
 STANDARD = PROFILES[0]
 
@@ -97,8 +98,8 @@ def test_the_benchmarks_own_program_agrees():
             scores[name][(left + right) // 2] += 0.5
     found = []
     for name, _, _ in files:
-        (history,) = read(recordings.root() / "data" / name)
-        found.append(mark(history.times, scores[name], [(moment(a), moment(b)) for a, b in labels[name]]))
+        (history,) = read(recordings.root() / "data" / name).histories
+        found.append(mark(history.times, scores[name], [(parse_time(a), parse_time(b)) for a, b in labels[name]]))
     weights = json.loads((recordings.root() / "profiles.json").read_text())
     for profile, theirs in zip(PROFILES, weights.values(), strict=True):
         assert score(found, profile) == pytest.approx(program.nab(files, scores, theirs))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from detector.liveness import Silence
 from detector.types import SPIKE, Scores
-from service.offline.history import History
 from service.offline.report import plot, report
+from service.offline.tables import History
 
 FINITE = st.floats(allow_nan=True, allow_infinity=False)
 
