@@ -40,6 +40,8 @@ class Metrics:
         self.learning = counter("readings_learning", "Readings of sensors that were still learning")
         self.anomalies = counter("anomalies", "Anomalies and alerts, silences included")
         self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
+        self.refused = counter("documents_refused", "Documents that the index refused, each a dead letter")
+        self.alerts = counter("alerts", "Alerts by kind, silences included", "kind")
         self.dead = counter("dead_letters", "Records and documents sent to the dead letter, by reason", "code")
         self.sensors = gauge("sensors", "Sensors seen since the start")
         self.batch_seconds = histogram(

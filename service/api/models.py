@@ -155,11 +155,39 @@ class Readings(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     received: int
-    scored: int
-    learning: int
-    dead: int
+    scored: int = Field(description="With a model that has learnt.")
+    learning: int = Field(description="While their sensor's model was learning.")
+    dead: int = Field(description="Records and documents in the dead letter.")
     indexed: int
     anomalies: int
+
+
+class LatestLetter(BaseModel):
+    """The latest dead letter."""
+
+    code: str
+    reason: str
+    time: str
+
+
+class DeadLetterCounts(BaseModel):
+    """Dead letters since the service started."""
+
+    model_config = ConfigDict(extra="allow")
+
+    count: int
+    last_minute: int
+    by_code: dict[str, int]
+    everything: bool = Field(description="Whether nothing but dead letters came of late.")
+    latest: LatestLetter | None
+    remedy: str | None
+
+
+class SensorCounts(BaseModel):
+    """Sensors seen since the service started, as far as they are remembered."""
+
+    seen: int
+    learning: int = Field(description="At their last reading.")
 
 
 class Shard(BaseModel):
@@ -191,8 +219,13 @@ class Status(BaseModel):
     version: str
     stream: str
     features: list[str]
+    units: dict[str, str]
+    dashboards_url: str | None
     uptime_seconds: float
+    records: int = Field(description="Fetched from the stream.")
     readings: Readings
+    sensors: SensorCounts
+    dead_letters: DeadLetterCounts
     readings_per_second: float
     worker: str
     shards: list[Shard]

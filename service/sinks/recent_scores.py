@@ -145,6 +145,10 @@ class RecentScores:
         self._news.set()
         self._news = asyncio.Event()
 
+    def count_sensors(self) -> dict[str, int]:
+        """How many sensors are known, and how many of them were learning at their last reading."""
+        return {"seen": len(self.sensors), "learning": sum(not sensor.ready for sensor in self.sensors.values())}
+
     async def wait(self, row: int) -> None:
         """Until there is a row after ``row``."""
         while self.rows <= row + 1:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from detector.types import Floats, Scores
+from detector.types import KINDS, SILENT, Floats, Scores
 from service.metrics import Metrics
 from service.pipeline.core import Core, Documents, Output
 from service.pipeline.documents import Entry
@@ -233,6 +233,8 @@ class ShardPipeline:
         metrics.scored.inc(ready)
         metrics.learning.inc(len(scores) - ready)
         metrics.anomalies.inc(int(np.count_nonzero(scores.is_anomaly | scores.alert)) + len(batch.silences))
+        for kind in (*scores.kind[scores.alert].tolist(), *(SILENT for silence in batch.silences if silence.alert)):
+            metrics.alerts.labels(KINDS[kind]).inc()
 
     # Deliver and checkpoint
 
@@ -280,6 +282,7 @@ class ShardPipeline:
         made = await self._in_thread(_made, wanted)
         refused = {refusal.id: refusal for refusal in await self._context.index.write(made)}
         self._context.metrics.indexed.inc(len(made) - len(refused))
+        self._context.metrics.refused.inc(len(refused))
         return [
             refusal_letter(self._context.stream_name, self.shard, documents.source(row), entry, refusal)
             for (documents, row), entry in zip(wanted, made, strict=True)

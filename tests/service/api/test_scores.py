@@ -8,10 +8,10 @@ import threading
 from dataclasses import replace
 
 import httpx
-import orjson
+import pytest
 
 from detector.types import LEVEL_SHIFT, SPIKE
-from service.api import history, scores
+from service.api import answers, history, scores
 from service.api.app import build
 from service.pipeline.documents import describe, entries, timestamp
 from service.settings.model import load
@@ -237,7 +237,7 @@ async def test_large_answers_are_compressed_for_those_who_take_that(client):
     "path", ["/scores?limit=10000", "/scores?limit=10000&format=csv&sort=score", "/scores?limit=5000"]
 )
 async def test_large_answers_hold_up_nobody(tmp_path, monkeypatch, path):
-    """No document is made, and none written, in the thread of the event loop; the index gives few at once."""
+    """No document is made, written or compressed in the thread of the event loop; the index gives few at once."""
     loop, made, decoded = threading.get_ident(), [], []
 
     def describe_noted(*args):
@@ -248,13 +248,13 @@ async def test_large_answers_hold_up_nobody(tmp_path, monkeypatch, path):
         decoded.append(limit)
         return await searched(index, wanted, limit, *args)
 
-    def dumps_noted(content):
+    def encode_noted(*args):
         made.append(threading.get_ident())
-        return orjson.dumps(content)
+        return encode(*args)
 
-    searched = SQLiteIndex.search
+    searched, encode = SQLiteIndex.search, answers._encode
     monkeypatch.setattr(recent_scores, "describe", describe_noted)
-    monkeypatch.setattr(scores.orjson, "dumps", dumps_noted)
+    monkeypatch.setattr(answers, "_encode", encode_noted)
     monkeypatch.setattr(SQLiteIndex, "search", search_noted)
     async with serving(tmp_path) as (service, client):
         many = batch([("boiler", NOW + i, 1.0, False) for i in range(12_000)])

@@ -50,7 +50,8 @@ async def test_a_service_whose_index_is_away_says_so_and_can_be_stopped(tmp_path
         assert (await client.get("/health")).status_code == 200
         assert any("index: http://127.0.0.1:9: " in reason for reason in await reasons(client))
         assert not (await client.get("/status")).json()["index"]["healthy"]
-        assert (await client.get("/scores")).status_code == 503
+        assert (await client.get("/scores")).json()["history"] == "unavailable"
+        assert (await client.get("/anomalies")).status_code == 503
         assert not running.done()
         service.stop()
         assert await running
