@@ -5,13 +5,35 @@ Recordings that are not ours to give lie in the folder that CUTWATER_NAB names. 
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
+
+from tests.servers import sharing
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+# Single values, and points of up to 8, 16, 32 and more components: all kinds of forests that are compiled.
+KERNELS = """
+from detector.detector import Configuration, warm_up
+for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
+    warm_up(Configuration(dimensions=dimensions, shingle=shingle, trees=2))
+"""
 CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+settings.register_profile("ci", print_blob=True, deadline=None)
+settings.register_profile("thorough", max_examples=2000, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the first process hold what its workers share, and compile what all of them would compile at once."""
+    sharing.begin()
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        subprocess.run([sys.executable, "-c", KERNELS], cwd=config.rootpath, check=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

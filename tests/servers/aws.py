@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import httpx
 
-from tests.servers import kinesis
+from tests.servers import kinesis, sharing
 
 DYNALITE = kinesis.Emulator(
     package="dynalite",
@@ -30,14 +30,18 @@ _PATIENCE = 60.0
 @functools.cache
 def moto() -> str:
     """URL of the one moto server that all tests share; they keep apart by names."""
+    return sharing.once("moto", _start_moto)
+
+
+def _start_moto(life: int) -> str:
     process = subprocess.Popen(
         [sys.executable, "-c", _MOTO],
-        stdin=subprocess.PIPE,  # never written to; it ends when we do, and so does the process
+        stdin=life,  # never written to; when it ends, so does the process
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # a Ctrl-C at the tests is ours to handle
     )
-    _running.append(process)
     assert process.stdout is not None
     url = f"http://127.0.0.1:{int(process.stdout.readline())}"
     deadline = time.monotonic() + _PATIENCE
@@ -86,4 +90,3 @@ with contextlib.redirect_stdout(None):
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
-_running: list[subprocess.Popen[str]] = []  # a process object that is collected closes the pipe

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import unavailable
+from tests.servers import sharing, unavailable
 
 _LOOPBACK = Path(__file__).parent / "node" / "loopback.cjs"
 
@@ -71,11 +71,14 @@ def shared(emulator: Emulator) -> str:
 
     Skips the test if none can be had.
     """
-    return os.environ.get(emulator.variable, "").rstrip("/") or start(emulator)[0]
+    running = os.environ.get(emulator.variable, "").rstrip("/")
+    return running or sharing.once(emulator.package, lambda life: start(emulator, life)[0])
 
 
-def start(emulator: Emulator) -> tuple[str, subprocess.Popen[bytes]]:
+def start(emulator: Emulator, life: int = subprocess.PIPE) -> tuple[str, subprocess.Popen[bytes]]:
     """URL and process of a new server; whoever wants it gone before this process ends kills it.
+
+    ``life``: see ``sharing``; such a server outlives the process that starts it.
 
     Skips the test if Node.js or npm is missing.
     """
@@ -89,12 +92,13 @@ def start(emulator: Emulator) -> tuple[str, subprocess.Popen[bytes]]:
     with tempfile.TemporaryFile() as log, os.fdopen(ports) as lines:
         process = subprocess.Popen(
             [node, "--require", str(_LOOPBACK), emulator.main, *emulator.arguments],
-            stdin=subprocess.PIPE,  # never written to; it ends when we do, and so does the process
+            stdin=life,  # never written to; when it ends, so does the process
             stdout=log,
             stderr=log,
             cwd=folder,
             env=os.environ | dict(emulator.environment) | {"PORT_FD": str(port_end), "REPORT": str(emulator.port)},
             pass_fds=(port_end,),
+            start_new_session=True,  # a Ctrl-C at the tests is ours to handle
         )
         os.close(port_end)
         port = lines.readline()

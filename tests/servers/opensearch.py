@@ -31,7 +31,7 @@ from typing import IO, Any
 
 import orjson
 
-from tests.servers import unavailable
+from tests.servers import sharing, unavailable
 
 SOURCES = Path(__file__).parent / "java"
 START_SECONDS = 120.0
@@ -135,14 +135,15 @@ class Server:
     ``with Server(spec, {"http.max_content_length": "100kb"}) as server`` skips the test if none can be had.
     """
 
-    def __init__(self, spec: Spec, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, spec: Spec, settings: Mapping[str, str] | None = None, *, life: int | None = None) -> None:
+        """``life``: see ``sharing``; such a server outlives the process that starts it."""
         self.spec = spec
         self.settings = dict(settings or {})
         self.port = 0
-        self._runner: _Docker | _Java = self._make_runner()
+        self._runner: _Docker | _Java = self._make_runner(life)
 
-    def _make_runner(self) -> _Docker | _Java:
-        return _Docker(self.spec) if _docker_works() else _Java(self.spec)
+    def _make_runner(self, life: int | None) -> _Docker | _Java:
+        return _Docker(self.spec, life) if _docker_works() else _Java(self.spec, life)
 
     @property
     def url(self) -> str:
@@ -258,10 +259,13 @@ def shared(spec: Spec) -> Server:
     """
     if url := os.environ.get(spec.variable):
         return Running(spec, url)
-    server = Server(spec)
-    server.start()
-    atexit.register(server.close)
-    return server
+
+    def start(life: int) -> str:
+        server = Server(spec, life=life)
+        server.start()
+        return server.url
+
+    return Running(spec, sharing.once(spec.name, start))
 
 
 def unique_prefix() -> str:
@@ -270,14 +274,16 @@ def unique_prefix() -> str:
 
 
 class _Java:
-    """The server's jars in a Java process that ends with ours: it reads its stdin, which we hold."""
+    """The server's jars in a Java process that ends when its standard input does: ours to close, or the run's."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, life: int | None = None) -> None:
         self._spec = spec
+        self._life = life
         self._jdk = _jdk(spec.java)
         self._classes = _install(spec, self._jdk)
         self.defaults = self._classes / "config"
-        self._home = Path(tempfile.mkdtemp(prefix=f"cutwater-{spec.name}-"))
+        folder = None if life is None else sharing.begin()
+        self._home = Path(tempfile.mkdtemp(prefix=f"cutwater-{spec.name}-", dir=folder))
         if spec.root:
             (self._home / "modules").symlink_to(self._classes / "modules")
         self.config = self._home / "config"
@@ -310,7 +316,7 @@ class _Java:
                     *(str(self._home), str(port_file), ",".join(self._spec.plugins) or "-"),
                     *(f"{name}={value}" for name, value in values.items()),
                 ],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.PIPE if self._life is None else self._life,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
@@ -337,8 +343,8 @@ class _Java:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             self._process = None
 
     def signal(self, number: int) -> None:
@@ -358,10 +364,14 @@ class _Java:
 class _Docker:
     """The vendor's image, with its data in a volume."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, life: int | None = None) -> None:
         self._spec = spec
         self._name = f"cutwater-test-{uuid.uuid4().hex[:12]}"
-        atexit.register(self.close)  # a container does not end with us
+        if life is None:
+            atexit.register(self.close)  # a container does not end with us
+        else:
+            sharing.at_end("docker", "rm", "-f", self._name)
+            sharing.at_end("docker", "volume", "rm", "-f", self._name)
 
     def start(self, settings: Mapping[str, str], port: int) -> int:
         port = port or _free_port()

@@ -101,8 +101,8 @@ class Secured(opensearch.Server):
             "plugins.security.restapi.roles_enabled": "all_access",
         }
 
-    def _make_runner(self) -> opensearch._Java:
-        return opensearch._Java(self.spec)
+    def _make_runner(self, life: int | None) -> opensearch._Java:
+        return opensearch._Java(self.spec, life)
 
     @property
     def url(self) -> str:
