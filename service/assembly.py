@@ -6,7 +6,7 @@ import hashlib
 
 from detector.fleet import Fleet
 from service.pipeline.core import Core, CoreConfiguration
-from service.pipeline.decode import Decoder, json_decoder, json_labels
+from service.pipeline.decode import Decoder, Fields, JSONDecoder
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 from service.settings.model import Settings
 from service.state.snapshots import Making
@@ -33,8 +33,7 @@ def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) 
         stream=settings.stream,
         detector=detector_id(settings, templates.digest),
         features=tuple(settings.value_fields),
-        decode=make_decoder(settings),
-        label=json_labels(settings.label_fields) if settings.label_fields else None,
+        decoder=make_decoder(settings),
         index_all=settings.index == "all",
         index_record=settings.index_record == "on",
     )
@@ -42,9 +41,14 @@ def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) 
 
 def make_decoder(settings: Settings) -> Decoder:
     """What turns records into readings."""
-    return json_decoder(
-        settings.sensor_field, settings.value_fields, settings.time_field, round(settings.max_future_seconds * 1000)
+    fields = Fields(
+        settings.sensor_field,
+        settings.value_fields,
+        settings.time_field,
+        labels=settings.label_fields,
+        max_future=round(settings.max_future_seconds * 1000),
     )
+    return JSONDecoder(fields)
 
 
 def model_fingerprint(settings: Settings) -> Making:

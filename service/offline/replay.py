@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.pipeline.decode import DecodeError, Decoder
+from service.pipeline.decode import Decoder
 from service.pipeline.documents import Document, Entry
 from service.pipeline.records import Position, Record
 from service.pipeline.times import parse_time
@@ -54,14 +54,14 @@ class Replay:
     acknowledgement was lost with a killed process stays, is counted as doubtful, and is put again only on request.
     """
 
-    def __init__(self, letters: DeadLetters, index: Index, client: Any, stream: str, decode: Decoder) -> None:
-        """``client``: of Kinesis, needed where there are records; ``decode``: with the settings of now."""
+    def __init__(self, letters: DeadLetters, index: Index, client: Any, stream: str, decoder: Decoder) -> None:
+        """``client``: of Kinesis, needed where there are records; ``decoder``: with the settings of now."""
         self.outcome = Outcome()
         self._letters = letters
         self._index = index
         self._client = client
         self._stream = stream
-        self._decode = decode
+        self._decoder = decoder
         self._patience = Patience(f"stream {stream!r}")
 
     async def run(self, *, again: bool, done: Callable[[int], None]) -> Outcome:
@@ -102,12 +102,10 @@ class Replay:
     async def _send_records(self, letters: Sequence[Document]) -> None:
         readable = []
         for letter in letters:
-            try:
-                if letter["stream"] != self._stream:
-                    raise DecodeError("other_stream", f"it is of stream {letter['stream']!r}")
-                self._decode(_record(letter))
-            except DecodeError as error:
-                self.outcome.kept[error.code] += 1
+            if letter["stream"] != self._stream:
+                self.outcome.kept["other_stream"] += 1
+            elif refusals := self._decoder.decode([_record(letter)]).refusals:
+                self.outcome.kept[refusals[0].code] += 1
             else:
                 readable.append(letter)
         async for sent in self._put(readable):

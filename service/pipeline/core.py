@@ -17,7 +17,7 @@ import numpy as np
 
 from detector.fleet import Fleet
 from detector.types import Floats, Integers, Readings, Scores
-from service.pipeline.decode import DecodeError, Decoder, Labeller, Reading
+from service.pipeline.decode import Decoder
 from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
 from service.pipeline.models import Model, SensorKeyRanges
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
@@ -35,8 +35,7 @@ class CoreConfiguration:
         stream: name of the stream.
         detector: identifies what makes the documents, see ``identity.detector_id``.
         features: [d] the names of the values.
-        decode: makes readings of a record.
-        label: what else a record says of its sensor; None where nothing is asked for.
+        decoder: makes readings of records.
         index_all: whether each reading becomes a document, or only what is unusual.
         index_record: whether documents hold their records.
     """
@@ -44,8 +43,7 @@ class CoreConfiguration:
     stream: str
     detector: str
     features: Sequence[str]
-    decode: Decoder
-    label: Labeller | None = None
+    decoder: Decoder
     index_all: bool = True
     index_record: bool = False
 
@@ -58,10 +56,12 @@ class Documents:
         scored: ScoredBatch | None,
         rows: Sequence[int] = (),
         sources: Sequence[Record] = (),
-        index_record: bool = False,
+        decoder: Decoder | None = None,
     ) -> None:
-        """``rows`` of the batch become documents; ``sources``: [n] each reading's record."""
-        self._scored, self._rows, self._sources, self._index_record = scored, rows, sources, index_record
+        """``rows`` of the batch become documents; ``sources``: [n] each reading's record; ``decoder`` if documents hold
+        what their reading was made of.
+        """
+        self._scored, self._rows, self._sources, self._decoder = scored, rows, sources, decoder
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -70,8 +70,9 @@ class Documents:
         assert self._scored is not None
         row = self._rows[index]
         (entry,) = entries(self._scored, (row,))
-        if self._index_record and row < len(self._sources):  # a silence is of no record: another sensor's revealed it
-            entry.document.update(record_fields(self._sources[row].data))
+        if self._decoder and row < len(self._sources):  # a silence is of no record: another sensor's revealed it
+            data = self._decoder.element(self._sources[row], self._scored.ordinals[row])
+            entry.document.update(record_fields(data))
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
@@ -123,23 +124,14 @@ class Core:
     def process(self, records: Sequence[Record], gap: Gap | None = None) -> Output:
         """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them."""
         letters = [] if gap is None else [self._gap_letter(gap)]
-        sources: list[Record] = []
-        ordinals: list[int] = []
-        found: list[Reading] = []
-        for record in records:
-            try:
-                readings = self.configuration.decode(record)
-            except DecodeError as error:
-                letters.append(DeadLetter(self.configuration.stream, self.shard, record, error.code, str(error)))
-                continue
-            found += readings
-            sources += [record] * len(readings)
-            ordinals += range(len(readings))
-        if not found:
+        decoded = self.configuration.decoder.decode(records)
+        for number, ordinal, code, reason, data in decoded.refusals:
+            record = records[number]._replace(data=data)
+            letters.append(DeadLetter(self.configuration.stream, self.shard, record, code, reason, ordinal=ordinal))
+        if not decoded.records:
             return Output(Documents(None), letters, None)
-        label = self.configuration.label
-        labels = [label(each) for each in sources] if label else ()
-        return self._score(_columns(found), sources, ordinals, labels, letters)
+        sources = [records[number] for number in decoded.records]
+        return self._score(decoded.readings, sources, decoded.ordinals, decoded.labels, letters)
 
     def process_readings(self, readings: Readings, first: int = 0) -> Output:
         """Score and learn n > 0 readings that come in no record, as those of a file do.
@@ -206,7 +198,8 @@ class Core:
         rows = [*np.flatnonzero(wanted).tolist(), *range(len(scores), len(scores) + len(silences))]
         if silences:  # each behind the reading that revealed it
             rows.sort(key=lambda row: (silences[row - len(scores)].row if row >= len(scores) else row, row))
-        return Output(Documents(scored, rows, sources, made_for.index_record), letters, scored)
+        decoder = made_for.decoder if made_for.index_record else None
+        return Output(Documents(scored, rows, sources, decoder), letters, scored)
 
     def _gap_letter(self, gap: Gap) -> DeadLetter:
         """What may have been lost, as a dead letter at the place just behind the checkpoint."""
@@ -219,17 +212,6 @@ class Core:
         return DeadLetter(
             self.configuration.stream, self.shard, Record(place, "", gap.resumed or 0, b""), "gap", reason
         )
-
-
-def _columns(readings: Sequence[Reading]) -> Readings:
-    """Readings one by one as columns."""
-    codes: dict[str, int] = {}
-    return Readings(
-        codes=np.array([codes.setdefault(reading.sensor, len(codes)) for reading in readings], dtype=np.int64),
-        sensors=tuple(codes),
-        times=np.array([reading.time for reading in readings], dtype=np.int64),
-        values=np.array([reading.values for reading in readings], dtype=np.float64),
-    )
 
 
 def _unframed(sensor: str, state: bytes) -> bytes:

@@ -50,6 +50,8 @@ class DeadLetter:
         stream, shard, record: what it is about.
         code: a short stable name for counting (``not_json``, ``bad_value``, …).
         reason: a sentence for people.
+        ordinal: of the reading in its record that this is about; ``record`` then holds this reading alone. None for a
+            whole record, and for a document.
         attempts: how often it was tried.
         document_id, index, document: of a document that the index refuses: its id, its index and its bytes.
         ended: when it was given up, in milliseconds since 1970. Whoever stores the letter fills it in; it is the only
@@ -66,10 +68,11 @@ class DeadLetter:
     index: str = ""
     document: bytes = b""
     ended: int | None = None
+    ordinal: int | None = None
 
     @property
     def id(self) -> str:
-        """The same for the same record or document, so that a replay writes no second letter."""
+        """The same for the same record, reading or document, so that a replay writes no second letter."""
         sequence, subsequence = self.record.position
-        place = f"{self.stream}:{self.shard}:{sequence}:{subsequence}"
-        return f"{place}:{self.document_id}" if self.document_id else place
+        part = self.document_id or ("" if self.ordinal is None else f"reading-{self.ordinal}")
+        return ":".join(filter(None, (self.stream, self.shard, str(sequence), str(subsequence), part)))

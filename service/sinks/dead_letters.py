@@ -259,6 +259,7 @@ def describe_letter(letter: DeadLetter) -> Document:
         "shard": letter.shard,
         "sequenceNumber": str(record.position.sequence),
         "subSequenceNumber": record.position.subsequence,
+        "recordOrdinal": letter.ordinal,
         "partitionKey": _printable(record.partition_key),
         "attemptsMade": letter.attempts,
         "arrivalTimestamp": record.arrival,

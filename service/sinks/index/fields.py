@@ -63,6 +63,7 @@ DEAD_LETTER_FIELDS: dict[str, tuple[Kind, str]] = {
     "shard": ("keyword", "Shard of the record."),
     "sequenceNumber": ("keyword", "Sequence number of the record."),
     "subSequenceNumber": ("long", "Number of the user record in a KPL aggregate."),
+    "recordOrdinal": ("integer", "Number of the reading in its record; null if it is about the whole record."),
     "partitionKey": ("keyword", "Partition key of the record."),
     "attemptsMade": ("integer", "How often it was tried."),
     "arrivalTimestamp": ("date", "When the record arrived in the stream, in milliseconds since 1970."),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from service.offline.replay import Replay
-from service.pipeline.decode import json_decoder
+from service.pipeline.decode import Fields, JSONDecoder
 from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
 from service.sinks.index import Refused
@@ -17,7 +17,7 @@ from tests.service.stores import NOON, SQLiteStore, entry
 from tests.simulator.conftest import kinesis
 
 STREAM = "RawStreamData"
-DECODE = json_decoder("iotName", {"iotValue": "iotValue"}, "iotTime", 0)
+DECODER = JSONDecoder(Fields("iotName", {"iotValue": "iotValue"}, "iotTime"))
 
 
 def record_letter(number: int, data: bytes, stream: str = STREAM) -> DeadLetter:
@@ -65,7 +65,7 @@ async def contents(client) -> list[tuple[str, bytes]]:
 
 async def run(letters, index, client, *, again=False):
     looked_at = []
-    outcome = await Replay(letters, index, client, STREAM, DECODE).run(again=again, done=looked_at.append)
+    outcome = await Replay(letters, index, client, STREAM, DECODER).run(again=again, done=looked_at.append)
     return outcome, sum(looked_at)
 
 

@@ -1,7 +1,6 @@
 """What a reading's document says, field by field."""
 
 import dataclasses
-import json
 
 import orjson
 import pytest
@@ -9,10 +8,9 @@ import pytest
 from detector.liveness import Silence
 from detector.types import LEVEL_SHIFT, SPIKE
 from service import __version__
-from service.pipeline.decode import json_labels
 from service.pipeline.documents import LARGEST_RECORD, describe, entries, record_fields, timestamp
 from service.pipeline.identity import document_id
-from service.pipeline.records import Position, Record
+from service.pipeline.records import Position
 from service.sinks.index.fields import FIELDS, names
 from tests.service.sinks.test_recent_scores import batch
 
@@ -62,16 +60,6 @@ def test_the_id_is_that_of_the_place_in_the_stream_and_of_the_detector():
     assert ids == [
         document_id("stream", "shardId-000000000000", Position(i), 0, "rcf-1", __version__) for i in range(4)
     ]
-
-
-def test_labels_are_text_and_what_is_none_is_left_out():
-    label = json_labels({"site": "plant.name", "line": "line", "deep": "plant", "odd": "missing[0]", "on": "on"})
-    body = {"plant": {"name": '"<script>\n'}, "line": 7, "on": True}
-    assert label(Record(Position(1), "k", 0, json.dumps(body).encode())) == {
-        "site": '"<script>\n',
-        "line": "7",
-        "on": "true",
-    }
 
 
 def nested(levels):

@@ -66,6 +66,7 @@ async def test_a_letter_has_the_form_of_firehose(store):
         "shard": "shardId-000000000000",
         "sequenceNumber": "7",
         "subSequenceNumber": 0,
+        "recordOrdinal": None,
         "partitionKey": "key",
         "attemptsMade": 1,
         "arrivalTimestamp": NOON + 7,

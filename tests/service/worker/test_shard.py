@@ -13,7 +13,7 @@ from detector.types import Readings
 from service import __version__
 from service.metrics import Metrics
 from service.pipeline.core import Core, CoreConfiguration
-from service.pipeline.decode import json_decoder, json_labels
+from service.pipeline.decode import Fields, JSONDecoder
 from service.pipeline.identity import document_id
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import Gap, Position, Record
@@ -116,8 +116,7 @@ class World:
             stream="stream",
             detector="rcf-1",
             features=("iotValue",),
-            decode=json_decoder("iotName", {"iotValue": "iotValue"}, "iotTime", 0),
-            label=json_labels({"site": "plant.name"}),
+            decoder=JSONDecoder(Fields("iotName", {"iotValue": "iotValue"}, "iotTime", labels={"site": "plant.name"})),
             index_all=index_all,
             index_record=index_record,
         )

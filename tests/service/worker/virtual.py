@@ -14,10 +14,12 @@ import sqlite3
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from detector.types import Scores
+import numpy as np
+
+from detector.types import Readings, Scores
 from service.metrics import Metrics
 from service.pipeline.core import Core, CoreConfiguration, _unframed
-from service.pipeline.decode import Reading
+from service.pipeline.decode import Decoded
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import HashKeys, Position, Record
 from service.sinks.recent_scores import RecentScores
@@ -152,13 +154,27 @@ class ScriptedShard:
         for record in self.records:
             if until is not None and record.position > until:
                 break
-            sensor, value, key = record.partition_key, decode(record)[0].values[0], hash_key(record.partition_key)
+            sensor, value, key = record.partition_key, float(record.data), hash_key(record.partition_key)
             models[sensor] = Model(link(models.get(sensor, Model(b"")).state, value), key, key)
         return models
 
 
-def decode(record: Record) -> list[Reading]:
-    return [Reading(record.partition_key, record.arrival, (float(record.data),))]
+class NumberDecoder:
+    """A record is a number, its partition key the sensor."""
+
+    def decode(self, records) -> Decoded:
+        n = len(records)
+        sensors = tuple(dict.fromkeys(record.partition_key for record in records))
+        readings = Readings(
+            codes=np.array([sensors.index(record.partition_key) for record in records], dtype=np.int64),
+            sensors=sensors,
+            times=np.array([record.arrival for record in records], dtype=np.int64),
+            values=np.array([float(record.data) for record in records]).reshape(n, 1),
+        )
+        return Decoded(readings, range(n), [0] * n, (), ())
+
+    def element(self, record: Record, ordinal: int) -> bytes:
+        return record.data
 
 
 class ScriptedStream:
@@ -256,7 +272,7 @@ class Worker:
     async def _main(self, world) -> bool:
         await self.table.open()
         await self.blobs.open()
-        configuration = CoreConfiguration(STREAM, "chain", ("value",), decode)
+        configuration = CoreConfiguration(STREAM, "chain", ("value",), NumberDecoder())
         context = PipelineContext(
             stream=world.stream,
             stream_name=STREAM,

@@ -1,0 +1,248 @@
+"""A batch of records to readings and refusals, for records that hold JSON."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from detector.types import Readings
+from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like
+from service.pipeline.decode.decoded import Decoded, DecodeError, Refusal
+from service.pipeline.decode.fields import Fields, Find, Reading, describe, find_field, first_line
+from service.pipeline.decode.json import Broken, dump, parse
+from service.pipeline.records import Record
+
+MAX_READINGS = 100_000
+"""Readings in a record; beyond, it is refused as a whole."""
+MANY = 1000  # readings of a record, of which all are refused, that make one refusal and not so many
+_BEYOND_64_BITS = 2.0**63
+
+
+class JSONDecoder:
+    """Decodes records that hold one or many JSON objects.
+
+    A record may be a JSON object, several one after the other or one a line, an array, or one of these by gzip, zlib or
+    zstd. Guarantee: total and bounded, see ``Decoder``, ``carriers`` and MAX_READINGS; a reading that is refused spoils
+    only itself.
+
+    Args:
+        fields: what to read of each element.
+        readings_field: expression of a list in each JSON object, whose elements are the readings; empty if the object
+            is one itself.
+    """
+
+    def __init__(self, fields: Fields, readings_field: str = "") -> None:
+        self._fields = fields
+        self._list = readings_field
+        self._find_list = find_field(readings_field) if readings_field else None
+        self._latest: tuple[bytes, list[_Element]] = (b"", [])
+
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """Readings and refusals of a batch."""
+        columns = _Columns()
+        fields, single = self._fields, self._find_list is None
+        for number, record in enumerate(records):
+            if single:
+                try:  # nearly all records: one object that is one reading
+                    body = orjson.loads(record.data)
+                    if type(body) is dict:
+                        reading = fields.read(body, body, record.arrival)
+                        if _is_exact(reading[2]):
+                            columns.add(number, 0, reading, fields.labels(body, body))
+                            continue
+                except Exception:  # told apart below
+                    pass
+            self._decode_one(number, record, columns)
+        return columns.decoded(fields)
+
+    def element(self, record: Record, ordinal: int) -> bytes:
+        """The JSON value that a reading was made of."""
+        if self._find_list is None:
+            with contextlib.suppress(orjson.JSONDecodeError):
+                if type(orjson.loads(record.data)) is dict:
+                    return record.data
+        data, elements = self._latest  # a record's readings are asked for one after the other
+        if data is not record.data:
+            elements = list(self._elements(parse(record.data)))
+            self._latest = record.data, elements
+        return dump(elements[ordinal].value, b"{}")
+
+    def _decode_one(self, number: int, record: Record, columns: _Columns) -> None:
+        """Any record, whatever it holds."""
+        try:
+            if not self._read(number, record, columns, exact=False):
+                self._read(number, record, columns, exact=True)
+        except DecodeError as error:
+            columns.refusals.append(Refusal(number, None, error.code, str(error), record.data))
+        except Exception as error:  # a record that nobody thought of must not stop the shard
+            columns.refusals.append(Refusal(number, None, "unreadable", _describe(error), record.data))
+
+    def _read(self, number: int, record: Record, columns: _Columns, *, exact: bool) -> bool:
+        """Add a record's readings and refusals, but nothing and False if the record must be read more exactly.
+
+        Raises DecodeError if the whole record is refused.
+        """
+        elements = list(self._elements(parse(record.data, exact=exact)))
+        if not elements:
+            raise DecodeError("empty", f"{self._list or 'the record'} is an empty array, so it holds no reading")
+        fields, arrival = self._fields, record.arrival
+        found: list[tuple[int, Reading, dict[str, str]]] = []
+        refused: list[tuple[int, DecodeError]] = []
+        for ordinal, (value, root, error) in enumerate(elements):
+            try:
+                if error is not None:
+                    raise error
+                reading = fields.read(value, root, arrival)
+                if not exact and not _is_exact(reading[2]):
+                    return False
+                found.append((ordinal, reading, fields.labels(value, root)))
+            except DecodeError as refusal:
+                refused.append((ordinal, refusal))
+            except Exception as failure:  # as above
+                refused.append((ordinal, DecodeError("unreadable", _describe(failure))))
+        if refused and len(elements) == 1:
+            raise refused[0][1]
+        if len(refused) == len(elements) > MANY:
+            _, first = refused[0]
+            raise DecodeError(first.code, f"none of its {len(elements)} readings can be read; the first: {first}")
+        for ordinal, reading, labels in found:
+            columns.add(number, ordinal, reading, labels)
+        room = MAX_UNPACKED
+        for ordinal, why in refused:
+            data = self._alone(elements[ordinal], record.data, room)
+            room -= len(data)
+            columns.refusals.append(Refusal(number, ordinal, why.code, str(why), data))
+        return True
+
+    def _elements(self, values: Sequence[Any | Broken]) -> Iterator[_Element]:
+        """What shall be a reading each. Raises DecodeError if they are too many."""
+        count = 0
+        for value in values:
+            for element in self._within(value):
+                yield element
+                count += 1
+                if count > MAX_READINGS:
+                    raise DecodeError("too_large", f"the record holds more than {MAX_READINGS} readings")
+
+    def _within(self, value: Any | Broken) -> Iterator[_Element]:
+        if isinstance(value, Broken):
+            yield _Element(value, None, value.error)
+        elif self._find_list is not None:
+            for document in value if isinstance(value, list) else (value,):
+                yield from self._listed(document, self._find_list)
+        elif isinstance(value, list):
+            for each in value:
+                yield _Element(each, value, _no_object(each))
+        else:
+            yield _Element(value, value, _no_object(value))
+
+    def _listed(self, document: Any, find_list: Find) -> Iterator[_Element]:
+        """The elements of the list that ``readings_field`` names."""
+        if why := _no_object(document):
+            yield _Element(document, document, why)
+            return
+        try:
+            found = find_list(document, document)
+        except DecodeError as error:
+            yield _Element(document, document, error)
+            return
+        if isinstance(found, list):
+            for each in found:
+                yield _Element(each, document, None)
+        elif found is None:
+            reason = f"{self._list} is missing, so the record has no list of readings"
+            yield _Element(document, document, DecodeError("no_readings", reason))
+        else:
+            reason = f"{self._list} is {describe(found)}, not a list of readings"
+            yield _Element(document, document, DecodeError("no_readings", reason))
+
+    def _alone(self, element: _Element, record: bytes, room: int) -> bytes:
+        """A record that holds an element alone, in at most ``room`` bytes; otherwise one that is never a reading."""
+        value, root, _ = element
+        if isinstance(value, Broken):
+            return value.text.encode()
+        named = dump({"reading": value}, record)
+        if value is root:
+            return dump(value, record)
+        if self._find_list is None:
+            return named if self._fields.names_root else dump(value, record)
+        path = self._list.split(".")
+        if not all(name.isidentifier() for name in path):
+            return named
+        alone = dump(_replaced(root, path, [value]), record)
+        return alone if len(alone) <= room else named
+
+
+class _Element(NamedTuple):
+    """What shall be a reading, the JSON value it lies in, and why it cannot be one."""
+
+    value: Any
+    root: Any
+    error: DecodeError | None
+
+
+class _Columns:
+    """Readings one by one, and refusals."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+        self._sensors: dict[str, int] = {}
+        self._codes: list[int] = []
+        self._times: list[int] = []
+        self._values: list[tuple[float, ...]] = []
+        self._records: list[int] = []
+        self._ordinals: list[int] = []
+        self._labels: list[dict[str, str]] = []
+
+    def add(self, record: int, ordinal: int, reading: Reading, labels: dict[str, str]) -> None:
+        """One reading more."""
+        sensor, time, values = reading
+        self._codes.append(self._sensors.setdefault(sensor, len(self._sensors)))
+        self._times.append(time)
+        self._values.append(values)
+        self._records.append(record)
+        self._ordinals.append(ordinal)
+        self._labels.append(labels)
+
+    def decoded(self, fields: Fields) -> Decoded:
+        """All of them as columns."""
+        readings = Readings(
+            codes=np.array(self._codes, dtype=np.int64),
+            sensors=tuple(self._sensors),
+            times=np.array(self._times, dtype=np.int64),
+            values=np.array(self._values, dtype=np.float64).reshape(len(self._codes), fields.dimensions),
+        )
+        labels = self._labels if fields.has_labels else ()
+        return Decoded(readings, self._records, self._ordinals, labels, self.refusals)
+
+
+def _is_exact(values: Sequence[float]) -> bool:
+    """Whether no value may be an integer of more than 64 bits, of which orjson has made a float."""
+    return not any(value >= _BEYOND_64_BITS or value <= -_BEYOND_64_BITS for value in values)
+
+
+def _no_object(value: Any) -> DecodeError | None:
+    """Why a value cannot be an object with the fields of a reading."""
+    if isinstance(value, dict):
+        return None
+    reason = f"a JSON {describe(value)} instead of an object"
+    if isinstance(value, str):
+        if value.lstrip()[:1] in ("{", "["):
+            reason = "a JSON string that holds JSON, as if it had been encoded twice; send the object itself"
+        elif guess := looks_like(value[:4096].encode("utf-8", "replace")):
+            reason = f"a JSON string that looks like {guess}"
+    return DecodeError("not_an_object", reason)
+
+
+def _replaced(root: Any, path: Sequence[str], value: Any) -> Any:
+    """A copy of an object with another value at a path in it."""
+    name, *rest = path
+    return {**root, name: _replaced(root[name], rest, value) if rest else value}
+
+
+def _describe(error: Exception) -> str:
+    return f"it cannot be read: {type(error).__name__}: {first_line(error)}"
