@@ -59,6 +59,9 @@ class Metrics:
         self.snapshot_bytes = histogram(
             "snapshot_bytes", "Size of the snapshots written", *(10.0**exponent for exponent in range(3, 10))
         )
+        self.faults = counter(
+            "shard_faults", "Times that a shard's pipeline ended with an error and was restarted", "shard"
+        )
         self.leases_held = gauge("leases_held", "Shards that this worker reads")
         self.leases_lost = counter("leases_lost", "Leases that another worker took while this one held them")
 

@@ -66,6 +66,17 @@ class Checkpoints:
         """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
         return Hold(self, await self.leases.take(lease), parents)
 
+    async def retake(self, held: Hold) -> Hold:
+        """A shard that we hold, as the leases have it now: to go on from its checkpoint after a fault.
+
+        Raises LeaseLostError if it is somebody else's by now.
+        """
+        async with held.turn:  # no renewal meanwhile
+            row = await self.leases.row(held.shard)
+            if row is None or row.owner != self.leases.worker:
+                raise LeaseLostError(held.shard)
+            return Hold(self, await self.leases.renew(row), held.parents)
+
     async def forget(self, lease: Lease) -> None:
         """Delete a finished shard's models and row. Raises LeaseLostError."""
         await self.snapshots(lease).forget()
@@ -92,10 +103,10 @@ class Hold:
         self.lease = lease
         self.lost = asyncio.Event()
         self._checkpoints = checkpoints
-        self._parents = parents
+        self.parents = parents
         self._snapshots = checkpoints.snapshots(lease)
         self._inherited: dict[str, Model] = {}
-        self._turn = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
+        self.turn = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
 
     @property
     def shard(self) -> str:
@@ -116,7 +127,7 @@ class Hold:
         elif lease.position is None:
             parents = [
                 await self._read(self._checkpoints.snapshots(parent), parent.snapshot)
-                for parent in self._parents
+                for parent in self.parents
                 if parent.snapshot
             ]
             models = self._inherited = of_keys(merged(parents), lease.hash_keys)
@@ -159,7 +170,7 @@ class Hold:
 
     @contextlib.asynccontextmanager
     async def _unless_lost(self) -> AsyncIterator[None]:
-        async with self._turn:
+        async with self.turn:
             if self.lost.is_set():
                 raise LeaseLostError(self.shard)
             try:

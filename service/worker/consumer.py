@@ -1,29 +1,33 @@
 """One worker among those that share a stream: which shards it reads, and when it lets them go.
 
-The protocol is that of the Kinesis Client Library. Workers see each other in the leases only. A lease has expired when
-its counter stood still for ``failover_seconds`` by the clock of who looks. Each takes its fair share of what nobody
-has, and else one shard at a time from whoever has two more than it.
+The protocol is that of the Kinesis Client Library. Workers see each other in the leases only. A lease expires after
+``failover_seconds`` without a change of its counter, by the clock of who looks. Each worker takes its fair share of
+what nobody has, and else one shard at a time from whoever has two more than it.
 
 Guarantee: a shard is read only after both its parents were read to their ends, and its checkpoints are committed by one
 worker at a time. Two workers may read a shard at once for a while, as when one is stopped and woken again; they make
 the same documents, and the one that has lost the lease drops its work as soon as it learns of it.
+
+A fault in one shard's pipeline ends that pipeline only: it is tried again from its checkpoint, after a pause that
+grows. The worker ends when the leases or the list of shards cannot be read, or when none of its shards can be, for
+reasons that waiting does not mend; then too it hands its leases over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import math
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from service.metrics import Metrics
+from service.pipeline.records import Position
 from service.source.kinesis import Shard
 from service.state.checkpoints import Checkpoints, Hold
-from service.state.leases import AT_TIMESTAMP, TRIM_HORIZON, Lease, LeaseLostError
+from service.state.leases import Lease, LeaseLostError
+from service.worker.assignment import Observations, choose, first_lease, owners
+from service.worker.faults import RECOVERY_SECONDS, Faults, first_error
 
 log = logging.getLogger("cutwater.consumer")
 
@@ -42,7 +46,9 @@ class Shards(Protocol):
 
 
 class Pipeline(Protocol):
-    """What reads one shard."""
+    """What reads one shard. ``committed`` is up to where all is done."""
+
+    committed: Position | None
 
     async def run(self) -> bool:
         """Work until the shard's end (True), or until stopped and all is committed (False). Raises LeaseLostError."""
@@ -93,23 +99,29 @@ class Consumer(Generic[P]):
         self._stop_seconds = stop_seconds
         self._metrics = metrics
         self._blocked = blocked
+        self.faults = Faults(metrics)
+        self._failure: Exception | None = None  # that ends this worker
         self._holds: dict[str, Hold] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._listed: frozenset[str] = frozenset()
+        self._began: dict[str, float] = {}  # by shard: when its pipeline began, and from which position
+        self._began_at: dict[str, Position | None] = {}
         self._observed = Observations(failover_seconds)
         self._look = asyncio.Event()
 
     async def run(self) -> bool:
         """Read until ``stop``; True if all that was fetched is committed. Raises StreamError, StateError."""
         async with asyncio.TaskGroup() as tasks:
-            renewing = tasks.create_task(self._renew())
-            coordinating = tasks.create_task(self._coordinate(tasks))
+            renewing = tasks.create_task(self._or_fail(self._renew()))
+            coordinating = tasks.create_task(self._or_fail(self._coordinate(tasks)))
             await self.stopping.wait()
             await asyncio.wait((coordinating,), timeout=_RELEASE_SECONDS)
             coordinating.cancel()  # the stream or the leases do not answer
             await asyncio.wait((coordinating,))
             finished = await self._hand_over()
             renewing.cancel()
+        if self._failure:
+            raise self._failure
         return finished
 
     def stop(self) -> None:
@@ -118,6 +130,20 @@ class Consumer(Generic[P]):
         self._look.set()
         for pipeline in self.pipelines.values():
             pipeline.stop()
+
+    async def _or_fail(self, work: Awaitable[None]) -> None:
+        """What goes wrong there ends this worker."""
+        try:
+            await work
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End this worker: hand the leases over, then raise the error."""
+        error = first_error(error)
+        if self._failure is None and isinstance(error, Exception):
+            self._failure = error
+        self.stop()
 
     @property
     def worker(self) -> str:
@@ -148,6 +174,7 @@ class Consumer(Generic[P]):
                 await self._discover()
                 due = clock() + DISCOVERY_SECONDS
             await self._take(tasks)
+            self._note_recoveries()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), self._failover / ROUNDS)
 
@@ -158,7 +185,7 @@ class Consumer(Generic[P]):
         rows = {lease.shard: lease for lease in await self._checkpoints.leases.all()}
         for shard in shards:
             if shard.id not in rows:
-                lease = self._first(shard, rows)
+                lease = first_lease(shard, rows, self._since)
                 if await self._checkpoints.leases.add(lease):
                     rows[shard.id] = lease
         children = {lease: [other.shard for other in rows.values() if lease in other.parents] for lease in rows}
@@ -166,18 +193,6 @@ class Consumer(Generic[P]):
             if lease.ended and lease.owner is None:
                 with contextlib.suppress(LeaseLostError):  # somebody else was faster
                     await self._settle(lease, [rows[child] for child in children[lease.shard]])
-
-    def _first(self, shard: Shard, rows: Mapping[str, Lease]) -> Lease:
-        """A shard's first row. It begins where its parents began, else where the settings say."""
-        known = [rows[parent] for parent in shard.parents if parent in rows]
-        since = known[0].since if known else self._since
-        return Lease(
-            shard.id,
-            checkpoint=TRIM_HORIZON if since is None else AT_TIMESTAMP,
-            since=since,
-            parents=tuple(sorted(shard.parents)),
-            hash_keys=shard.hash_keys,
-        )
 
     async def _settle(self, lease: Lease, children: Sequence[Lease]) -> None:
         """A finished shard: note its children, and forget it once they have checkpoints and it left the stream."""
@@ -206,43 +221,86 @@ class Consumer(Generic[P]):
             log.info("%s: taken%s", lease.shard, f" from {lease.owner}" if lease.owner else "")
             self._holds[lease.shard] = hold
             self._metrics.leases_held.set(len(self._holds))
-            self._readers[lease.shard] = tasks.create_task(self._read(hold))
+            self._readers[lease.shard] = tasks.create_task(self._read(lease.shard))
 
-    async def _read(self, hold: Hold) -> None:
-        """One shard from taking it to letting it go."""
-        pipeline = self.pipelines[hold.shard] = self._pipeline(hold)
+    # Reading
+
+    async def _read(self, shard: str) -> None:
+        """One shard from taking it to letting it go, whatever goes wrong meanwhile."""
         try:
-            await pipeline.run()
-            await hold.release()
-        except* LeaseLostError:
-            log.warning(
-                "%s: another worker has taken it; what we have of it is dropped, and read again there", hold.shard
-            )
+            while not await self._attempt(shard):
+                await self._pause(shard)
+            await self._holds[shard].release()
+        except LeaseLostError:
+            log.warning("%s: another worker has taken it; what we have of it is dropped, and read again there", shard)
             self._metrics.leases_lost.inc()
+        except Exception as error:  # nobody can be told; the lease expires
+            log.warning("%s: its lease could not be released: %s", shard, first_error(error))
         finally:
-            del self._holds[hold.shard], self.pipelines[hold.shard]
+            del self._holds[shard]
+            self.pipelines.pop(shard, None)
+            self.faults.forget(shard)
             self._metrics.leases_held.set(len(self._holds))
             self._look.set()
+
+    async def _attempt(self, shard: str) -> bool:
+        """Read a shard from its checkpoint; False if that ends with a fault. Raises LeaseLostError."""
+        clock = asyncio.get_running_loop().time
+        hold = self._holds[shard]
+        try:
+            pipeline = self.pipelines[shard] = self._pipeline(hold)
+            self._began[shard], self._began_at[shard] = clock(), hold.lease.position
+            if self.stopping.is_set():
+                pipeline.stop()
+            await pipeline.run()
+        except Exception as error:
+            if hold.lost.is_set() or _holds_loss(error):
+                raise LeaseLostError(shard) from None
+            self.pipelines.pop(shard, None)
+            self.faults.note(shard, first_error(error), clock())
+            if self.faults.hopeless(self._holds):
+                self._fail(error)
+            return self.stopping.is_set()
+        return True
+
+    async def _pause(self, shard: str) -> None:
+        """Wait before a shard is tried again, from its lease as it is now. Raises LeaseLostError."""
+        try:
+            self._holds[shard] = await self._checkpoints.retake(self._holds[shard])
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            log.debug("%s: %s", shard, error)  # the next attempt will tell
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), self.faults.current[shard].pause)
+
+    def _note_recoveries(self) -> None:
+        """A fault is over when the shard's checkpoint has moved on, or when all has been well for a while."""
+        now = asyncio.get_running_loop().time()
+        for shard in list(self.faults.current):
+            if pipeline := self.pipelines.get(shard):
+                moved = pipeline.committed != self._began_at[shard]
+                if moved or now - self._began[shard] > RECOVERY_SECONDS:
+                    self.faults.over(shard)
 
     # Handing over
 
     async def _hand_over(self) -> bool:
         """Let the pipelines finish; whoever cannot in time is dropped and its lease released as it is."""
-        holds = dict(self._holds)
-        if not holds:
+        if not self._holds:
             return True
-        readers = [self._readers[shard] for shard in holds]
+        readers = [self._readers[shard] for shard in self._holds]
         for pipeline in self.pipelines.values():
             pipeline.stop()  # one may have begun after ``stop``
         late, reason = await self._finish(readers)
+        unfinished = [hold for shard, hold in self._holds.items() if self._readers[shard] in late]
         for reader in late:
             reader.cancel()
         if late:
             await asyncio.wait(late)
-            unfinished = [hold for shard, hold in holds.items() if self._readers[shard] in late]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RELEASE_SECONDS):
-                    await asyncio.gather(*(hold.release() for hold in unfinished))
+                    await asyncio.gather(*(hold.release() for hold in unfinished), return_exceptions=True)
             names = ", ".join(hold.shard for hold in unfinished)
             log.warning("not finished (%s), so read again from the last checkpoint: %s", reason, names)
         return not late
@@ -262,57 +320,8 @@ class Consumer(Generic[P]):
         return late, f"within {self._stop_seconds:g} s"
 
 
-class Observations:
-    """When each lease was last seen to change, by the observer's clock."""
-
-    def __init__(self, failover_seconds: float) -> None:
-        self._failover = failover_seconds
-        self._seen: dict[str, tuple[str | None, int, float]] = {}
-
-    def expired(self, leases: Iterable[Lease], now: float, dead: Collection[str] = ()) -> set[str]:
-        """Shards that nobody reads: without an owner, or with one that is dead or shows no life."""
-        seen = {}
-        for lease in leases:
-            owner, counter, since = self._seen.get(lease.shard, (None, -1, now))
-            moved = (owner, counter) != (lease.owner, lease.counter)
-            seen[lease.shard] = (lease.owner, lease.counter, now if moved else since)
-        self._seen = seen
-        return {
-            shard
-            for shard, (owner, _, since) in seen.items()
-            if owner is None or owner in dead or now - since >= self._failover
-        }
-
-
-def owners(leases: Iterable[Lease]) -> set[str]:
-    """All owners."""
-    return {lease.owner for lease in leases if lease.owner is not None}
-
-
-def choose(leases: Sequence[Lease], free: Collection[str], worker: str) -> list[Lease]:
-    """Which leases a worker takes now.
-
-    Of the ``free`` ones as many as make up its fair share; if there are none, one of whoever holds at least two more.
-    Only shards count that are not finished and whose parents are.
-    """
-    rows = {lease.shard: lease for lease in leases}
-    open_ = [
-        lease
-        for lease in leases
-        if not lease.ended and all(rows[parent].ended for parent in lease.parents if parent in rows)
-    ]
-    load = Counter(lease.owner for lease in open_ if lease.shard not in free and lease.owner is not None)
-    mine = load.pop(worker, 0)
-    share = math.ceil(len(open_) / (len(load) + 1))
-    available = sorted((lease for lease in open_ if lease.shard in free), key=lambda lease: _preference(lease, worker))
-    if available or not load:
-        return available[: max(share - mine, 0)]
-    victim = max(load, key=lambda owner: (load[owner], str(owner)))
-    if load[victim] < mine + 2:
-        return []
-    return [min((lease for lease in open_ if lease.owner == victim), key=lambda lease: _preference(lease, worker))]
-
-
-def _preference(lease: Lease, worker: str) -> bytes:
-    """Another order for each worker, so that those who start together do not all reach for the same shard."""
-    return hashlib.blake2b(f"{worker}/{lease.shard}".encode(), digest_size=8).digest()
+def _holds_loss(error: BaseException) -> bool:
+    """Whether a lease was lost, among other things that went wrong."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(LeaseLostError) is not None
+    return isinstance(error, LeaseLostError)

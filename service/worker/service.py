@@ -182,7 +182,8 @@ class Service:
             "snapshots": self._snapshots.trouble,
             "index": await self.index.healthy(),
         }
-        return [f"{name}: {trouble}" for name, trouble in troubles.items() if trouble]
+        lines = [f"{name}: {trouble}" for name, trouble in troubles.items() if trouble]
+        return lines + self.consumer.faults.describe(asyncio.get_running_loop().time())
 
     async def status(self) -> Document:
         """What the page shows of the service itself."""
@@ -220,11 +221,13 @@ class Service:
     def _describe(self, lease: Lease) -> Document:
         """One shard, whoever reads it."""
         pipeline = self.consumer.pipelines.get(lease.shard)
-        state = "closed" if lease.ended else "elsewhere" if lease.owner else "waiting"
+        fault = self.consumer.faults.current.get(lease.shard)
+        state = "failed" if fault else "closed" if lease.ended else "elsewhere" if lease.owner else "waiting"
         return {
             "shard": lease.shard,
-            "state": pipeline.state if pipeline else state,
-            "owner": self.consumer.worker if pipeline else lease.owner,
+            "state": pipeline.state if pipeline and not fault else state,
+            "error": fault.reason if fault else None,
+            "owner": self.consumer.worker if pipeline or fault else lease.owner,
             "millis_behind_latest": pipeline.behind if pipeline else None,
             "checkpoint": str(pipeline.committed.sequence) if pipeline and pipeline.committed else lease.checkpoint,
             "in_flight_bytes": pipeline.in_flight if pipeline else 0,

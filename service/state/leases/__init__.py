@@ -123,6 +123,10 @@ class Leases:
         """All rows, parents before children."""
         return sorted(await self._table.rows(), key=lambda lease: lease.shard)
 
+    async def row(self, shard: str) -> Lease | None:
+        """A shard's row as of now."""
+        return await self._table.row(shard)
+
     async def add(self, lease: Lease) -> bool:
         """Add a shard's first row; False if it has one already."""
         return await self._table.insert(lease)

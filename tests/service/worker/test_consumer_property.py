@@ -10,7 +10,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.service.worker.virtual import SENSORS, World
+from service.pipeline.core import Core
+from service.source.kinesis import StreamError
+from service.state.checkpoints import Hold as HeldLease
+from service.state.leases import StateError
+from tests.service.worker.virtual import SENSORS, BrokenError, Chain, World
 
 MOST_WORKERS = 3
 RAM = Path("/dev/shm")
@@ -98,6 +102,14 @@ class Interleavings(RuleBasedStateMachine):
     def the_index_goes_away_or_comes_back(self):
         self.world.index.away = not self.world.index.away
 
+    @rule(count=st.integers(1, 3))
+    def the_index_has_a_bug(self, count):
+        self.world.index.breaks = count
+
+    @rule(count=st.integers(1, 3))
+    def the_detector_has_a_bug(self, count):
+        Chain.breaks = count
+
     @precondition(lambda self: len(self.world.stream.all) < 8)
     @rule(number=PICK)
     def a_shard_is_split(self, number):
@@ -127,6 +139,7 @@ class Interleavings(RuleBasedStateMachine):
             self.world.settle()
             self.world.check()
             assert self.world.found() == self.world.expected()
+            assert self.world.faults() <= self.world.index.broken + Chain.broken, "a pipeline ended without a cause"
             for worker in self.world.workers:
                 assert worker.room.taken == 0
         finally:
@@ -149,6 +162,11 @@ def world(tmp_path):
 
 def load(world) -> list[int]:
     return sorted(len(worker.consumer.pipelines) for worker in world.workers)
+
+
+def advance(world, seconds):
+    for _ in range(seconds):
+        world.advance(1)
 
 
 def feed(world, count):
@@ -244,3 +262,66 @@ def test_what_comes_after_the_very_first_start_is_read_even_if_that_worker_dies_
         world.advance(1)
     assert {lease.since for lease in world.rows()} == {10_000}
     assert world.found().keys() == world.expected().keys() - before.keys()
+
+
+def test_a_bug_in_one_shards_scoring_stops_that_shard_only_and_is_over_when_the_bug_is(world, caplog, monkeypatch):
+    worker = world.start()
+    feed(world, 40)
+    world.advance(1)
+    (victim,) = {one.shard.id for one in world.stream.all.values() if one.records[0].partition_key == SENSORS[0]}
+    tries, process = [], Core.process
+
+    def breaking(self, records, gap=None):
+        if self.shard != victim or not records:
+            return process(self, records, gap)
+        tries.append(world.clock.now)
+        raise BrokenError("of the detector")
+
+    monkeypatch.setattr(Core, "process", breaking)
+    feed(world, 80)
+    for _ in range(100):
+        world.advance(1)
+        assert set(worker.consumer._holds) == world.stream.all.keys(), "all leases are kept"
+    expected = {key for key in world.expected() if key[0] != victim}
+    assert expected <= world.found().keys(), "the others go on"
+    (line,) = worker.consumer.faults.describe(world.clock.now)
+    assert line.startswith(f"shard {victim}: BrokenError: of the detector (attempt ")
+    assert 5 < len(tries) < 12, "with pauses that grow"
+    told = [record for record in caplog.records if "its pipeline ended" in record.message]
+    assert len(told) == 1, "once, not at each attempt"
+    monkeypatch.undo()
+    for _ in range(100):
+        world.advance(1)
+    assert worker.consumer.faults.describe(world.clock.now) == []
+    assert f"{victim}: works again after" in caplog.text
+    world.settle()
+    world.check()
+    assert world.found() == world.expected()
+
+
+def test_a_worker_that_cannot_go_on_hands_its_leases_over_first(world):
+    """Here the list of shards cannot be read any more; what is fetched is finished before the worker ends."""
+    world.start()
+    feed(world, 40)
+    world.advance(1)
+
+    async def shards():
+        raise StreamError("the stream is gone; make it again")
+
+    listed, world.stream.shards = world.stream.shards, shards
+    with pytest.raises(StreamError, match="make it again"):
+        advance(world, 15)
+    assert all(lease.owner is None for lease in world.rows())
+    assert all(lease.position for lease in world.rows() if world.stream.all[lease.shard].records)
+    world.stream.shards = listed
+
+
+def test_a_worker_none_of_whose_shards_can_be_read_ends_with_the_reason(world, monkeypatch):
+    async def restore(self):
+        raise StateError(f"{self.shard}: its snapshot is damaged; restore it from a copy")
+
+    monkeypatch.setattr(HeldLease, "restore", restore)
+    world.start()
+    with pytest.raises(StateError, match="damaged"):
+        advance(world, 20)
+    assert all(lease.owner is None for lease in world.rows())

@@ -101,7 +101,9 @@ def score(state: bytes) -> float:
 
 
 class Chain:
-    """A fleet of chains."""
+    """A fleet of chains. Amid a batch it may break."""
+
+    breaks = broken = 0  # batches to come that raise, and those that have
 
     def __init__(self):
         self.configuration, self.silences = None, []
@@ -113,6 +115,10 @@ class Chain:
         for row, code in enumerate(readings.codes):
             sensor = readings.sensors[code]
             self.states[sensor] = link(self.states.get(sensor, b""), float(readings.values[row, 0]))
+            if Chain.breaks:
+                Chain.breaks -= 1
+                Chain.broken += 1
+                raise BrokenError("of the detector")
             scores.score[row] = score(self.states[sensor])
             self.changed.add(sensor)
         return scores
@@ -235,13 +241,22 @@ class ScriptedStream:
                 await asyncio.sleep(0 if chunk else 1)
 
 
+class BrokenError(Exception):
+    """A bug of ours."""
+
+
 class Index:
-    """Documents of all workers by id. Nobody gets through while it is away."""
+    """Documents of all workers by id. Nobody gets through while it is away; it may break, too."""
 
     def __init__(self):
         self.documents, self.away = {}, False
+        self.breaks = self.broken = 0  # writes to come that raise, and those that have
 
     async def write(self, entries):
+        if self.breaks:
+            self.breaks -= 1
+            self.broken += 1
+            raise BrokenError("of the index")
         for _ in range(2):
             await asyncio.sleep(0)
         while self.away:  # noqa: ASYNC110 - many loops wait, to which no event belongs
@@ -264,6 +279,7 @@ class Worker:
         self.loop.set_default_executor(self.executor)
         self.paused = False
         self.consumer = None
+        self.metrics = Metrics()
         self.room = Room(200)
         self.table = SQLiteTable(world.path, STREAM, self.name, self.executor)
         self.blobs = SQLiteBlobs(world.path, self.executor)
@@ -282,7 +298,7 @@ class Worker:
             index=world.index,
             letters=world.index,
             recent=RecentScores(100),
-            metrics=Metrics(),
+            metrics=self.metrics,
             dead_letter_monitor=DeadLetterMonitor(self.loop.time),
         )
         checkpoints = Checkpoints(Leases(self.table, self.name), self.blobs, STREAM, MAKING, "refuse")
@@ -341,6 +357,7 @@ class World:
 
     def __init__(self, folder, shards=2):
         self.clock = Clock()
+        Chain.breaks = Chain.broken = 0
         self.since = None  # where a worker that starts now would begin to read a new stream
         self.path = folder / "cutwater.db"
         self.stream = ScriptedStream(self.clock, shards)
@@ -411,9 +428,14 @@ class World:
             for record, expected in zip(shard.records, shard.scores, strict=True)
         }
 
+    def faults(self) -> int:
+        """How often a shard's pipeline ended with an error."""
+        return sum(int(Metrics.value(worker.metrics.faults)) for worker in self.workers + self._gone)
+
     def settle(self, seconds: int = 200) -> None:
         """Let whoever lives come to the end of all there is."""
         self.index.away = False
+        self.index.breaks = Chain.breaks = 0
         for worker in self.workers:
             worker.paused = False
         if not self.workers:

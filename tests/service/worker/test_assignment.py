@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.state.leases import SHARD_END, Lease
-from service.worker.consumer import Observations, choose
+from service.worker.assignment import Observations, choose
 
 
 def shards(*owners) -> list[Lease]:
