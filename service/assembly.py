@@ -13,7 +13,7 @@ from service.state.snapshots import Making
 from service.state.templates import Templates
 
 _SHAPES_MODELS = {
-    *("value_fields", "sensor_field", "time_field"),
+    *("readings_field", "value_fields", "sensor_field", "time_field"),
     *("engine", "profile", "trees", "samples", "shingle", "time_decay", "seed"),
 }
 NO_TEMPLATES = Templates()
@@ -46,9 +46,12 @@ def make_decoder(settings: Settings) -> Decoder:
         settings.value_fields,
         settings.time_field,
         labels=settings.label_fields,
+        time_formats=settings.time_formats,
+        numeric_text=settings.numeric_text,
         max_future=round(settings.max_future_seconds * 1000),
+        max_past=round(settings.max_past_seconds * 1000) or None,
     )
-    return JSONDecoder(fields)
+    return JSONDecoder(fields, settings.readings_field)
 
 
 def model_fingerprint(settings: Settings) -> Making:
@@ -63,8 +66,11 @@ def detector_id(settings: Settings, templates: str = "") -> str:
 
 
 def _name(*parts: object) -> str:
-    fields = [
-        (sorted(part.value_fields.items()), part.sensor_field, part.time_field) if isinstance(part, Settings) else part
-        for part in parts
-    ]
+    fields = [_read_from(part) if isinstance(part, Settings) else part for part in parts]
     return "rcf-" + hashlib.blake2b(repr(fields).encode(), digest_size=4).hexdigest()
+
+
+def _read_from(settings: Settings) -> tuple[object, ...]:
+    """Where readings come from."""
+    lists = (settings.readings_field,) if settings.readings_field else ()
+    return (sorted(settings.value_fields.items()), settings.sensor_field, settings.time_field, *lists)

@@ -32,9 +32,11 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from detector.detector import Configuration
+from detector.forest.forest import MAX_SAMPLES, MAX_TREES
 from detector.rules import Rules
 from service import UserError
-from service.pipeline.times import TimeError, parse_time
+from service.pipeline.decode import find_field
+from service.pipeline.times import TimeError, check_format, parse_time
 
 FILE = Path("cutwater.toml")
 PREFIX = "CUTWATER_"
@@ -68,20 +70,33 @@ class Settings(BaseModel):
     they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are polled."""
 
     # Records
+    readings_field: str = ""
+    """Where a record holds a list of readings (a JMESPath expression), such as records; the other expressions are then
+    looked up in each element, and from $ on in the whole record, as in $.device. Without it each JSON object is a
+    reading. See docs/reference/records.md."""
     sensor_field: str = "iotName"
-    """Where a record names its sensor (a JMESPath expression)."""
+    """Where a reading names its sensor (a JMESPath expression). A name with other characters than letters, digits and _
+    needs quotes: '"device-id"'."""
     value_fields: dict[str, str] = {"iotValue": "iotValue"}
-    """Where a record holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    """Where a reading holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    numeric_text: Literal["refuse", "accept"] = "refuse"
+    """Whether a value may be a number as text, such as "23.4" or "23,8", or a word for a missing one, such as "n/a"."""
     value_units: dict[str, str] = {}
     """In which units the values are, for people: NAME=UNIT pairs, such as temperature=°C."""
     time_field: str = "iotTime"
-    """Where a record holds its event time (ISO 8601, or seconds or milliseconds since 1970); a record without it
-    takes its arrival time."""
+    """Where a reading holds its event time: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970; without it
+    the record's arrival time counts. Two fields are join(' ', [date, time])."""
+    time_format: str = ""
+    """How event times are written if not so, in the signs of Python's strptime: %d.%m.%Y %H:%M:%S is 31.01.2026
+    12:00:00. Several are separated by |. Without an offset (%z) they are in UTC."""
     label_fields: dict[str, str] = {}
     """What documents shall say of their sensor besides: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
     called labels.NAME."""
     max_future_seconds: float = Field(86400.0, ge=0)
     """How far a reading's event time may lie after its record's arrival before it counts as wrong."""
+    max_past_seconds: float = Field(0.0, ge=0)
+    """How far it may lie before its record's arrival; 0 for any time since 2000. Earlier ones always count as wrong:
+    they come from devices whose clock is not set."""
 
     # Detector
     engine: Literal["cutwater", "rrcf"] = "cutwater"
@@ -89,9 +104,9 @@ class Settings(BaseModel):
     several values or a shingle by a compiled forest; rrcf: always the reference forest, which is slow."""
     profile: Literal["small", "default", "best"] = "default"
     """Memory and time for accuracy: about 60, 200 or 390 kB a sensor."""
-    trees: int = Field(50, ge=1, le=1000)
+    trees: int = Field(50, ge=1, le=MAX_TREES)
     """Trees in a sensor's forest; a closed form needs none."""
-    samples: int = Field(256, ge=8, le=65536)
+    samples: int = Field(256, ge=8, le=MAX_SAMPLES)
     """Readings that each tree keeps; a sensor is learning until it has seen as many. Scores begin earlier, with little
     confidence."""
     shingle: int = Field(1, ge=1, le=30)
@@ -210,7 +225,7 @@ class Settings(BaseModel):
     def _pairs(cls, value: Any) -> Any:
         """Accept ``a,b=path.to.b`` and lists of such words besides a table."""
         if isinstance(value, str):
-            value = [word for word in (part.strip() for part in value.split(",")) if word]
+            value = [word for word in (part.strip() for part in _split(value)) if word]
         if isinstance(value, list):
             pairs = [str(word).partition("=") for word in value]
             value = {name.strip(): (expression or name).strip() for name, _, expression in pairs}
@@ -225,7 +240,7 @@ class Settings(BaseModel):
         for name, expression in value.items():
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"{name!r} cannot name a value in documents; write for example value={expression}")
-            _compile(expression)
+            _check_expression(expression)
         return value
 
     @model_validator(mode="after")
@@ -294,11 +309,24 @@ class Settings(BaseModel):
             )
         return self
 
-    @field_validator("sensor_field", "time_field")
+    @field_validator("sensor_field", "time_field", "readings_field")
     @classmethod
-    def _expression(cls, value: str) -> str:
-        _compile(value)
+    def _expression(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name != "readings_field":
+            _check_expression(value)
         return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _some_formats(cls, value: str) -> str:
+        for format_ in _formats(value):
+            check_format(format_)
+        return value
+
+    @property
+    def time_formats(self) -> list[str]:
+        """The formats in ``time_format``."""
+        return _formats(self.time_format)
 
 
 _RULES = tuple(rule.name for rule in fields(Rules))
@@ -334,14 +362,40 @@ def start_time(start: str, began: float) -> float | None:
 
 
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
+_TOKEN = re.compile(r"""
+    "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | `(?:[^`\\]|\\.)*` | .  # text in quotes, or one character
+""", re.VERBOSE | re.DOTALL)  # fmt: skip
+_PLAIN_NAME = re.compile(r"""[^"'`()\[\]{}|&=]+""")
 _USER_INFO = re.compile(r"[^'\"]*(?=@)")
 
 
-def _compile(expression: str) -> None:
+def _formats(text: str) -> list[str]:
+    return [part.strip() for part in text.split("|") if part.strip()]
+
+
+def _check_expression(expression: str) -> None:
+    """Raises ValueError if this is no JMESPath expression."""
     try:
-        jmespath.compile(expression)
+        find_field(expression)
     except jmespath.exceptions.JMESPathError as error:
-        raise ValueError(f"is not a JMESPath expression: {str(error).splitlines()[0]}") from None
+        if _PLAIN_NAME.fullmatch(expression):
+            quoted = ".".join(part if part.isidentifier() else f'"{part}"' for part in expression.split("."))
+            remedy = f"a name with other characters than letters, digits and _ needs quotes: write '{quoted}'"
+        else:
+            remedy = str(error).splitlines()[0]
+        raise ValueError(f"{expression!r} is not a JMESPath expression: {remedy}") from None
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that are neither in quotes nor in brackets."""
+    parts, depth = [""], 0
+    for token in _TOKEN.findall(text):
+        depth += (token in "([{") - (token in ")]}")
+        if token == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += token
+    return parts
 
 
 def load(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from detector.detector import Detector
 from detector.rules import Rules
 from service.settings.model import Settings, SettingsError, load, markdown
 
@@ -38,7 +39,16 @@ def test_values_may_be_named_by_where_they_lie(file):
         ),
         ({}, {"CUTWATER_ENGINE": "java"}, r"CUTWATER_ENGINE = 'java'.*allowed: cutwater \| rrcf"),
         ({"opensearch_url": "localhost:9200"}, {}, r"--opensearch-url = 'localhost:9200'"),
-        ({"sensor_field": "a["}, {}, r"--sensor-field = 'a\[': is not a JMESPath expression"),
+        ({"sensor_field": "a["}, {}, r"--sensor-field = 'a\[': 'a\[' is not a JMESPath expression"),
+        ({"sensor_field": "device-id"}, {}, r"""needs quotes: write '"device-id"' """),
+        ({"time_field": "@timestamp"}, {}, r"""needs quotes: write '"@timestamp"' """),
+        ({"sensor_field": "meta.device id"}, {}, r"""needs quotes: write 'meta."device id"' """),
+        ({"value_fields": "t=a/b"}, {}, r"""'a/b' is not a JMESPath expression.* write '"a/b"' """),
+        ({"readings_field": "re-cords"}, {}, r"""--readings-field = 're-cords'.* write '"re-cords"' """),
+        ({"value_fields": "v=max([a,b"}, {}, r"'max\(\[a,b' is not a JMESPath expression"),
+        ({"time_format": "%H:%M"}, {}, r"--time-format = '%H:%M': '%H:%M' does not say year, month and day"),
+        ({"numeric_text": "maybe"}, {}, r"--numeric-text = 'maybe'.*allowed: refuse \| accept"),
+        ({"samples": "20000"}, {}, r"--samples = '20000'.*≤ 16384"),
         ({"value_fields": "a.b"}, {}, r"'a.b' cannot name a value in documents; write for example value=a.b"),
         ({"value_fields": ""}, {}, r"needs 1 to 30 fields, not 0"),
         ({"value_units": "t=°C"}, {}, r"value_units: there is no value t; value_fields has iotValue"),
@@ -73,6 +83,33 @@ def test_rules_are_lines_and_those_of_some_sensors_tables(tmp_path):
     assert settings.rules_for_sensors() == (("boiler-*", replace(usual, always_above=95)),)
     flags = {"quiet": "22:00-06:00", "never_between": "10, 20", "rules": '{"boiler-*": {"always_above": 95}}'}
     assert load(flags, {"CUTWATER_ALWAYS_ABOVE": "70"}) == settings
+
+
+def test_commas_in_an_expression_do_not_part_it():
+    text = "v=max([a,b]), w = join(',', [c, d]), x={y: a, z: b}.y, \"a,b\", u=`[1,2]`[0]"
+    with pytest.raises(SettingsError, match=r"""'"a,b"' cannot name a value"""):
+        load({"value_fields": text}, {})
+    assert load({"value_fields": text.replace('"a,b"', 'ab="a,b"')}, {}).value_fields == {
+        "v": "max([a,b])",
+        "w": "join(',', [c, d])",
+        "x": "{y: a, z: b}.y",
+        "ab": '"a,b"',
+        "u": "`[1,2]`[0]",
+    }
+
+
+def test_expressions_may_begin_at_the_record():
+    settings = load({"readings_field": "records", "sensor_field": "$.device", "value_fields": "v=sum([$.base,v])"}, {})
+    assert settings.sensor_field == "$.device"
+
+
+def test_formats_of_times_are_separated_by_a_bar():
+    assert load({"time_format": "%d.%m.%Y %H:%M | %d.%m.%Y"}, {}).time_formats == ["%d.%m.%Y %H:%M", "%d.%m.%Y"]
+
+
+def test_the_samples_that_are_allowed_are_those_that_a_forest_takes():
+    for samples in (8, 16_384):
+        Detector(load({"samples": samples, "shingle": 2, "trees": 1}, {}).configuration(), seed=0)
 
 
 def test_all_wrong_settings_are_told_at_once():
