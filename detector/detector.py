@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -28,17 +27,18 @@ from detector.alerting.decisions import (
     state_bytes,
     threshold_now,
 )
+from detector.alerting.state_check import check
 from detector.forest.backends import grow, regrow
 from detector.forest.forest import Forest, Parameters
 from detector.rules import Rules
+from detector.snapshot_format import decode, encode
 from detector.types import LIMIT, SILENT, SPIKE, Floats, Integers, Scores, own_grade
 
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
 RAW = 128  # points of a line
 LINES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # samples of single values, of which a score is the mean
-_HEADER = struct.Struct("<4sIIIIQ")
-_MAGIC = b"CWD5"
+_KIND = "detector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,36 +189,50 @@ class Detector:
 
     def adapt(self, seed: int) -> Detector:
         """A detector for a new sensor that starts with all that this one has learnt (a template), at any time."""
-        copy = Detector.restore(self.configuration, self.snapshot())
+        copy = Detector.restore(self.configuration, self.snapshot(compress=False))
         reseed(copy._state, seed)
         forget_when(copy._state)
         return copy
 
-    def snapshot(self) -> bytes:
-        """The whole state."""
-        header = _HEADER.pack(_MAGIC, *self._shape(self.configuration), self._buffer.size)
-        return header + self._buffer.tobytes() + (self._forest.snapshot() if self._forest is not None else b"")
+    def snapshot(self, *, compress: bool = True, **fields: Any) -> bytes:
+        """The whole state; ``fields`` are what else the snapshot's head shall say, see ``snapshot_format``."""
+        forest = self._forest.snapshot(compress=False) if self._forest is not None else b""
+        fields = {"shape": self._shape(self.configuration), "forest": len(forest), **fields}
+        return encode(_KIND, fields, self._buffer.tobytes() + forest, compress=compress)
 
     @classmethod
     def restore(cls, configuration: Configuration, snapshot: bytes) -> Self:
-        """A detector that goes on exactly where ``snapshot`` was taken; ValueError says why one is refused."""
-        if len(snapshot) < _HEADER.size or not snapshot.startswith(_MAGIC):
-            raise ValueError("not a detector's snapshot")
-        _, *shape, size = _HEADER.unpack_from(snapshot)
-        if tuple(shape) != cls._shape(configuration):
+        """A detector that goes on exactly where ``snapshot`` was taken.
+
+        ValueError says why one is refused: it is damaged, of another configuration, or holds what can be no state.
+        """
+        kind, fields, body = decode(snapshot, "a detector's snapshot")
+        if kind != _KIND:
+            raise ValueError("this is not a detector's snapshot")
+        shape = cls._shape(configuration)
+        if fields.get("shape") != list(shape):
             raise ValueError(
-                f"made for (values a reading, points a view, lines, samples) = {tuple(shape)}, "
-                f"not {cls._shape(configuration)}; use the configuration it was made with"
+                f"made for (values a reading, points a view, lines, samples) = {fields.get('shape')}, "
+                f"not {list(shape)}; use the configuration it was made with"
             )
-        body = _HEADER.size + size
-        if size != state_bytes(*shape) or len(snapshot) < body:
-            raise ValueError(f"cut short: {len(snapshot)} bytes, {body} needed")
+        size = state_bytes(*shape)
+        if not isinstance(fields.get("forest"), int) or len(body) != size + fields["forest"]:
+            raise ValueError(f"holds {len(body)} bytes; {size} and the forest are needed")
         detector = cls.__new__(cls)
         detector.configuration = configuration
-        detector._buffer = np.frombuffer(snapshot, dtype=np.uint8, count=size, offset=_HEADER.size).copy()
+        detector._buffer = np.frombuffer(body, dtype=np.uint8, count=size).copy()
         detector._state = carve(detector._buffer, *shape)
-        detector._forest = None if configuration.on_a_line else regrow(snapshot[body:])
+        check(detector._state)
+        detector._forest = None if configuration.on_a_line else cls._restore_forest(configuration, body[size:])
         return detector
+
+    @staticmethod
+    def _restore_forest(configuration: Configuration, snapshot: bytes) -> Forest:
+        forest = regrow(snapshot)
+        made, wanted = replace(forest.parameters, seed=0), configuration.parameters(0)
+        if made != wanted or configuration.engine != forest.KIND:
+            raise ValueError(f"its forest was made with {made}, not {wanted}; use the configuration it was made with")
+        return forest
 
     @staticmethod
     def _shape(configuration: Configuration) -> tuple[int, int, int, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Forest, Parameters
-from detector.forest.snapshot_format import unseal
+from detector.snapshot_format import fields_of
 
 ENGINES = ("cutwater", "rrcf")
 
@@ -29,7 +29,7 @@ def grow(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> 
 
 def regrow(snapshot: bytes, threads: int = 1) -> Forest:
     """The forest that the snapshot was taken of, whatever its engine; ValueError says why one is refused."""
-    if unseal(snapshot)[0] == "rrcf":
+    if fields_of(snapshot, "the snapshot of a forest")["kind"] == "rrcf":
         from detector.forest.reference import ReferenceForest
 
         return ReferenceForest.restore(snapshot)

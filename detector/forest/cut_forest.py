@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from detector.forest import box_tree, kernels, layout, sorted_tree
 from detector.forest.forest import Parameters, checked, laid_out
 from detector.forest.llvm_intrinsics import LANES, PADDINGS
-from detector.forest.snapshot_format import seal, unseal
+from detector.forest.snapshot_format import decode, encode
+from detector.forest.validation import validate
 from detector.types import Floats
 
 _BOXES = {components: np.dtype(kind.name) for kind, components in PADDINGS.items()}
@@ -100,20 +101,22 @@ class CutForest:
         middle = (self.parameters.trees - 1) // 2
         return np.where(anomalous, np.partition(offers, middle, axis=1)[:, middle], values)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self, *, compress: bool = True) -> bytes:
         """The whole state, randomness included."""
-        return seal(self.KIND, self.parameters, self._buffer.tobytes())
+        return encode(self.KIND, self.parameters, self._buffer.tobytes(), compress=compress)
 
     @classmethod
     def restore(cls, snapshot: bytes, threads: int = 1) -> Self:
         """A forest that goes on exactly where ``snapshot`` was taken; ValueError says why a snapshot is refused."""
-        kind, parameters, body = unseal(snapshot)
+        kind, parameters, body = decode(snapshot)
         if kind != cls.KIND:
             raise ValueError(f"the snapshot is of engine {kind!r}, not {cls.KIND!r}")
+        if len(body) != (needed := _Shape.of(parameters).total):
+            raise ValueError(f"the snapshot holds {len(body)} bytes, its parameters need {needed}")
         forest = cls(parameters, threads)
-        if len(body) != forest._buffer.nbytes:
-            raise ValueError(f"the snapshot holds {len(body)} bytes, its parameters need {forest._buffer.nbytes}")
-        forest._buffer.view(np.uint8)[:] = np.frombuffer(body, np.uint8)
+        restored = np.frombuffer(body, np.uint8)
+        validate(restored, forest._buffer.view(np.uint8), parameters)
+        forest._buffer.view(np.uint8)[:] = restored
         return forest
 
     def _take(self, values: Floats, scored: bool, scores: Floats) -> bool:
@@ -160,19 +163,36 @@ def _room(header: NDArray[np.int64]) -> int:
     return kernels.CHUNK * (padded + dimensions) + width
 
 
+class _Shape(NamedTuple):
+    """Sizes of a forest's buffer."""
+
+    padded: int
+    slots: int
+    tree: int  # bytes
+    trees_at: int
+    total: int  # bytes
+    kind: Any  # of the buffer's array, by which kernels know the sizes of what is in it
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> _Shape:
+        """As the parameters make them."""
+        line = parameters.width == 1
+        padded = 1 if line else -(-parameters.width // LANES) * LANES
+        slots = -(-parameters.samples // 16) * 16
+        kind: Any = _BOXES.get(padded, np.float32)
+        if line:
+            kind = np.uint8 if parameters.samples <= 256 else np.uint16
+            size = sorted_tree.tree_bytes(slots, np.dtype(kind).itemsize)
+        else:
+            size = box_tree.tree_bytes(slots, padded)
+        trees_at = layout.aligned(layout.HEADER + 16 * parameters.dimensions + 4 * parameters.width)
+        total = layout.aligned(trees_at + size * parameters.trees + layout.SLACK)
+        return cls(padded, slots, size, trees_at, total, kind)
+
+
 def _plant(parameters: Parameters) -> NDArray[Any]:
     """The buffer of a new forest."""
-    line = parameters.width == 1
-    padded = 1 if line else -(-parameters.width // LANES) * LANES
-    slots = -(-parameters.samples // 16) * 16
-    kind: Any = _BOXES.get(padded, np.float32)
-    if line:
-        kind = np.uint8 if parameters.samples <= 256 else np.uint16
-        size = sorted_tree.tree_bytes(slots, np.dtype(kind).itemsize)
-    else:
-        size = box_tree.tree_bytes(slots, padded)
-    trees_at = layout.aligned(layout.HEADER + 16 * parameters.dimensions + 4 * parameters.width)
-    total = layout.aligned(trees_at + size * parameters.trees + layout.SLACK)
+    padded, slots, size, trees_at, total, kind = _Shape.of(parameters)
     memory = np.zeros(total + layout.ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % layout.ALIGNMENT
     buffer = memory[start : start + total]
@@ -198,5 +218,5 @@ def _plant(parameters: Parameters) -> NDArray[Any]:
     header.view(np.uint64)[layout.RANDOM] = seeds[0]
     for number in range(parameters.trees):
         tree = buffer[trees_at + number * size : trees_at + (number + 1) * size]
-        (sorted_tree if line else box_tree).plant(tree, slots, seeds[number + 1])
+        (sorted_tree if parameters.width == 1 else box_tree).plant(tree, slots, seeds[number + 1])
     return buffer.view(kind)

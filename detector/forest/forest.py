@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -121,6 +121,7 @@ class Forest(Protocol):
     readings before it: never on how they were cut into batches, on the number of threads, or on snapshots in between.
     """
 
+    KIND: ClassVar[str]  # the engine's name
     parameters: Parameters
 
     @property
@@ -158,7 +159,7 @@ class Forest(Protocol):
         """
         ...
 
-    def snapshot(self) -> bytes:
+    def snapshot(self, *, compress: bool = True) -> bytes:
         """The whole state, randomness included."""
         ...
 

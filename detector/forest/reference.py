@@ -16,7 +16,7 @@ import orjson
 import rrcf
 
 from detector.forest.forest import Parameters, checked
-from detector.forest.snapshot_format import seal, unseal
+from detector.forest.snapshot_format import decode, encode
 from detector.types import Floats
 
 _LIMIT = 1e300  # of a value: the sum of a box's sides must stay finite
@@ -87,7 +87,7 @@ class ReferenceForest:
                 expected[row] = np.median(nearest, axis=0)[-self.parameters.dimensions :]
         return expected
 
-    def snapshot(self) -> bytes:
+    def snapshot(self, *, compress: bool = True) -> bytes:
         """The whole state, randomness included."""
         state = {
             "seen": self._seen,
@@ -96,22 +96,25 @@ class ReferenceForest:
             "gate": _words(self._gate),
             "trees": [tree.state() for tree in self._trees],
         }
-        return seal(self.KIND, self.parameters, orjson.dumps(state))
+        return encode(self.KIND, self.parameters, orjson.dumps(state), compress=compress)
 
     @classmethod
     def restore(cls, snapshot: bytes) -> Self:
         """A forest that goes on exactly where ``snapshot`` was taken; ValueError says why a snapshot is refused."""
-        kind, parameters, body = unseal(snapshot)
+        kind, parameters, body = decode(snapshot)
         if kind != cls.KIND:
             raise ValueError(f"the snapshot is of engine {kind!r}, not {cls.KIND!r}")
-        state = orjson.loads(body)
         forest = cls(parameters)
-        forest._seen = state["seen"]
-        forest._learnt = state["learnt"]
-        forest._recent = np.array(state["recent"]).reshape(-1, parameters.dimensions)
-        _set_words(forest._gate, state["gate"])
-        for tree, saved in zip(forest._trees, state["trees"], strict=True):
-            tree.load(saved)
+        try:
+            state = orjson.loads(body)
+            forest._seen = state["seen"]
+            forest._learnt = state["learnt"]
+            forest._recent = np.array(state["recent"]).reshape(-1, parameters.dimensions)
+            _set_words(forest._gate, state["gate"])
+            for tree, saved in zip(forest._trees, state["trees"], strict=True):
+                tree.load(saved)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"the snapshot holds no forest of engine {cls.KIND!r}: {error}") from None
         return forest
 
     @property

@@ -1,57 +1,33 @@
-"""The envelope of a snapshot: what it is, of which parameters, and whether it is whole.
-
-    8 bytes  magic: "CUTWATER"
-    2 bytes  version of this layout
-    2 bytes  length of the head
-    4 bytes  CRC-32 of all that follows
-    head     JSON {"kind": ..., "parameters": {...}}
-    body     compressed by Zstandard
-
-All numbers are little-endian. The checksum tells damage, not forgery: restore only snapshots that you trust.
-"""
+"""Snapshots of forests: the frame of ``detector.snapshot_format`` with the forest's parameters in its head."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import asdict
 
-import orjson
-import zstandard
-
+from detector import snapshot_format
 from detector.forest.forest import Parameters
 
-VERSION = 1
-_MAGIC = b"CUTWATER"
-_FRAME = struct.Struct("<8sHHI")
-_LEVEL = 1  # of compression: floats hardly compress further at any other
 
-
-def seal(kind: str, parameters: Parameters, body: bytes) -> bytes:
+def encode(kind: str, parameters: Parameters, body: bytes, *, compress: bool = True) -> bytes:
     """A snapshot of a forest of this kind."""
     fields = asdict(parameters)
     if parameters.time_decay == float("inf"):
         fields["time_decay"] = "inf"  # which JSON lacks
-    head = orjson.dumps({"kind": kind, "parameters": fields})
-    rest = head + zstandard.compress(body, _LEVEL)
-    return _FRAME.pack(_MAGIC, VERSION, len(head), zlib.crc32(rest)) + rest
+    return snapshot_format.encode(kind, {"parameters": fields}, body, compress=compress)
 
 
-def unseal(snapshot: bytes) -> tuple[str, Parameters, bytes]:
+def decode(snapshot: bytes) -> tuple[str, Parameters, bytes]:
     """(kind, parameters, body) of a snapshot. ValueError says why it is refused."""
-    if len(snapshot) < _FRAME.size or not snapshot.startswith(_MAGIC):
-        raise ValueError("this is not the snapshot of a forest")
-    _, version, length, checksum = _FRAME.unpack_from(snapshot)
-    if version != VERSION:
-        raise ValueError(f"the snapshot has version {version}, this program reads version {VERSION}")
-    rest = snapshot[_FRAME.size :]
-    if zlib.crc32(rest) != checksum:
-        raise ValueError("the snapshot is damaged: its checksum does not match")
+    kind, fields, body = snapshot_format.decode(snapshot, "the snapshot of a forest")
+    parameters = fields.get("parameters")
+    if not isinstance(parameters, dict):
+        raise ValueError("this is not the snapshot of a forest: it names no parameters")
+    if parameters.get("time_decay") == "inf":
+        parameters["time_decay"] = float("inf")
+    whole = {name: parameters.get(name) for name in ("dimensions", "trees", "samples", "shingle", "seed")}
+    if not all(type(number) is int for number in whole.values()):
+        raise ValueError(f"the snapshot's forest has parameters that are no whole numbers: {whole}")
     try:
-        head = orjson.loads(rest[:length])
-    except orjson.JSONDecodeError:
-        raise ValueError("the snapshot is damaged: its head cannot be read") from None
-    fields = head["parameters"]
-    if fields["time_decay"] == "inf":
-        fields["time_decay"] = float("inf")
-    return head["kind"], Parameters(**fields), zstandard.decompress(rest[length:])
+        return kind, Parameters(**parameters), body
+    except TypeError:
+        raise ValueError(f"the snapshot has other parameters than a forest: {', '.join(parameters)}") from None

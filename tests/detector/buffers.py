@@ -13,7 +13,7 @@ import numpy as np
 from detector.forest import box_tree, layout, sampler
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
-from detector.forest.snapshot_format import seal, unseal
+from detector.forest.snapshot_format import decode, encode
 from tests import naive
 
 
@@ -50,7 +50,7 @@ class Contents:
 
 def read(forest: CutForest) -> Contents:
     """Everything in a forest; AssertionError if anything does not fit."""
-    body = np.frombuffer(unseal(forest.snapshot())[2], np.uint8)
+    body = np.frombuffer(decode(forest.snapshot())[2], np.uint8)
     integers, floats = body[: layout.HEADER].view(np.int64), body[: layout.HEADER].view(np.float64)
     p = forest.parameters
     expected = (p.dimensions, p.shingle, p.width, p.trees, p.samples, p.first_score, forest.seen)
@@ -173,7 +173,7 @@ def _boxes(memory: np.ndarray, slots: int, padded: int, parameters: Parameters) 
 def plant(parameters: Parameters, root: naive.Node) -> CutForest:
     """A forest of one tree that is ``root``, its codes the values themselves. Its sampler is none to go on with."""
     forest = CutForest(parameters)
-    body = np.frombuffer(unseal(forest.snapshot())[2], np.uint8).copy()
+    body = np.frombuffer(decode(forest.snapshot())[2], np.uint8).copy()
     integers, floats = body[: layout.HEADER].view(np.int64), body[: layout.HEADER].view(np.float64)
     integers[[layout.SEEN, layout.LEARNT]], floats[layout.UNIT] = naive.mass(root), 1.0
     room, first = integers[layout.SLOTS], integers[layout.TREES_AT]
@@ -186,7 +186,7 @@ def plant(parameters: Parameters, root: naive.Node) -> CutForest:
         _plant_boxes(memory, room, int(integers[layout.PADDED]), root)
     header.view(np.int64)[sampler.COUNT] = naive.mass(root)
     header.view(np.float64)[sampler.SCALE] = np.log2(1.0 + naive.mass(root))
-    forest = CutForest.restore(seal(CutForest.KIND, parameters, body.tobytes()))
+    forest = CutForest.restore(encode(CutForest.KIND, parameters, body.tobytes()))
     assert read(forest).trees[0].root == root
     return forest
 

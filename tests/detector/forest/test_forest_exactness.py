@@ -16,7 +16,7 @@ from detector.forest import layout
 from detector.forest.batch_driver import CHUNK
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
-from detector.forest.snapshot_format import seal, unseal
+from detector.forest.snapshot_format import decode, encode
 from tests.detector.buffers import read
 
 LINE = Parameters(trees=6, samples=20, time_decay=0.2, output_after=3)  # epochs of 64
@@ -109,7 +109,7 @@ def test_the_place_in_time_does_not_matter(parameters):
 
 def _later(forest: CutForest, by: int) -> CutForest:
     """The forest with all times in it set forward."""
-    kind, parameters, body = unseal(forest.snapshot())
+    kind, parameters, body = decode(forest.snapshot())
     times = [tree.next for tree in read(forest).trees]
     numbers = np.frombuffer(body, np.int64).copy()
     numbers[[layout.LEARNT, layout.EPOCH, layout.SEEN]] += by
@@ -118,7 +118,7 @@ def _later(forest: CutForest, by: int) -> CutForest:
         tree = numbers[first + number * size : first + (number + 1) * size]
         (place,) = np.flatnonzero(tree == time)
         tree[place] += by
-    return CutForest.restore(seal(kind, parameters, numbers.tobytes()))
+    return CutForest.restore(encode(kind, parameters, numbers.tobytes()))
 
 
 def test_a_hundred_million_readings():

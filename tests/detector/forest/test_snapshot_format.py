@@ -1,19 +1,17 @@
 """A snapshot is taken back whole, or refused with its reason."""
 
-import struct
-import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import orjson
 import pytest
-import zstandard
 
+from detector import snapshot_format
 from detector.forest.backends import regrow
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
 from detector.forest.reference import ReferenceForest
-from detector.forest.snapshot_format import VERSION, seal, unseal
+from detector.forest.snapshot_format import decode, encode
 
 SMALL = Parameters(trees=2, samples=8)
 
@@ -64,18 +62,35 @@ def test_an_engine_restores_only_its_own():
     with pytest.raises(ValueError, match="engine 'cutwater', not 'rrcf'"):
         ReferenceForest.restore(snapshot())
     with pytest.raises(ValueError, match="engine 'krcf', not 'cutwater'"):
-        regrow(seal("krcf", SMALL, b""))
+        regrow(encode("krcf", SMALL, b""))
 
 
 def test_a_body_of_another_size_than_its_parameters_need_is_refused():
-    kind, parameters, body = unseal(snapshot())
+    kind, parameters, body = decode(snapshot())
     with pytest.raises(ValueError, match=f"holds {len(body)} bytes, its parameters need"):
-        regrow(seal(kind, replace(parameters, trees=3), body))
+        regrow(encode(kind, replace(parameters, trees=3), body))
 
 
-def test_parameters_out_of_range_are_refused():
-    head = orjson.dumps({"kind": "cutwater", "parameters": {"trees": 0, "time_decay": None}})
-    rest = head + zstandard.compress(b"")
-    forged = struct.pack("<8sHHI", b"CUTWATER", VERSION, len(head), zlib.crc32(rest)) + rest
-    with pytest.raises(ValueError, match="trees must be from 1 to 1000, not 0"):
-        regrow(forged)
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"trees": 0}, "trees must be from 1 to 1000, not 0"),
+        ({"trees": 2.5}, "no whole numbers"),
+        ({"trees": True}, "no whole numbers"),
+        ({"seed": None}, "no whole numbers"),
+        ({"height": 3}, "other parameters than a forest: .*height"),
+        (None, "names no parameters"),
+        ([], "names no parameters"),
+    ],
+)
+def test_parameters_that_no_forest_has_are_refused(parameters, message):
+    if isinstance(parameters, dict):
+        parameters = asdict(SMALL) | parameters
+    with pytest.raises(ValueError, match=message):
+        regrow(snapshot_format.encode("cutwater", {"parameters": parameters}, b""))
+
+
+def test_parameters_of_a_huge_forest_are_refused_before_it_is_made():
+    huge = Parameters(dimensions=1024, trees=1000, samples=16_384)  # 200 GB
+    with pytest.raises(ValueError, match="its parameters need"):
+        regrow(encode("cutwater", huge, b"small"))

@@ -1,0 +1,42 @@
+"""What the decisions' state of a sensor must be before compiled code uses it: that checks no bounds.
+
+A snapshot with a right checksum may still be wrong; see ``detector.forest.validation``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.alerting.decisions import EPISODE_KIND, LATE, PAST, PEAKS, SCORED, SEEN, State
+from detector.forest.closed_form import HELD, WORST
+from detector.types import KINDS, Floats, Integers
+
+_END = 2**62  # beyond any count or time
+_COUNTS = (SEEN, LATE, PEAKS, SCORED, PAST)
+
+
+def check(state: State) -> None:
+    """Raise a ValueError that names the field that cannot be what it is."""
+    for name, values in state._asdict().items():
+        if values.dtype == np.int64 and (np.abs(values) > _END).any():
+            raise ValueError(f"its {name} are out of range")
+    if (state.clock[list(_COUNTS)] < 0).any() or not 0 <= state.clock[EPISODE_KIND] < len(KINDS):
+        raise ValueError("its counts of readings are out of range")
+    if (state.offered < 0).any():
+        raise ValueError("its counts of offered points are below zero")
+    if not state.random[0] or not state.raw_random.all():
+        raise ValueError("its random state is 0")
+    _check_samples("samples", state.counts, state.points, state.keys)
+    _check_samples("raw samples", state.raw_counts, state.raw_points, state.raw_keys)
+
+
+def _check_samples(what: str, counts: Integers, points: Floats, keys: Floats) -> None:
+    room = points.shape[-1]
+    held, worst = counts[..., HELD], counts[..., WORST]
+    if (held < 0).any() or (held > room).any() or (worst < 0).any() or (worst >= room).any():
+        raise ValueError(f"its {what} hold more points than they have room for")
+    if np.isnan(keys).any():
+        raise ValueError(f"the keys of its {what} are no numbers")
+    inside = np.arange(1, room) < held[..., None]
+    if (inside & (points[..., 1:] < points[..., :-1])).any():
+        raise ValueError(f"its {what} are not in order")
