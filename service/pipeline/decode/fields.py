@@ -46,7 +46,7 @@ def find_field(expression: str) -> Find:
         return lambda element, root: search(element)
     rest = expression[1:].removeprefix(".")
     if expression[0] == "$" and expression[1:2] in ("", ".", "[") and not names_root(rest):
-        if not rest:
+        if expression == "$":
             return lambda element, root: root
         if name := _plain(rest):
             return lambda element, root: root.get(name) if isinstance(root, dict) else None
