@@ -11,7 +11,7 @@ from rich.console import Console
 
 from service import logs
 from service.cli import EXIT_OK
-from service.cli.options import add_settings, load_settings
+from service.cli.options import COLUMNS, add_settings, load_settings
 from service.cli.readings import check_readings, define_readings, fields_of, paced, recorded, simulated
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
@@ -29,7 +29,7 @@ EXAMPLE = "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     define_readings(parser, "plant")
-    add_settings(parser, without=("stream", "region", "endpoint_url"))
+    add_settings(parser, without=("stream", "region", "endpoint_url", *COLUMNS))
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from detector.rules import Rules
 from service.cli import EXIT_FAILED, EXIT_OK
-from service.cli.options import TABLES, add_settings, columns, load_settings, positive
+from service.cli.options import add_columns, add_settings, columns, load_settings, positive
 from service.cli.terminal import tell
 from service.offline.evaluate import evaluate
 
 # The settings that a score or a decision depends on.
 DETECTION = (
-    *TABLES,
     *("engine", "profile", "trees", "samples", "shingle", "time_decay"),
     *("seed", *(rule.name for rule in dataclasses.fields(Rules)), "rules"),
 )
@@ -34,6 +33,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
     parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    add_columns(parser)
     add_settings(parser, only=DETECTION)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from service.settings.model import SECRETS, Settings, allowed, default, load
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
 LAYOUT = ("index_prefix", "index_rotation", "retention_days", "value_fields", "label_fields")
 
-TABLES = ("sensor_field", "value_fields", "time_field")  # what columns of tables may be called
+COLUMNS = ("sensor_field", "value_fields", "time_field", "time_format")  # where tables have columns
 
 
 class UsageError(UserError):
@@ -32,12 +33,42 @@ def load_settings(options: argparse.Namespace, **more: Any) -> Settings:
     return load(given | more, file=options.config)
 
 
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Options that say which columns of tables are what; any text names a column."""
+    group = parser.add_argument_group("columns", "of CSV files; without these they are found by what they hold")
+    group.add_argument("--sensor-field", dest="sensor_column", metavar="COLUMN", help="names the sensor of each row")
+    group.add_argument("--time-field", dest="time_column", metavar="COLUMN", help="holds the event times")
+    group.add_argument(
+        "--value-fields",
+        dest="value_columns",
+        type=_titles,
+        metavar="COLUMN,…",
+        help='hold the values; "a, b",c if need be',
+    )
+    group.add_argument("--time-format", default=argparse.SUPPRESS, metavar="FORMAT", help="such as %%d.%%m.%%Y %%H:%%M")
+
+
 def columns(settings: Settings, options: argparse.Namespace | None = None) -> Columns:
-    """What the columns of tables may be called: those of ``options``, if they are about tables, must be there."""
-    fields = {"sensor": "sensor_field", "time": "time_field", "values": "value_fields"}
-    given = frozenset(role for role, name in fields.items() if hasattr(options, name))
-    formats = tuple(getattr(settings, "time_format", ()))
-    return Columns(settings.sensor_field, settings.time_field, settings.value_fields, given, formats=formats)
+    """What the columns of tables may be called: as the stream's fields, or as ``options`` say, which must be there."""
+    asked = {
+        role: getattr(options, f"{role}_column{'s' * (role == 'value')}", None) for role in ("sensor", "time", "value")
+    }
+    return Columns(
+        asked["sensor"] or settings.sensor_field,
+        asked["time"] or settings.time_field,
+        asked["value"] or settings.value_fields,
+        frozenset(role for role, title in asked.items() if title),
+        formats=tuple(settings.time_formats),
+    )
+
+
+def _titles(text: str) -> dict[str, str]:
+    """Names of values and of their columns: COLUMN or NAME=COLUMN, with quotes around those that hold a comma."""
+    titles = [title for title in next(csv.reader([text], skipinitialspace=True), []) if title]
+    if not titles:
+        raise argparse.ArgumentTypeError(f"{text!r} names no column")
+    pairs = [(title, title) if "=" not in title else tuple(title.split("=", 1)) for title in titles]
+    return {name.strip(): column.strip() for name, column in pairs}
 
 
 def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:

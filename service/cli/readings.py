@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.options import UsageError, columns, fraction, moment, natural, positive, share
+from service.cli.options import UsageError, add_columns, columns, fraction, moment, natural, positive, share
 from service.cli.terminal import tell
 from simulator.reading import Reading
 from simulator.scenarios import SCENARIOS
@@ -41,6 +41,7 @@ def define_readings(parser: argparse.ArgumentParser, scenario: str) -> None:
         "--start-time", type=moment, metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]"
     )
     group.add_argument("--shards", type=positive, default=1, help="shards of a stream that is made [%(default)s]")
+    add_columns(parser)
 
 
 def check_readings(options: argparse.Namespace, scenario: str) -> None:

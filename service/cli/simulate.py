@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from service.cli import EXIT_OK
-from service.cli.options import TABLES, add_settings, fraction, load_settings
+from service.cli.options import add_settings, fraction, load_settings
 from service.cli.readings import check_readings, define_readings, paced, recorded, simulated
 from service.settings.model import Settings
 from service.source.kinesis import StreamError, connect
@@ -33,7 +33,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     faults.add_argument("--days", type=fraction, default=14.0, help="length, a reading a minute [%(default)g]")
     faults.add_argument("--output", type=Path, default=Path("faults"), metavar="FOLDER", help="[%(default)s]")
     parser.add_argument("--create", action="store_true", help="make the stream if it is not there")
-    add_settings(parser, only=("stream", "region", "endpoint_url", *TABLES))
+    add_settings(parser, only=("stream", "region", "endpoint_url"))
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from service.offline.tables.files import HistoryError
 from service.offline.tables.numbers import is_missing, is_number
-from service.offline.tables.times import is_time, is_time_of_day
+from service.offline.tables.times import is_moment, is_time, is_time_of_day
 
 SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE = 200  # lines that are looked at
@@ -163,9 +163,8 @@ def _is_data(row: Sequence[str], following: Sequence[Row]) -> bool:
         return True
     below = [cells for _, cells in following if len(cells) == len(row)]
     return any(
-        is_time(cell) and not is_number(cell) and any(is_time(cells[k]) and not is_number(cells[k]) for cells in below)
-        for k, cell in enumerate(row)
-    ) or (not below and any(is_time(cell) and not is_number(cell) for cell in row))
+        is_moment(cell) and (not below or any(is_moment(cells[k]) for cells in below)) for k, cell in enumerate(row)
+    )
 
 
 def _holds_data(row: Sequence[str]) -> bool:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from service.offline.tables.dialect import Grid
 from service.offline.tables.files import HistoryError
-from service.offline.tables.numbers import Mark, is_missing, marks_of, number
-from service.offline.tables.times import bad_time, is_day, is_time, is_time_of_day
+from service.offline.tables.numbers import Mark, is_missing, marks_of
+from service.offline.tables.times import bad_time, is_day, is_moment, is_time, is_time_of_day
 from service.sinks.index.fields import FIELDS
 
 _TIMES = (
@@ -59,7 +59,7 @@ class Columns:
     Attributes:
         sensor, time: names of columns.
         values: what a value is called, to what its column may be called instead.
-        given: which of ``sensor``, ``time`` and ``values`` must be there, because the user asked for them.
+        given: which of ``sensor``, ``time`` and ``value`` must be there, because the user asked for them.
         by_name: whether the values must be found by their names; one value may be the only column of numbers.
         formats: of times, for ``datetime.strptime``.
     """
@@ -155,7 +155,7 @@ class _Finder:
             return True
         if self._hint(k) is not None:  # seconds since the beginning of a recording, perhaps
             return not self._counts(k) or self._hint(k) == 0
-        return not self._is_id(k) and self._share(k, _is_moment) == 1.0
+        return not self._is_id(k) and self._share(k, is_moment) == 1.0
 
     def _rank(self, k: int) -> tuple[int, int, int]:
         """Text before numbers but for the usual names, then as names tell, then in the order of the file."""
@@ -214,7 +214,7 @@ class _Finder:
         if len(present) == len(named):
             return present, {}
         wanted = self.wanted
-        if not present and "values" not in wanted.given and not wanted.by_name:
+        if not present and "value" not in wanted.given and not wanted.by_name:
             return self._all_values(taken)
         if wanted.by_name and len(named) == 1:
             found, ignored = self._all_values(taken)
@@ -326,12 +326,6 @@ class _Finder:
 def marked(cell: str) -> bool:
     """Whether a label says that a reading is an anomaly."""
     return cell.lower() not in _NO
-
-
-def _is_moment(cell: str) -> bool:
-    """Whether a number alone is a time since 1995, rather than any other number."""
-    value = number(cell, ".")
-    return value is not None and value >= 19_000_101 and is_time(cell) and not 3e7 < value < 8e8
 
 
 def _near(title: str, names: Iterable[str]) -> str:

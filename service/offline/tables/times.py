@@ -9,6 +9,7 @@ import numpy as np
 
 from detector.types import Integers
 from service.offline.tables.files import HistoryError
+from service.offline.tables.numbers import number
 from service.pipeline.times import TimeError, parse_time
 
 _TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?[AP]M)?", re.IGNORECASE)
@@ -30,6 +31,14 @@ _LOCAL = re.compile(
 def is_time(cell: str) -> bool:
     """Whether a cell alone looks like a time."""
     return _is_plain(cell) or _LOCAL.fullmatch(cell) is not None
+
+
+def is_moment(cell: str) -> bool:
+    """Whether a cell can hardly be anything but a time: text, or such a number as times since 1995 have."""
+    if not is_time(cell):
+        return False
+    value = number(cell, ".")
+    return value is None or value >= 8e8 or 19_000_101 <= value < 22_000_101
 
 
 def is_time_of_day(cell: str) -> bool:

@@ -223,7 +223,7 @@ def test_what_cannot_be_read_is_named(file, text, message):
     [
         (Columns(sensor="devise", given=frozenset(["sensor"])), "--sensor-field devise: no such column; did you mean"),
         (Columns(time="tme", given=frozenset(["time"])), "--time-field tme: no such column; did you mean time"),
-        (Columns(values={"tmp": "tmp"}, given=frozenset(["values"])), "for the value tmp; did you mean temp"),
+        (Columns(values={"tmp": "tmp"}, given=frozenset(["value"])), "for the value tmp; did you mean temp"),
     ],
 )
 def test_names_that_the_user_gave_must_be_there(file, columns, message):
