@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from detector.detector import Configuration
-from detector.fleet import OTHERS, Fleet
+from detector.fleet import OTHERS
 from detector.types import Floats, Integers, Readings
 from service.offline import export
 from service.offline.tables import Columns, HistoryError, Table, find, read, say_once
+from service.pipeline.core import Core
 from service.pipeline.documents import Document
 from service.pipeline.times import parse_time
 from service.sinks.index import Index
@@ -111,12 +112,12 @@ def learn(
 
 def _learn(past: Past, configuration: Configuration) -> Learnt:
     """In a process of its own: one sensor."""
-    fleet = Fleet(configuration)
+    core = Core.for_readings(configuration, tuple(map(str, range(past.values.shape[1]))))
     for start in range(0, len(past.times), _BATCH):
         times, values = past.times[start : start + _BATCH], past.values[start : start + _BATCH]
-        fleet.process(Readings((past.sensor,), np.zeros(len(times), dtype=np.int64), times, values))
+        core.process_readings(Readings((past.sensor,), np.zeros(len(times), dtype=np.int64), times, values), start)
     count = len(past.times)
-    return Learnt(past.sensor, count, count >= configuration.needed, fleet.template(past.sensor))
+    return Learnt(past.sensor, count, count >= configuration.needed, core.template(past.sensor))
 
 
 def _past(sensor: str, times: Any, values: Any) -> Past:

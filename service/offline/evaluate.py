@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detector.detector import Configuration
-from detector.fleet import Fleet
 from detector.liveness import Silence
 from detector.types import KINDS, Readings, Scores
 from service.offline.metrics import Result, judge, labels_of, read_labels
 from service.offline.report import plot
 from service.offline.summary import nab_line, page, table
 from service.offline.tables import Columns, History, HistoryError, Table, Window, find, read, say_once
+from service.pipeline.core import Core
 
 _BATCH = 10_000  # readings handed to the detector at once
 
@@ -114,8 +114,8 @@ def evaluate(
 
 
 def run(history: Sequence[History], configuration: Configuration) -> tuple[list[Scores], list[list[Silence]]]:
-    """Scores of each sensor's readings and its silences, from one fleet that reads all in order of time."""
-    fleet = Fleet(replace(configuration, dimensions=len(history[0].features)))
+    """Scores of each sensor's readings and its silences, from one core that reads all in order of time."""
+    core = Core.for_readings(configuration, history[0].features)
     names = tuple(one.sensor for one in history)
     codes = np.repeat(np.arange(len(history)), [len(one.times) for one in history])
     times = np.concatenate([one.times for one in history])
@@ -125,8 +125,9 @@ def run(history: Sequence[History], configuration: Configuration) -> tuple[list[
     silences: dict[str, list[Silence]] = {name: [] for name in names}
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
-        scores.put(rows, fleet.process(Readings(names, codes[rows], times[rows], values[rows])))
-        for silence in fleet.silences:
+        scored = core.process_readings(Readings(names, codes[rows], times[rows], values[rows]), start).scored
+        scores.put(rows, scored.scores)
+        for silence in scored.silences:
             silences[silence.sensor].append(silence)
     ends = np.cumsum([len(one.times) for one in history]).tolist()
     parts = [scores.take(np.arange(end - len(one.times), end)) for one, end in zip(history, ends, strict=True)]

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
@@ -35,7 +37,7 @@ class CoreConfiguration:
         stream: name of the stream.
         detector: identifies what makes the documents, see ``identity.detector_id``.
         features: [d] the names of the values.
-        decoder: makes readings of records.
+        decoder: makes readings of records; None where readings come in no record.
         index_all: whether each reading becomes a document, or only what is unusual.
         index_record: whether documents hold their records.
     """
@@ -43,7 +45,7 @@ class CoreConfiguration:
     stream: str
     detector: str
     features: Sequence[str]
-    decoder: Decoder
+    decoder: Decoder | None = None
     index_all: bool = True
     index_record: bool = False
 
@@ -53,10 +55,10 @@ class Documents:
 
     def __init__(
         self,
-        scored: ScoredBatch | None,
-        rows: Sequence[int] = (),
-        sources: Sequence[Record] = (),
-        decoder: Decoder | None = None,
+        scored: ScoredBatch,
+        rows: Sequence[int],
+        sources: Sequence[Record],
+        decoder: Decoder | None,
     ) -> None:
         """``rows`` of the batch become documents; ``sources``: [n] each reading's record; ``decoder`` if documents hold
         what their reading was made of.
@@ -67,7 +69,6 @@ class Documents:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Entry:
-        assert self._scored is not None
         row = self._rows[index]
         (entry,) = entries(self._scored, (row,))
         if self._decoder and row < len(self._sources):  # a silence is of no record: another sensor's revealed it
@@ -81,7 +82,6 @@ class Documents:
     def source(self, index: int) -> Record:
         """The record that a document came from; a silence comes from the one that revealed it."""
         row = self._rows[index]
-        assert self._scored is not None
         silence = self._scored.revealed(row)
         return self._sources[silence.row if silence else row]
 
@@ -93,12 +93,12 @@ class Output:
     Attributes:
         documents: to be indexed, in the order of their records.
         dead_letters: records that can never be scored.
-        scored: all readings with their scores and the silences that they revealed; None if there was no reading.
+        scored: all readings with their scores and the silences that they revealed.
     """
 
     documents: Documents
     dead_letters: Sequence[DeadLetter]
-    scored: ScoredBatch | None
+    scored: ScoredBatch
 
 
 class Core:
@@ -121,20 +121,24 @@ class Core:
         self._fleet = fleet
         self._key_ranges = SensorKeyRanges(hash_keys)
 
+    @classmethod
+    def for_readings(cls, configuration: Configuration, features: Sequence[str]) -> Self:
+        """A core for ``process_readings`` only, as files need it: with detectors of this configuration."""
+        return cls(CoreConfiguration("", "", features), "", Fleet(replace(configuration, dimensions=len(features))))
+
     def process(self, records: Sequence[Record], gap: Gap | None = None) -> Output:
         """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them."""
         letters = [] if gap is None else [self._gap_letter(gap)]
+        assert self.configuration.decoder is not None
         decoded = self.configuration.decoder.decode(records)
         for number, ordinal, code, reason, data in decoded.refusals:
             record = records[number]._replace(data=data)
             letters.append(DeadLetter(self.configuration.stream, self.shard, record, code, reason, ordinal=ordinal))
-        if not decoded.records:
-            return Output(Documents(None), letters, None)
         sources = [records[number] for number in decoded.records]
         return self._score(decoded.readings, sources, decoded.ordinals, decoded.labels, letters)
 
     def process_readings(self, readings: Readings, first: int = 0) -> Output:
-        """Score and learn n > 0 readings that come in no record, as those of a file do.
+        """Score and learn n readings that come in no record, as those of a file do.
 
         Each counts as a record of its own that arrived at its event time; ``first`` is the sequence number of the
         first one.
@@ -150,6 +154,10 @@ class Core:
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
         """What readings would score as the sensor's next one; learns nothing. None for a sensor never seen."""
         return self._fleet.score(sensor, times, values)
+
+    def template(self, sensor: str) -> bytes:
+        """What a sensor's detector has learnt, for others to begin with. Raises KeyError for a sensor never seen."""
+        return self._fleet.template(sensor)
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
         """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
@@ -175,7 +183,7 @@ class Core:
         labels: Sequence[Mapping[str, str]],
         letters: Sequence[DeadLetter],
     ) -> Output:
-        """Score and learn n > 0 readings; ``sources`` [n] are their records."""
+        """Score and learn n readings; ``sources`` [n] are their records."""
         made_for = self.configuration
         names = [readings.sensors[code] for code in readings.codes.tolist()]
         self._key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))

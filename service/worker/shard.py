@@ -223,7 +223,7 @@ class ShardPipeline:
             return self._core.process(fetched.records, fetched.gap)
 
     def _note_scored(self, pending: PendingBatch) -> None:
-        if pending.output is None or pending.output.scored is None:
+        if pending.output is None:
             return
         batch = pending.output.scored
         self._context.recent.append(batch)
