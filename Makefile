@@ -9,7 +9,7 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format docs picture constraints image clean python
+.PHONY: help venv demo test check lint format docs picture constraints image clean python
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -32,12 +32,21 @@ demo: venv  ## Local stream, simulated sensors and the service in one; prints th
 	$(BIN)/cutwater demo $(ARGS)
 
 test: venv  ## Run all tests; says at the end what could not be checked on this machine
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
 
-lint: venv  ## Check style, types, Dockerfile, ECS template and dashboards
+check: venv code  ## Within a minute or so: style, types, imports, and the unit tests of what changed since main
+	$(BIN)/python -m pytest -q -n logical -m 'not servers' $$($(BIN)/python -m tests.changed) $(ARGS)
+
+.PHONY: code
+code: venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m tests.words
+
+lint: venv code  ## Check style, types, imports, spelling, words, Dockerfile, ECS template and dashboards
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/cfn-lint deploy/ecs.yaml
 	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson

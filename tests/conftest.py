@@ -4,10 +4,12 @@ Recordings that are not ours to give lie in the folder that CUTWATER_NAB names. 
 ``recordings`` are skipped; on the build server they are not selected.
 """
 
+import functools
 import os
 import subprocess
 import sys
 from collections.abc import Generator
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
@@ -22,6 +24,7 @@ from detector.detector import Configuration, warm_up
 for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
     warm_up(Configuration(dimensions=dimensions, shingle=shingle, trees=2))
 """
+SERVERS = {"store", "remote", "index", "remote_index"}  # fixtures that start servers
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -37,7 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs recordings that are not there."""
+    """Mark what needs servers; leave out what needs recordings that are not there."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())) or _imports_servers(item.module):  # type: ignore[attr-defined]
+            item.add_marker("servers")
     if "CUTWATER_NAB" in os.environ:
         return
     without = [item for item in items if item.get_closest_marker("recordings")]
@@ -46,6 +52,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if CI:
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]
+
+
+@functools.cache
+def _imports_servers(module: ModuleType) -> bool:
+    return any(
+        isinstance(each, ModuleType) and each.__name__.startswith("tests.servers.") for each in vars(module).values()
+    )
 
 
 @pytest.hookimpl(wrapper=True)

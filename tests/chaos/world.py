@@ -33,7 +33,7 @@ SETTINGS = ("--samples", "32", "--profile", "small", "--index", "all", "--checkp
 
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.chaos.nursery"])
+_processes.set_forkserver_preload(["tests.chaos.prefork_server"])
 
 
 class Worker:
