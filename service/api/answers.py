@@ -80,6 +80,8 @@ async def explain_refusal(_: Request, error: Exception) -> Response:
 async def explain_http(_: Request, error: Exception) -> Response:
     """An error that a route raised, or that there is no route."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # what FastAPI says of a body that it cannot read
+        return failure(422, "the body is not JSON in UTF-8")
     return failure(error.status_code, error.detail, error.headers)
 
 

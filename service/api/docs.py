@@ -32,7 +32,7 @@ def describe(openapi: dict[str, Any], settings: Settings, columns: Sequence[str]
         "additionalProperties": False,
         "examples": [dict.fromkeys(values, 117.0)],
     }
-    reading["time"] |= TIME_SCHEMA
+    reading["time"]["anyOf"] = [*TIME_SCHEMA["anyOf"], {"type": "null"}]
     return openapi
 
 

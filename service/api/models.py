@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from service import __version__
 from service.pipeline.documents import Document
@@ -128,8 +128,8 @@ class Reading(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sensor: str = Field(min_length=1, examples=["DemoSensor"])
-    values: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(examples=[{"iotValue": 117}])
-    time: int | str | None = Field(None, description="As `since` of GET /scores; now if absent.")
+    values: dict[str, Annotated[float, Field(strict=True, allow_inf_nan=False)]] = Field(examples=[{"iotValue": 117}])
+    time: StrictInt | StrictFloat | str | None = Field(None, description="As `since` of GET /scores; now if absent.")
 
 
 class Trial(BaseModel):

@@ -76,3 +76,13 @@ def test_any_value_is_a_time_of_the_calendar_or_refused(value):
 
 def test_kinds_are_those_of_the_detector():
     assert typing.get_args(params.Kind) == KINDS[1:]
+
+
+@given(st.sampled_from(params.TIME_NUMBERS), st.data())
+def test_numbers_that_are_described_as_times_are_times_and_their_neighbours_are_not(span, data):
+    first, last = span
+    for text in (first, last, data.draw(st.integers(first, last))):
+        params.moment("since", text)
+    for text in (first - 1, last + 1):
+        with pytest.raises(HTTPException):
+            params.moment("since", text)
