@@ -59,6 +59,7 @@ docs: venv  ## Write what is made from the code: settings, documents, API, dashb
 	$(BIN)/python -m service.settings.model
 	$(BIN)/python -m service.sinks.index.fields
 	$(BIN)/python -m service.api.docs
+	$(BIN)/python -m service.metrics
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
 picture: venv  ## Take docs/images/page.png from a running demo

@@ -1,69 +1,168 @@
-"""What the service counts, as Prometheus metrics with units in their names."""
+"""What the service counts, as Prometheus metrics in base units, and docs/reference/metrics.md."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
+from collections.abc import Mapping
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from service import __version__
+
+COMPONENTS = ("stream", "index", "leases", "snapshots", "dead_letters")
 
 
 class Metrics:
-    """The metrics of one service; each has its own registry, so that two may live in a process."""
+    """The metrics of one service; each has its own registry, so that two may live in a process.
+
+    Attributes:
+        registry: what ``/metrics`` shows, with the process's CPU, memory and open files.
+        advice: when to look at a metric, by its name; docs/reference/metrics.md has it.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.advice: dict[str, str] = {}
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
+        def counter(name: str, text: str, *labels: str, advice: str = "") -> Counter:
+            self.advice[f"cutwater_{name}_total"] = advice
             return Counter(f"cutwater_{name}", text, labels, registry=self.registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
+        def gauge(name: str, text: str, *labels: str, advice: str = "") -> Gauge:
+            self.advice[f"cutwater_{name}"] = advice
             return Gauge(f"cutwater_{name}", text, labels, registry=self.registry)
 
-        def histogram(name: str, text: str, *buckets: float) -> Histogram:
+        def histogram(name: str, text: str, *buckets: float, advice: str = "") -> Histogram:
+            self.advice[f"cutwater_{name}"] = advice
             return Histogram(f"cutwater_{name}", text, buckets=buckets, registry=self.registry)
+
+        # The process
+        ProcessCollector(registry=self.registry)
+        self.advice["cutwater_build_info"] = ""
+        build = Info("cutwater_build", "Version of Cutwater and of Python", registry=self.registry)
+        build.info({"version": __version__, "python": platform.python_version()})
+        self.ready = gauge(
+            "ready", "1 while the service does its work, as /ready says", advice="Alert when it is 0 for some minutes."
+        )
+        self.component_up = gauge(
+            "component_up",
+            "1 while a component answers, at the moment of the scrape",
+            "component",
+            advice="Alert when it is 0 for some minutes: `/ready` says why.",
+        )
 
         # Reading
         self.records = counter("records", "Records fetched from the stream")
         self.bytes = counter("fetched_bytes", "Bytes of records fetched from the stream")
-        self.behind = gauge("millis_behind_latest", "How far a shard's last read was behind its newest record", "shard")
-        self.in_flight = gauge("in_flight_bytes", "Memory that records take which are fetched and not yet acknowledged")
-        self.throttled = counter("throttled_calls", "Calls that Kinesis throttled", "operation")
-        self.expired = counter("expired_iterators", "Shard iterators that expired and were made anew")
-        self.gaps = counter("gaps", "Times that records after a checkpoint may have left the stream unread", "shard")
-        self.foreign = counter(
-            "foreign_records", "User records of aggregates left out: their hash keys are of other shards"
+        self.behind = gauge(
+            "behind_latest_seconds",
+            "How far a shard's last read was behind its newest record",
+            "shard",
+            advice="Alert when it grows: too few CPUs, or the index is slow.",
         )
-        self.holes = gauge("hash_key_holes", "Ranges of hash keys that no shard of the stream's list covers")
+        self.in_flight = gauge(
+            "in_flight_bytes",
+            "Memory that records take which are fetched and not yet acknowledged",
+            advice="Alert when it stays near `max_in_flight_bytes`: the index does not keep up.",
+        )
+        self.throttled = counter(
+            "throttled_calls",
+            "Calls that Kinesis throttled",
+            "operation",
+            advice="Alert when the rate stays above 0: another consumer reads the same shards.",
+        )
+        self.expired = counter(
+            "expired_iterators",
+            "Shard iterators that expired and were made anew",
+            advice="Alert when the rate is above 0: nothing was read for more than five minutes.",
+        )
+        self.gaps = counter(
+            "gaps",
+            "Times that records after a checkpoint may have left the stream unread",
+            "shard",
+            advice="Alert when the rate is above 0; the log and a dead letter say which records.",
+        )
+        self.other_shard_records = counter(
+            "other_shard_records",
+            "User records of aggregates whose hash keys are of other shards",
+            advice="Alert when the rate is above 0 while nobody reshards: a producer that is not the Kinesis Producer"
+            " Library aggregates records of different shards.",
+        )
+        self.hash_range_gaps = gauge(
+            "hash_range_gaps",
+            "Ranges of hash keys that no shard of the stream's list covers",
+            advice="Alert when it is above 0 for long: the stream's list of shards is incomplete.",
+        )
 
         # Scoring and indexing
         self.scored = counter("readings_scored", "Readings that got a score")
         self.learning = counter("readings_learning", "Readings of sensors that were still learning")
         self.anomalies = counter("anomalies", "Anomalies and alerts, silences included")
-        self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
-        self.refused = counter("documents_refused", "Documents that the index refused, each a dead letter")
         self.alerts = counter("alerts", "Alerts by kind, silences included", "kind")
-        self.dead = counter("dead_letters", "Records and documents sent to the dead letter, by reason", "code")
-        self.sensors = gauge("sensors", "Sensors seen since the start")
+        self.indexed = counter("documents_indexed", "Documents that the index acknowledged")
+        self.refused = counter(
+            "documents_refused",
+            "Documents that the index refused, each a dead letter",
+            advice="Alert when the rate is above 0.",
+        )
+        self.dead = counter(
+            "dead_letters",
+            "Records and documents sent to the dead letter, by reason",
+            "code",
+            advice="Alert when the rate is above 0: look at `/dead-letter`.",
+        )
+        self.sensors = gauge("sensors", "Sensors seen since the start, as far as they are remembered")
         self.batch_seconds = histogram(
             "batch_seconds", "Time to decode and score one batch", 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10
         )
 
         # Checkpoints and leases
-        self.checkpoints = counter("checkpoints", "Checkpoints committed")
+        self.checkpoints = counter(
+            "checkpoints", "Checkpoints committed", advice="Alert when the rate is 0 while readings come."
+        )
         self.checkpoint_age = gauge(
-            "checkpoint_age_seconds", "How long a shard's oldest record without a checkpoint has waited for it", "shard"
+            "checkpoint_age_seconds",
+            "How long a shard's oldest record without a checkpoint has waited for it",
+            "shard",
+            advice="Alert when it is far above `checkpoint_seconds`: the index, the leases or the snapshots cannot be"
+            " written.",
         )
         self.snapshot_seconds = histogram(
-            "snapshot_seconds", "Time to write a snapshot and commit it", 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30
+            "snapshot_seconds",
+            "Time to write a snapshot and commit it",
+            *(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+            advice="When it nears `checkpoint_seconds`, make that longer.",
         )
         self.snapshot_bytes = histogram(
-            "snapshot_bytes", "Size of the snapshots written", *(10.0**exponent for exponent in range(3, 10))
+            "snapshot_bytes",
+            "Size of what each snapshot added to the store",
+            *(10.0**exponent for exponent in range(3, 10)),
         )
         self.faults = counter(
-            "shard_faults", "Times that a shard's pipeline ended with an error and was restarted", "shard"
+            "shard_faults",
+            "Times that a shard's pipeline ended with an error and was restarted",
+            "shard",
+            advice="Alert when the rate is above 0: the log has the error, `/ready` says which shards wait.",
         )
-        self.leases_held = gauge("leases_held", "Shards that this worker reads")
-        self.leases_lost = counter("leases_lost", "Leases that another worker took while this one held them")
+        self.leases_held = gauge(
+            "leases_held",
+            "Shards that this worker reads",
+            advice="Alert when it is uneven among workers for more than two `failover_seconds`.",
+        )
+        self.leases_lost = counter(
+            "leases_lost",
+            "Leases that another worker took while this one held them",
+            advice="Alert when the rate is above 0 while no worker comes or goes: one is paused for longer than"
+            " `failover_seconds`.",
+        )
+
+    def note_readiness(self, troubles: Mapping[str, str | None], ready: bool) -> None:
+        """Set what is up: a trouble, or None, for each of ``COMPONENTS``."""
+        for component, trouble in troubles.items():
+            self.component_up.labels(component).set(trouble is None)
+        self.ready.set(ready)
 
     def forget(self, shard: str) -> None:
         """Tell no more of a shard that somebody else reads now."""
@@ -76,3 +175,37 @@ class Metrics:
         """A metric's current value, summed over its labels."""
         samples = next(iter(metric.collect())).samples
         return sum(sample.value for sample in samples if not sample.name.endswith("_created"))
+
+
+def markdown() -> str:
+    """docs/reference/metrics.md."""
+    metrics = Metrics()
+    lines = [
+        "# Metrics",
+        "",
+        "Made from `service/metrics.py` by `python -m service.metrics`; don't edit.",
+        "",
+        "`/metrics` has these, in Prometheus's text format. Where there are several workers, each tells of the shards",
+        "that it reads. `deploy/prometheus/rules.yaml` has alerts, `deploy/grafana/dashboard.json` a dashboard.",
+        "On Linux the process's own metrics are there too: `process_cpu_seconds_total`,",
+        "`process_resident_memory_bytes`, `process_open_fds`, `process_start_time_seconds` and others.",
+        "",
+        "| Metric | Type | What it is | When to look |",
+        "|---|---|---|---|",
+    ]
+    for family in metrics.registry.collect():
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        if name.startswith("cutwater_"):
+            labels = ", ".join(_labels(metrics, family.name))
+            shown = f"`{name}{{{labels}}}`" if labels else f"`{name}`"
+            lines.append(f"| {shown} | {family.type} | {family.documentation} | {metrics.advice[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _labels(metrics: Metrics, family: str) -> tuple[str, ...]:
+    found = (each for each in vars(metrics).values() if getattr(each, "_name", None) == family)
+    return next((tuple(each._labelnames) for each in found), ())
+
+
+if __name__ == "__main__":
+    Path("docs/reference/metrics.md").write_text(markdown(), encoding="utf-8")

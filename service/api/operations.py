@@ -44,7 +44,8 @@ def router(service: Service, maker: Maker) -> APIRouter:
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": _TEXT}})
     async def metrics() -> Response:
-        """For Prometheus; the handbook explains each."""
+        """For Prometheus; docs/reference/metrics.md explains each."""
+        await service.unready()  # sets what is up
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/dead-letter", responses=models.answers(models.DeadLetters, s503=_AWAY))

@@ -141,7 +141,7 @@ class Stream:
     def _audit(self, shards: Sequence[Shard]) -> None:
         """Tell of hash keys that no shard covers: their records would be read by nobody."""
         found = holes(shards)
-        self._metrics.holes.set(len(found))
+        self._metrics.hash_range_gaps.set(len(found))
         if found and found != self._holes:
             log.warning("stream %s: its list of shards leaves out the hash keys %s", self._settings.stream, found)
         self._holes = found
@@ -321,7 +321,7 @@ class _ShardReader:
         gap = self._gap(raw[0] if raw else None, ended=ended)
         if raw:
             records, foreign = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
-            self._metrics.foreign.inc(foreign)
+            self._metrics.other_shard_records.inc(foreign)
             last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
             self.after = max(last, self.after) if self.after else last
             taken = sum(len(record.data) for record in records)

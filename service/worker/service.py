@@ -176,14 +176,17 @@ class Service:
     async def unready(self) -> list[str]:
         """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""
         troubles = {
-            f"stream {self.settings.stream!r}": self.stream.trouble,
-            "dead letters": self.letters.trouble or self.dead_letter_monitor.trouble,
+            "stream": self.stream.trouble,
+            "dead_letters": self.letters.trouble or self.dead_letter_monitor.trouble,
             "leases": self._leases.trouble,
             "snapshots": self._snapshots.trouble,
             "index": await self.index.healthy(),
         }
-        lines = [f"{name}: {trouble}" for name, trouble in troubles.items() if trouble]
-        return lines + self.consumer.faults.describe(asyncio.get_running_loop().time())
+        names = {"stream": f"stream {self.settings.stream!r}", "dead_letters": "dead letters"}
+        reasons = [f"{names.get(name, name)}: {trouble}" for name, trouble in troubles.items() if trouble]
+        reasons += self.consumer.faults.describe(asyncio.get_running_loop().time())
+        self.metrics.note_readiness(troubles, not reasons)
+        return reasons
 
     async def status(self) -> Document:
         """What the page shows of the service itself."""

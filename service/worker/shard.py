@@ -178,7 +178,7 @@ class ShardPipeline:
             self._fetched_to = fetched.records[-1].position
             if self.uncommitted_since is None:
                 self.uncommitted_since = asyncio.get_running_loop().time()
-        metrics.behind.labels(self.shard).set(fetched.behind)
+        metrics.behind.labels(self.shard).set(fetched.behind / 1000)
 
     # Decode and score
 

@@ -181,7 +181,7 @@ async def test_user_records_of_another_shard_are_left_out_and_counted(world):
     async with world.stream() as stream:
         await stream.shards()
         assert data(await world.read(stream, 2, shard="shardId-000000000001")) == [b"ours", b"ours too"]
-    assert Metrics.value(world.metrics.foreign) == 1
+    assert Metrics.value(world.metrics.other_shard_records) == 1
 
 
 # The list of shards
@@ -220,7 +220,7 @@ async def test_a_hole_in_the_hash_keys_is_told_of_once(polled, monkeypatch, capl
     async with polled.stream() as stream:
         await stream.shards()
         await stream.shards()
-    assert Metrics.value(polled.metrics.holes) == 1
+    assert Metrics.value(polled.metrics.hash_range_gaps) == 1
     assert len([text for text in caplog.messages if str(2**127) in text]) == 1
 
 
