@@ -184,8 +184,12 @@ class Detector:
     @property
     def patience(self) -> float:
         """Milliseconds after which a silence is told: longer than this sensor's own, or as the rules say."""
-        learnt = np.array([patience_now(self._state.level, self.seen)])
-        return float(self.configuration.rules.patience(learnt)[0])
+        return float(self.configuration.rules.patience(np.array([self.learnt_patience]))[0])
+
+    @property
+    def learnt_patience(self) -> float:
+        """The same, but for the rules."""
+        return float(patience_now(self._state.level, self.seen))
 
     def adapt(self, seed: int) -> Detector:
         """A detector for a new sensor that starts with all that this one has learnt (a template), at any time."""

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from detector.detector import Configuration, Detector
-from detector.liveness import HEARD_BYTES, Heard, Silence, Watch
-from detector.types import SILENT, Floats, Integers, Readings, Scores
+from detector.liveness import Heard, Silence, Watch
+from detector.snapshot_format import compressed, fields_of, with_fields
+from detector.types import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scores
 
 OTHERS = "*"  # in templates: sensors that have none of their own
+
+
+class ModelShelf(Protocol):
+    """Where the models lie that have no room in memory, as snapshots. It must be as good as memory: nothing is lost."""
+
+    def put(self, sensor: str, model: bytes) -> None:
+        """Keep a model, in place of the sensor's last one."""
+        ...
+
+    def get(self, sensor: str) -> bytes | None:
+        """A model; None if the sensor has none here, which is most often asked of sensors never seen."""
+        ...
+
+    def take(self, sensor: str) -> bytes | None:
+        """The same, which from now on is in memory."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all models."""
+        ...
+
+    def __len__(self) -> int:
+        """How many models lie here."""
+        ...
+
+
+class MemoryShelf(dict[str, bytes]):
+    """A shelf in memory: it saves what an unused model takes more than its snapshot."""
+
+    def put(self, sensor: str, model: bytes) -> None:
+        """Keep a model."""
+        self[sensor] = model
+
+    def take(self, sensor: str) -> bytes | None:
+        """A model, which no longer lies here."""
+        return self.pop(sensor, None)
 
 
 class Fleet:
@@ -22,23 +61,44 @@ class Fleet:
         configuration: of all detectors.
         templates: what ``template`` gave, by sensor, to begin with; a sensor without one takes that of ``OTHERS``, if
             there is one.
+        max_sensors: detectors in memory; None for all. Beyond it those go to the ``shelf`` whose sensors were not heard
+            of for longest, and each comes back with its sensor's next reading.
+        shelf: where those lie; by default compressed in memory.
 
     Guarantee: a sensor's scores depend only on the configuration and on that sensor's readings in their order, not on
-    how they were cut into batches, on the other sensors, or on snapshots in between. Silences depend on all readings
-    in their order, and are told once.
+    how they were cut into batches, on the other sensors, on snapshots in between, or on ``max_sensors``. Silences
+    depend on all readings in their order, and are told once. Which detectors are in memory depends on the readings
+    alone. Kept in memory of a sensor on the shelf is only, if its silence would be unusual, when it was last heard of.
 
     Not safe for use by two threads at once.
     """
 
-    def __init__(self, configuration: Configuration, templates: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        templates: Mapping[str, bytes] | None = None,
+        max_sensors: int | None = None,
+        shelf: ModelShelf | None = None,
+    ) -> None:
         self.configuration = configuration
         self._templates = templates or {}
+        self._max_sensors = max_sensors
+        self._shelf: ModelShelf = MemoryShelf() if shelf is None else shelf
         self.silences: list[Silence] = []
-        self._detectors: dict[str, Detector] = {}
+        self.made = 0  # detectors of sensors that were seen for the first time
+        self._detectors: dict[str, Detector] = {}  # the one that was not heard of for longest comes first
+        self._used: dict[str, int] = {}  # number of the last reading of each of them
+        self._readings = 0
         self._watch = Watch()
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
+        """How many sensors there are."""
+        return len(self._detectors) + len(self._shelf)
+
+    @property
+    def in_memory(self) -> int:
+        """How many of them have their detectors in memory."""
         return len(self._detectors)
 
     def process(self, readings: Readings) -> Scores:
@@ -49,33 +109,48 @@ class Fleet:
         """
         scores = Scores.empty(len(readings), self.configuration.dimensions)
         self.silences = []
-        if not len(readings):
-            return scores
+        for start, stop in _parts(readings.codes, self._max_sensors):
+            rows = np.arange(start, stop)
+            part = Readings(readings.sensors, readings.codes[rows], readings.times[rows], readings.values[rows])
+            scores.put(rows, self._process(part, start))
+        return scores
+
+    def _process(self, readings: Readings, first: int) -> Scores:
+        """Score and learn n > 0 readings of no more sensors than have room; ``first``: the first one's row."""
+        scores = Scores.empty(len(readings), self.configuration.dimensions)
         order = np.argsort(readings.codes, kind="stable")
         starts = np.flatnonzero(np.diff(readings.codes[order], prepend=-1))
         sensors = [readings.sensors[code] for code in readings.codes[order[starts]].tolist()]
+        self._make_room(sensors)
         for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
         silences, ends = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
-        self.silences = [self._respecting_quiet(silence) for silence in silences]
-        for row in ends[scores.kind[ends] == SILENT].tolist():
-            rules = self._detectors[readings.sensors[readings.codes[row]]].configuration.rules
-            rules.take_back(np.array([row]), readings.times, readings.values, scores)
+        self.silences += [self._respecting_quiet(replace(each, row=each.row + first)) for each in silences]
+        ends = ends[scores.kind[ends] == SILENT]
+        scores.alert[ends] = False
+        scores.kind[ends] = np.where(scores.is_anomaly[ends], SPIKE, NONE)
         self._changed.update(sensors, (silence.sensor for silence in silences))
+        self._note_use(sensors, order[np.append(starts[1:], len(order)) - 1])
+        for sensor in {silence.sensor for silence in silences} - self._detectors.keys():
+            self._note_silence(sensor)
         return scores
 
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
         """What each row would score as the sensor's next reading; learns nothing. None for a sensor never seen."""
         detector = self._detectors.get(sensor)
+        if detector is None and (model := self._shelf.get(sensor)) is not None:
+            detector = self._restored(sensor, model)
         return detector.score(times, values) if detector else None
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, bytes]:
         """The detectors that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
-        heard = self._watch.heard
-        wanted = self._changed | (also & self._detectors.keys())
-        changed = {sensor: heard[sensor].pack() + self._detectors[sensor].snapshot() for sensor in sorted(wanted)}
+        models = {}
+        for sensor in sorted(self._changed | also):
+            model = self._pack(sensor) if sensor in self._detectors else self._shelf.get(sensor)
+            if model is not None:
+                models[sensor] = model
         self._changed.clear()
-        return changed
+        return models
 
     def template(self, sensor: str) -> bytes:
         """What a sensor's detector has learnt, for ``templates``. Raises KeyError for a sensor never seen."""
@@ -83,37 +158,142 @@ class Fleet:
 
     def fresh(self) -> Fleet:
         """One that has seen nothing yet."""
-        return Fleet(self.configuration, self._templates)
+        self._shelf.clear()
+        return Fleet(self.configuration, self._templates, self._max_sensors, self._shelf)
 
     def restore(self, snapshots: Mapping[str, bytes]) -> None:
         """Go on where the snapshots were taken. Raises ValueError, naming the sensor, if one is refused."""
-        heard = {}
+        heard, used = {}, {}
         for sensor, snapshot in snapshots.items():
-            try:
-                detector = Detector.restore(self.configuration.for_sensor(sensor), snapshot[HEARD_BYTES:])
-            except ValueError as error:
-                raise ValueError(f"the model of sensor {sensor!r}: {error}") from None
-            self._detectors[sensor] = detector
-            heard[sensor] = Heard.unpack(snapshot[:HEARD_BYTES], detector.patience)
+            with _naming(sensor):
+                fields = fields_of(snapshot, "a detector's snapshot")
+                used[sensor] = _whole(fields, "used")
+                heard[sensor] = self._last_seen(sensor, fields)
+        by_use = sorted(snapshots, key=lambda sensor: (used[sensor], sensor))
+        room = len(by_use) if self._max_sensors is None else self._max_sensors
+        for sensor in by_use[: max(len(by_use) - room, 0)]:
+            self._shelf.put(sensor, compressed(snapshots[sensor]))
+        for sensor in by_use[max(len(by_use) - room, 0) :]:
+            self._detectors[sensor] = self._restored(sensor, snapshots[sensor])
+            self._used[sensor] = used[sensor]
+        self._readings = max(used.values(), default=self._readings)
         self._watch.restore(heard)
+        for sensor in by_use[: max(len(by_use) - room, 0)]:
+            self._watch.forget(sensor)
 
     def _respecting_quiet(self, silence: Silence) -> Silence:
-        rules = self._detectors[silence.sensor].configuration.rules
+        rules = self.configuration.for_sensor(silence.sensor).rules
         return replace(silence, alert=not rules.is_quiet(np.array([silence.time]))[0])
 
     def _detector(self, sensor: str) -> Detector:
         detector = self._detectors.get(sensor)
         if detector is None:
-            configuration, seed = self.configuration.for_sensor(sensor), self._seed(sensor)
-            template = self._templates.get(sensor, self._templates.get(OTHERS))
-            if template is None:
-                detector = Detector(configuration, seed)
-            else:
-                detector = Detector.restore(configuration, template).adapt(seed)
-            self._detectors[sensor] = detector
+            detector = self._detectors[sensor] = self._returned(sensor) or self._new(sensor)
         return detector
+
+    def _new(self, sensor: str) -> Detector:
+        configuration, seed = self.configuration.for_sensor(sensor), self._seed(sensor)
+        template = self._templates.get(sensor, self._templates.get(OTHERS))
+        self.made += 1
+        if template is None:
+            return Detector(configuration, seed)
+        return Detector.restore(configuration, template).adapt(seed)
 
     def _seed(self, sensor: str) -> int:
         """Each sensor's own seed, whatever the order in which sensors appear."""
         digest = hashlib.blake2b(sensor.encode(), digest_size=8, key=self.configuration.seed.to_bytes(8, "little"))
         return int.from_bytes(digest.digest(), "little") >> 1
+
+    # Between memory and shelf
+
+    def _make_room(self, sensors: list[str]) -> None:
+        """Put detectors on the shelf until there is room for those of these sensors."""
+        if self._max_sensors is None:
+            return
+        for sensor in sensors:  # these must stay
+            if sensor in self._detectors:
+                self._detectors[sensor] = self._detectors.pop(sensor)
+        new = sum(sensor not in self._detectors for sensor in sensors)
+        for sensor in list(self._detectors)[: max(len(self._detectors) + new - self._max_sensors, 0)]:
+            self._shelf.put(sensor, compressed(self._pack(sensor)))
+            del self._detectors[sensor], self._used[sensor]
+            self._watch.forget(sensor)
+
+    def _returned(self, sensor: str) -> Detector | None:
+        """A detector from the shelf; None if the sensor has none there."""
+        if self._max_sensors is None or (model := self._shelf.take(sensor)) is None:
+            return None
+        self._watch.remember(sensor, self._last_seen(sensor, fields_of(model)))
+        return self._restored(sensor, model)
+
+    def _note_use(self, sensors: list[str], last: Integers) -> None:
+        """Remember which sensors were heard of last; ``last``: the row of each one's last reading."""
+        self._used.update(zip(sensors, (self._readings + 1 + last).tolist(), strict=True))
+        self._readings += int(last.max()) + 1
+        if self._max_sensors is not None:
+            for place in np.argsort(last).tolist():
+                self._detectors[sensors[place]] = self._detectors.pop(sensors[place])
+
+    def _note_silence(self, sensor: str) -> None:
+        """Of a sensor on the shelf: its silence is told, so that nothing of it needs to be in memory any more."""
+        model = self._shelf.get(sensor)
+        assert model is not None
+        self._shelf.put(sensor, with_fields(model, last_seen=self._watch.heard[sensor].pack()))
+        self._watch.forget(sensor)
+
+    def _pack(self, sensor: str) -> bytes:
+        detector = self._detectors[sensor]
+        return detector.snapshot(
+            compress=not self.configuration.on_a_line,
+            last_seen=self._watch.heard[sensor].pack(),
+            usual_silence=_finite(detector.learnt_patience),
+            used=self._used[sensor],
+        )
+
+    def _restored(self, sensor: str, snapshot: bytes) -> Detector:
+        with _naming(sensor):
+            return Detector.restore(self.configuration.for_sensor(sensor), snapshot)
+
+    def _last_seen(self, sensor: str, fields: Mapping[str, Any]) -> Heard:
+        """When a sensor was last heard of, as its model says. Raises ValueError."""
+        silence = fields.get("usual_silence")
+        if silence is not None and not isinstance(silence, float):
+            raise ValueError(f"its usual silence is {silence!r}")
+        learnt = np.array([np.inf if silence is None else silence])
+        patience = float(self.configuration.for_sensor(sensor).rules.patience(learnt)[0])
+        return Heard.unpack(fields.get("last_seen"), patience)
+
+
+@contextmanager
+def _naming(sensor: str) -> Iterator[None]:
+    """A ValueError inside says of which sensor it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"the model of sensor {sensor!r}: {error}") from None
+
+
+def _parts(codes: Integers, most: int | None) -> Iterator[tuple[int, int]]:
+    """Cut a batch into parts of readings of at most so many sensors: (first row, row behind the last)."""
+    if not len(codes):
+        return
+    start = 0
+    if most is not None and len(np.unique(codes)) > most:
+        seen: set[int] = set()
+        for row, code in enumerate(codes.tolist()):
+            if code not in seen and len(seen) == most:
+                yield start, row
+                start, seen = row, set()
+            seen.add(code)
+    yield start, len(codes)
+
+
+def _whole(fields: Mapping[str, Any], name: str) -> int:
+    number = fields.get(name)
+    if type(number) is not int or not 0 <= number < 2**62:
+        raise ValueError(f"its {name} is {number!r}")
+    return number
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

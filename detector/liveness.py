@@ -7,17 +7,14 @@ than the sensor's own patience since its last reading; it does not matter if its
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from detector.types import NEVER, Floats, Integers
-
-_HEARD = struct.Struct("<qqq?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +61,17 @@ class Heard:
         """The greatest watermark at which nothing is unusual."""
         return np.inf if self.watermark == NEVER else self.watermark + self.patience
 
-    def pack(self) -> bytes:
+    def pack(self) -> list[int]:
         """What cannot be known from the sensor's detector."""
-        return _HEARD.pack(self.watermark, self.newest, self.last, self.told)
+        return [self.watermark, self.newest, self.last, int(self.told)]
 
     @classmethod
-    def unpack(cls, packed: bytes, patience: float) -> Self:
-        """The inverse of ``pack``. ``packed`` has ``HEARD_BYTES``."""
-        watermark, newest, last, told = _HEARD.unpack(packed)
-        return cls(watermark, newest, last, told, patience)
-
-
-HEARD_BYTES = _HEARD.size
+    def unpack(cls, packed: Any, patience: float) -> Self:
+        """The inverse of ``pack``. Raises ValueError."""
+        numbers = packed if isinstance(packed, list) else []
+        if len(numbers) != 4 or not all(type(number) is int and abs(number) <= 2**62 for number in numbers):
+            raise ValueError(f"when it was last heard of cannot be {packed!r}")
+        return cls(numbers[0], numbers[1], numbers[2], bool(numbers[3]), patience)
 
 
 class Watch:
@@ -98,6 +94,18 @@ class Watch:
             one.scheduled = np.inf if one.told else one.due
         self._due = [(one.scheduled, name) for name, one in self.heard.items() if one.scheduled < np.inf]
         heapify(self._due)
+
+    def remember(self, sensor: str, heard: Heard) -> None:
+        """Go on with a sensor that was forgotten; nothing happens if it was not."""
+        if sensor not in self.heard:
+            heard.scheduled = np.inf
+            self.heard[sensor] = heard
+
+    def forget(self, sensor: str) -> None:
+        """Give back a sensor's memory, unless its silence is still to be told."""
+        heard = self.heard[sensor]
+        if heard.told or heard.due == np.inf:
+            del self.heard[sensor]
 
     def observe(
         self, sensors: Sequence[str], order: Integers, starts: Integers, times: Integers, patience: Floats
@@ -148,8 +156,8 @@ class Watch:
         """Tell of those who have said nothing more."""
         while self._due and self._due[0][0] < self.watermark:
             due, name = heappop(self._due)
-            heard = self.heard[name]
-            if due == heard.scheduled:
+            heard = self.heard.get(name)
+            if heard is not None and due == heard.scheduled:
                 heard.scheduled = np.inf
                 if heard.due < self.watermark:
                     self._tell(found, name, heard, watermark)

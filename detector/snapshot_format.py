@@ -62,6 +62,13 @@ def fields_of(snapshot: bytes, what: str = "a snapshot") -> dict[str, Any]:
     return _head(snapshot, length, what)
 
 
+def with_fields(snapshot: bytes, **fields: Any) -> bytes:
+    """The same snapshot, whose head says other ``fields``. Raises ValueError."""
+    is_compressed, length, size = _checked(snapshot, "a snapshot")
+    head = _head(snapshot, length, "a snapshot") | fields
+    return _frame(orjson.dumps(head), snapshot[_HEAD + length :], bool(is_compressed), size)
+
+
 def compressed(snapshot: bytes) -> bytes:
     """The same snapshot, its body compressed. Raises ValueError."""
     is_compressed, length, size = _checked(snapshot, "a snapshot")
