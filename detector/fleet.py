@@ -86,6 +86,7 @@ class Fleet:
         self._shelf: ModelShelf = MemoryShelf() if shelf is None else shelf
         self.silences: list[Silence] = []
         self.made = 0  # detectors of sensors that were seen for the first time
+        self.processed = 0  # readings
         self._detectors: dict[str, Detector] = {}  # the one that was not heard of for longest comes first
         self._used: dict[str, int] = {}  # number of the last reading of each of them
         self._readings = 0
@@ -109,6 +110,7 @@ class Fleet:
         """
         scores = Scores.empty(len(readings), self.configuration.dimensions)
         self.silences = []
+        self.processed += len(readings)
         for start, stop in _parts(readings.codes, self._max_sensors):
             rows = np.arange(start, stop)
             part = Readings(readings.sensors, readings.codes[rows], readings.times[rows], readings.values[rows])

@@ -7,6 +7,7 @@ import hashlib
 from detector.fleet import Fleet
 from service.pipeline.core import Core, CoreConfiguration
 from service.pipeline.decode import Decoder, Fields, JSONDecoder
+from service.pipeline.models import ModelMap, ModelStore, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 from service.settings.model import Settings
 from service.state.snapshots import Making
@@ -20,11 +21,16 @@ NO_TEMPLATES = Templates()
 
 
 def make_core(
-    settings: Settings, shard: str = "", hash_keys: HashKeys = ALL_HASH_KEYS, templates: Templates = NO_TEMPLATES
+    settings: Settings,
+    shard: str = "",
+    hash_keys: HashKeys = ALL_HASH_KEYS,
+    templates: Templates = NO_TEMPLATES,
+    store: ModelStore | None = None,
 ) -> Core:
-    """The core of one shard, which has seen nothing yet."""
-    fleet = Fleet(settings.configuration(), templates.models)
-    return Core(core_configuration(settings, templates), shard, fleet, hash_keys)
+    """The core of one shard, which has seen nothing yet; ``store``: for models without room, by default in memory."""
+    shelf = Shelf(ModelMap() if store is None else store, SensorKeyRanges(hash_keys))
+    fleet = Fleet(settings.configuration(), templates.models, settings.max_sensors, shelf)
+    return Core(core_configuration(settings, templates), shard, fleet, hash_keys, shelf)
 
 
 def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) -> CoreConfiguration:

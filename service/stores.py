@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from service import UserError
+from service.pipeline.models import ModelStore
 from service.settings.model import Settings
 from service.sinks.dead_letters import DeadLetters, S3DeadLetters, SQLiteDeadLetters
 from service.sinks.index import Index
@@ -18,6 +19,7 @@ from service.sinks.index.sqlite import SQLiteIndex
 from service.state.leases import Table
 from service.state.leases.dynamodb import DynamoDBTable
 from service.state.leases.sqlite import SQLiteTable
+from service.state.model_file import ModelFile
 from service.state.snapshots import Blobs
 from service.state.snapshots.s3 import S3Blobs
 from service.state.snapshots.sqlite import SQLiteBlobs
@@ -72,6 +74,11 @@ def snapshots_of(settings: Settings) -> Blobs:
     """The snapshots. Raises UserError."""
     url = settings.snapshot_url
     return S3Blobs(url, settings.region) if url else SQLiteBlobs(data_file(settings))
+
+
+def models_of(settings: Settings) -> ModelStore:
+    """A place for one shard's models that have no room in memory. Raises UserError."""
+    return ModelFile(data_file(settings).parent)
 
 
 def data_file(settings: Settings) -> Path:

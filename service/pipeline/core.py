@@ -9,10 +9,9 @@ not on how they were cut into batches, nor on snapshots and restores in between.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -21,12 +20,8 @@ from detector.fleet import Fleet
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
-from service.pipeline.models import Model, SensorKeyRanges
+from service.pipeline.models import Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
-
-SNAPSHOT_VERSION = 1
-_FRAME = struct.Struct("<4sH")  # magic, version; the fleet's snapshot of the sensor follows
-_MAGIC = b"CORE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +96,14 @@ class Output:
     scored: ScoredBatch
 
 
+class SensorCounts(NamedTuple):
+    """How many sensors a shard has, how many of them were new to this process, and how many readings it has scored."""
+
+    known: int
+    made: int
+    readings: int
+
+
 class Core:
     """The state of one shard, and what makes its documents.
 
@@ -109,17 +112,29 @@ class Core:
         shard: the shard's id.
         fleet: its detectors, which have seen nothing yet.
         hash_keys: first and last of the shard.
+        shelf: where the fleet's models lie that have no room in memory; it has the same hash keys.
 
     Not safe for use by two threads at once.
     """
 
     def __init__(
-        self, configuration: CoreConfiguration, shard: str, fleet: Fleet, hash_keys: HashKeys = ALL_HASH_KEYS
+        self,
+        configuration: CoreConfiguration,
+        shard: str,
+        fleet: Fleet,
+        hash_keys: HashKeys = ALL_HASH_KEYS,
+        shelf: Shelf | None = None,
     ) -> None:
         self.configuration = configuration
         self.shard = shard
         self._fleet = fleet
-        self._key_ranges = SensorKeyRanges(hash_keys)
+        self._shelf = shelf or Shelf(ModelMap(), SensorKeyRanges(hash_keys))
+        self._key_ranges = self._shelf.key_ranges
+
+    @property
+    def sensors(self) -> SensorCounts:
+        """How many there are."""
+        return SensorCounts(len(self._fleet), self._fleet.made, self._fleet.processed)
 
     @classmethod
     def for_readings(cls, configuration: Configuration, features: Sequence[str]) -> Self:
@@ -161,19 +176,23 @@ class Core:
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
         """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
-        head = _FRAME.pack(_MAGIC, SNAPSHOT_VERSION)
         changed = self._fleet.snapshot(also)
-        return {sensor: Model(head + state, *self._key_ranges.of(sensor)) for sensor, state in changed.items()}
+        return {sensor: Model(state, *self._shelf.keys_of(sensor)) for sensor, state in changed.items()}
 
     def restore(self, models: Mapping[str, Model]) -> None:
         """Go on where snapshots were taken, with all models as of there.
 
-        Raises ValueError, naming the sensor, if one is refused; then this core is as it was.
+        Raises ValueError, naming the sensor, if one is refused; then this core has seen nothing.
         """
         fleet = self._fleet.fresh()
-        fleet.restore({sensor: _unframed(sensor, model.state) for sensor, model in models.items()})
-        self._fleet = fleet
         self._key_ranges.restore(models)
+        try:
+            fleet.restore({sensor: model.state for sensor, model in models.items()})
+        except ValueError:
+            self._fleet = self._fleet.fresh()
+            self._key_ranges.restore({})
+            raise
+        self._fleet = fleet
 
     def _score(
         self,
@@ -220,15 +239,3 @@ class Core:
         return DeadLetter(
             self.configuration.stream, self.shard, Record(place, "", gap.resumed or 0, b""), "gap", reason
         )
-
-
-def _unframed(sensor: str, state: bytes) -> bytes:
-    """The fleet's snapshot in a model. Raises ValueError."""
-    if len(state) < _FRAME.size or not state.startswith(_MAGIC):
-        raise ValueError(f"the model of sensor {sensor!r}: it does not begin as one")
-    _, version = _FRAME.unpack_from(state)
-    if version != SNAPSHOT_VERSION:
-        raise ValueError(
-            f"the model of sensor {sensor!r} has version {version}; this version of Cutwater reads {SNAPSHOT_VERSION}"
-        )
-    return state[_FRAME.size :]

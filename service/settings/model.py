@@ -203,6 +203,9 @@ class Settings(BaseModel):
     the time after which the process is killed (stopTimeout on ECS)."""
     max_in_flight_bytes: int = Field(64 * 1024 * 1024, ge=11 * 1024 * 1024)
     """Memory for records fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
+    max_sensors: int = Field(5_000, ge=1, le=10_000_000)
+    """Sensors of a shard whose models are in memory, each some 0.2 MB (of several values: 2 MB). Beyond it the models
+    of those not heard of for longest lie in data_dir until their next reading; scores are the same, only slower."""
     recent_scores: int = Field(100_000, ge=100, le=10_000_000)
     """How many scores /scores keeps in memory."""
     host: str = "127.0.0.1"

@@ -27,9 +27,10 @@ from service.source.kinesis import Room, Stream, connect
 from service.state.checkpoints import Checkpoints, Hold
 from service.state.leases import Lease, Leases
 from service.state.templates import Templates, TemplateStore
-from service.stores import index_of, leases_of, letters_of, snapshots_of
+from service.stores import index_of, leases_of, letters_of, models_of, snapshots_of
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.sensor_monitor import SensorMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
 
 log = logging.getLogger("cutwater")
@@ -85,6 +86,7 @@ class Service:
             index=self.index,
             letters=self.letters,
             recent=self.recent,
+            sensor_monitor=SensorMonitor(settings.sensor_field, settings.max_sensors, time.monotonic),
             metrics=self.metrics,
             dead_letter_monitor=self.dead_letter_monitor,
         )
@@ -238,7 +240,9 @@ class Service:
 
     def _pipeline(self, hold: Hold) -> ShardPipeline:
         """The stores are open by now."""
-        core = make_core(self.settings, hold.shard, hold.lease.hash_keys, self._opening.result())
+        core = make_core(
+            self.settings, hold.shard, hold.lease.hash_keys, self._opening.result(), models_of(self.settings)
+        )
         return ShardPipeline(hold, self._context, core)
 
     async def _measure(self) -> None:

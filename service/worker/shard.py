@@ -35,6 +35,7 @@ from service.source.kinesis import Fetched, Room, Stream
 from service.state.checkpoints import Checkpoint, Hold
 from service.state.leases import LeaseLostError
 from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.sensor_monitor import SensorMonitor
 
 log = logging.getLogger("cutwater.pipeline")
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class PipelineContext:
     recent: RecentScores
     metrics: Metrics
     dead_letter_monitor: DeadLetterMonitor
+    sensor_monitor: SensorMonitor | None = None  # None: nobody is warned
 
 
 @dataclass(slots=True)
@@ -226,6 +228,8 @@ class ShardPipeline:
         if pending.output is None:
             return
         batch = pending.output.scored
+        if self._context.sensor_monitor:
+            self._context.sensor_monitor.note(self.shard, self._core.sensors)
         self._context.recent.append(batch)
         self._context.dead_letter_monitor.note_scored(len(batch))
         metrics, scores = self._context.metrics, batch.scores

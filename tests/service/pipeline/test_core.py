@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.snapshot_format import decode
 from detector.types import Readings
 from service.assembly import make_core
 from service.pipeline.records import Gap, Position, Record
 from service.settings.model import load
+from service.state.model_file import ModelFile
 
 MINUTE = 60_000
 SETTINGS = load(
@@ -107,9 +109,9 @@ def test_only_models_that_changed_are_in_the_next_snapshot():
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda state: b"", "does not begin as one"),
-        (lambda state: b"X" + state[1:], "does not begin as one"),
-        (lambda state: state[:4] + b"\x09\x00" + state[6:], "has version 9; this version of Cutwater reads"),
+        (lambda state: b"", "not a detector's snapshot"),
+        (lambda state: b"X" + state[1:], "not a detector's snapshot"),
+        (lambda state: state[:8] + b"\x09\x00" + state[10:], "has version 9, this program reads"),
     ],
 )
 def test_a_model_of_another_version_is_refused_and_leaves_the_core_as_it_was(damage, reason):
@@ -154,3 +156,31 @@ def test_readings_of_a_file_are_scored_as_those_of_records():
     from_records = make_core(SETTINGS, "shard").process(SHARD)
     assert np.array_equal(from_file.scored.scores.alert_score, from_records.scored.scores.alert_score)
     assert from_file.scored.silences == from_records.scored.silences
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, len(SHARD)), st.booleans()), max_size=8), st.integers(1, 2), st.booleans())
+def test_room_for_few_sensors_changes_no_byte_and_no_hash_key(tmp_path_factory, cuts, room, on_disk):
+    def core():
+        store = ModelFile(tmp_path_factory.mktemp("models")) if on_disk else None
+        return make_core(SETTINGS.model_copy(update={"max_sensors": room}), "shard", store=store)
+
+    whole = make_core(SETTINGS, "shard")
+    whole.process(SHARD)
+    few, models, outputs, start = core(), {}, [], 0
+    for end, restore in [*sorted(cuts), (len(SHARD), False)]:
+        outputs.append(few.process(SHARD[start:end]))
+        start = end
+        if restore:
+            models |= few.snapshot()
+            few = core()
+            few.restore(models)
+    models |= few.snapshot()
+    assert written(outputs) == WHOLE
+    expected = whole.snapshot()
+    assert {sensor: model[1:] for sensor, model in models.items()} == {
+        sensor: model[1:] for sensor, model in expected.items()
+    }
+    assert {sensor: decode(model.state).body for sensor, model in models.items()} == {
+        sensor: decode(model.state).body for sensor, model in expected.items()
+    }
