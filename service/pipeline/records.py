@@ -21,12 +21,17 @@ class Position(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record of a shard as Kinesis delivered it. ``arrival`` is in milliseconds since 1970."""
+    """One record of a shard as Kinesis delivered it.
+
+    ``arrival`` is in milliseconds since 1970; ``other_shard`` says that it is a user record of a KPL aggregate whose
+    partition key hashes into another shard.
+    """
 
     position: Position
     partition_key: str
     arrival: int
     data: bytes
+    other_shard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,35 +21,33 @@ from service.pipeline.records import HashKeys, Position, Record
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 _DIGEST = 16
+_VARINT_BYTES = 10  # that 64 bits take
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 
 
-def user_records(record: Record, hash_keys: HashKeys) -> tuple[list[Record], int]:
+def user_records(record: Record, hash_keys: HashKeys) -> list[Record]:
     """The user records of an aggregate, numbered from 0; any other record alone, as it is.
 
-    A user record whose hash key is not the shard's is left out, and counted: the library puts an aggregate by the
-    shards it knew, and after a resharding it puts again what landed in the wrong one.
+    A user record whose hash key is not the shard's is marked ``other_shard``: its sensor's readings are elsewhere.
 
     Args:
-        record: as Kinesis delivered it. What only looks like an aggregate (its MD5 is wrong) is a plain record.
+        record: as Kinesis delivered it. What only looks like an aggregate (its MD5 or its form is wrong) is a plain
+            record.
         hash_keys: first and last of the record's shard.
-
-    Returns:
-        The records, and how many were left out.
     """
     if not record.data.startswith(MAGIC):
-        return [record], 0
+        return [record]
     message = record.data[len(MAGIC) : -_DIGEST]
     if hashlib.md5(message, usedforsecurity=False).digest() != record.data[-_DIGEST:]:
-        return [record], 0
+        return [record]
     try:
         return _unpack(record, message, hash_keys)
-    except (IndexError, ValueError):  # no protobuf after all
-        return [record], 0
+    except (LookupError, ValueError):  # no protobuf after all
+        return [record]
 
 
-def _unpack(record: Record, message: bytes, hash_keys: HashKeys) -> tuple[list[Record], int]:
-    """Raises IndexError or ValueError if the message is broken."""
+def _unpack(record: Record, message: bytes, hash_keys: HashKeys) -> list[Record]:
+    """Raises LookupError or ValueError if the message is broken."""
     keys: list[str] = []
     explicit: list[int] = []
     parts: list[bytes] = []
@@ -69,12 +67,13 @@ def _unpack(record: Record, message: bytes, hash_keys: HashKeys) -> tuple[list[R
     found: list[Record] = []
     for subsequence, part in enumerate(parts):
         fields = dict(_fields(part))
-        key, place = fields[1], fields.get(2)
-        if not isinstance(key, int) or not isinstance(place, int | None) or 3 not in fields:
-            raise ValueError("a user record without a partition key or data")
-        if ours[key] if place is None else ours_explicit[place]:
-            found.append(Record(Position(sequence, subsequence), keys[key], arrival, _bytes(fields[3])))
-    return found, len(parts) - len(found)
+        key, place = fields.get(1, 0), fields.get(2)  # an encoder may leave out what is 0 or empty
+        if not isinstance(key, int) or not isinstance(place, int | None):
+            raise ValueError("bytes where an index belongs")
+        other_shard = not (ours[key] if place is None else ours_explicit[place])
+        data = _bytes(fields.get(3, b""))
+        found.append(Record(Position(sequence, subsequence), keys[key], arrival, data, other_shard))
+    return found
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -100,16 +99,18 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """An integer of seven bits a byte, the lowest first, and the place behind it."""
+    """An integer of seven bits a byte, the lowest first, and the place behind it. Raises IndexError or ValueError."""
     byte = message[at]
     if byte < 128:
         return byte, at + 1
-    value = shift = 0
-    while byte >= 128:
-        value |= (byte & 127) << shift
-        shift, at = shift + 7, at + 1
+    value = 0
+    for shift in range(0, 7 * _VARINT_BYTES, 7):
         byte = message[at]
-    return value | byte << shift, at + 1
+        value |= (byte & 127) << shift
+        at += 1
+        if byte < 128:
+            return value, at
+    raise ValueError(f"an integer of more than {_VARINT_BYTES} bytes")
 
 
 def _bytes(value: int | bytes) -> bytes:

@@ -320,8 +320,8 @@ class _ShardReader:
         raw, records, size = answer["Records"], list[Record](), 0
         gap = self._gap(raw[0] if raw else None, ended=ended)
         if raw:
-            records, foreign = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
-            self._metrics.other_shard_records.inc(foreign)
+            records = await asyncio.to_thread(_records, raw, self.after, self._hash_keys)
+            self._metrics.other_shard_records.inc(sum(record.other_shard for record in records))
             last = records[-1].position if records else Position(int(raw[-1]["SequenceNumber"]))
             self.after = max(last, self.after) if self.after else last
             taken = sum(len(record.data) for record in records)
@@ -387,16 +387,14 @@ def _place(after: Position | None, since: int | None) -> dict[str, Any]:
     return {"Type": "TRIM_HORIZON"} if since is None else {"Type": "AT_TIMESTAMP", "Timestamp": since / 1000}
 
 
-def _records(raw: Iterable[dict[str, Any]], after: Position | None, hash_keys: HashKeys) -> tuple[list[Record], int]:
-    """What follows a position, aggregates taken apart, and how many of their user records were of other shards."""
+def _records(raw: Iterable[dict[str, Any]], after: Position | None, hash_keys: HashKeys) -> list[Record]:
+    """What follows a position, aggregates taken apart."""
     found: list[Record] = []
-    foreign = 0
     for one in raw:
         record = Record(Position(int(one["SequenceNumber"])), one["PartitionKey"], _milliseconds(one), one["Data"])
-        users, left_out = user_records(record, hash_keys)
+        users = user_records(record, hash_keys)
         found += users if after is None else [user for user in users if user.position > after]
-        foreign += left_out
-    return found, foreign
+    return found
 
 
 def _milliseconds(raw: dict[str, Any]) -> int:

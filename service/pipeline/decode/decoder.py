@@ -20,6 +20,10 @@ MAX_READINGS = 100_000
 """Readings in a record; beyond, it is refused as a whole."""
 MANY = 1000  # readings of a record, of which all are refused, that make one refusal and not so many
 _BEYOND_64_BITS = 2.0**63
+_OTHER_SHARD = (
+    "the partition key of this user record of an aggregate hashes into another shard than the aggregate's; its "
+    "producer must aggregate by shard. After a resharding the Kinesis Producer Library sends such records again itself"
+)
 
 
 class JSONDecoder:
@@ -46,7 +50,7 @@ class JSONDecoder:
         columns = _Columns()
         fields, single = self._fields, self._find_list is None
         for number, record in enumerate(records):
-            if single:
+            if single and not record.other_shard:
                 try:  # nearly all records: one object that is one reading
                     body = orjson.loads(record.data)
                     if type(body) is dict:
@@ -74,6 +78,8 @@ class JSONDecoder:
     def _decode_one(self, number: int, record: Record, columns: _Columns) -> None:
         """Any record, whatever it holds."""
         try:
+            if record.other_shard:
+                raise DecodeError("other_shard", _OTHER_SHARD)
             if not self._read(number, record, columns, exact=False):
                 self._read(number, record, columns, exact=True)
         except DecodeError as error:

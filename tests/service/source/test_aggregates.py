@@ -54,25 +54,32 @@ def by_oracle(data: bytes) -> list[tuple[int, str, bytes]]:
 @given(USER_RECORDS)
 def test_an_aggregate_is_taken_apart_as_aws_does_it(users):
     data = aggregate(users)
-    found, left_out = user_records(record(data), ALL_HASH_KEYS)
-    assert left_out == 0
+    found = user_records(record(data), ALL_HASH_KEYS)
+    assert not any(user.other_shard for user in found)
     assert [(user.position.subsequence, user.partition_key, user.data) for user in found] == by_oracle(data)
     assert {user.position.sequence for user in found} == {7}
     assert {user.arrival for user in found} == {1000}
 
 
 @given(USER_RECORDS, st.integers(0, 2**128 - 1), st.integers(0, 2**128 - 1))
-def test_only_user_records_of_the_shard_are_kept_and_keep_their_numbers(users, one, other):
+def test_user_records_of_other_shards_are_marked(users, one, other):
     first, last = sorted((one, other))
-    data = aggregate(users)
     expected = [
-        (number, key)
+        (number, key, not first <= (int(explicit) if explicit else hash_key(key)) <= last)
         for number, (key, _, explicit) in enumerate(users)  # the oracle lends user records others' explicit hash keys
-        if first <= (int(explicit) if explicit else hash_key(key)) <= last
     ]
-    found, left_out = user_records(record(data), (first, last))
-    assert [(user.position.subsequence, user.partition_key) for user in found] == expected
-    assert left_out == len(users) - len(expected)
+    found = user_records(record(aggregate(users)), (first, last))
+    assert [(user.position.subsequence, user.partition_key, user.other_shard) for user in found] == expected
+
+
+def message(*users: bytes) -> bytes:
+    """An aggregate of one partition key, ``a``."""
+    return signed(b"\x0a\x01a" + b"".join(b"\x1a" + bytes([len(user)]) + user for user in users))
+
+
+def test_what_an_encoder_leaves_out_is_zero_or_empty():
+    found = user_records(record(message(b"\x1a\x01x", b"\x08\x00\x1a\x01y", b"\x08\x00", b"")), ALL_HASH_KEYS)
+    assert [(user.partition_key, user.data) for user in found] == [("a", b"x"), ("a", b"y"), ("a", b""), ("a", b"")]
 
 
 def test_a_partition_key_lies_at_its_md5():
@@ -95,20 +102,33 @@ def test_a_partition_key_lies_at_its_md5():
         signed(b"\x0a\x01\xff"),  # a partition key that is not UTF-8
         signed(b"\x08\x01"),  # an integer where the table should be
         signed(b"\x0b"),  # a wire type that nobody uses
+        signed(b"\x80" * 300_000),  # an integer that never ends
+        signed(b"\x0a\x01a\x1a\x0d\x08" + b"\xff" * 10 + b"\x01\x1a"),  # an integer of more than 64 bits
+        message(b"\x08\x01\x1a\x01x"),  # a partition key beyond the table
+        message(b"\x0a\x01x"),  # bytes for an index
+        message(b"\x10\x00\x1a\x01x"),  # an explicit hash key that is not in the table
     ],
 )
 def test_what_is_no_aggregate_stays_a_plain_record(data):
-    assert user_records(record(data), ALL_HASH_KEYS) == ([record(data)], 0)
+    assert user_records(record(data), ALL_HASH_KEYS) == [record(data)]
 
 
 @given(st.binary(max_size=200))
 def test_no_message_however_broken_raises(message):
-    users, left_out = user_records(record(signed(message)), ALL_HASH_KEYS)
-    assert left_out == 0
-    assert all(user.position.sequence == 7 for user in users)
+    assert all(user.position.sequence == 7 for user in user_records(record(signed(message)), ALL_HASH_KEYS))
+
+
+@given(USER_RECORDS, st.data())
+def test_no_aggregate_however_mutated_raises(users, data):
+    mutated = bytearray(aggregate(users)[4:-16])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, max(len(mutated) - 1, 0)))
+        mutated[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    found = user_records(record(signed(bytes(mutated))), ALL_HASH_KEYS)
+    assert [user.position for user in found] == sorted({user.position for user in found})
 
 
 def test_unknown_fields_are_skipped():
     data = aggregate([("a", b"data", None)])
     unknown = b"\x20\x96\x01" + b"\x29" + b"\0" * 8 + b"\x35" + b"\0" * 4  # a varint, 64 bits, 32 bits
-    assert user_records(record(signed(data[4:-16] + unknown)), ALL_HASH_KEYS)[0][0].data == b"data"
+    assert user_records(record(signed(data[4:-16] + unknown)), ALL_HASH_KEYS)[0].data == b"data"

@@ -175,12 +175,13 @@ async def test_a_reader_goes_on_within_an_aggregate(world):
         assert data(await world.read(stream, 3, after=Position(sequence, 1))) == [b"2", b"3", b"4"]
 
 
-async def test_user_records_of_another_shard_are_left_out_and_counted(world):
+async def test_user_records_of_another_shard_are_marked_and_counted(world):
     world.call("SplitShard", ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
     world.put(aggregate([("a", b"ours", None), ("a", b"theirs", str(2**127)), ("a", b"ours too", "1")]), key="a")
     async with world.stream() as stream:
         await stream.shards()
-        assert data(await world.read(stream, 2, shard="shardId-000000000001")) == [b"ours", b"ours too"]
+        found = [one for each in await world.read(stream, 3, shard="shardId-000000000001") for one in each.records]
+    assert [(one.data, one.other_shard) for one in found] == [(b"ours", False), (b"theirs", True), (b"ours too", False)]
     assert Metrics.value(world.metrics.other_shard_records) == 1
 
 

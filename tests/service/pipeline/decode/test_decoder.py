@@ -207,3 +207,9 @@ def test_whatever_comes_in_readings_and_refusals_come_out(data, decoder):
     decoded = decoder.decode([Record(Position(1), "key", ARRIVAL, data)])
     assert decoded.records or decoded.refusals
     assert not (all_nan := [row for row in decoded.readings.values.tolist() if all(map(math.isnan, row))]), all_nan
+
+
+def test_a_user_record_of_another_shard_is_refused():
+    decoded = JSONDecoder(Fields(**USUAL)).decode([record({"iotName": "s", "iotValue": 1})._replace(other_shard=True)])
+    assert [(refusal.ordinal, refusal.code) for refusal in decoded.refusals] == [(None, "other_shard")]
+    assert not decoded.records
