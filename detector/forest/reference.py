@@ -8,17 +8,35 @@ on streams, ICML 2016.
 from __future__ import annotations
 
 import heapq
+import importlib
 import math
+import sys
+from importlib import metadata
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import orjson
-import rrcf
 
 from detector.forest.forest import Parameters, checked
 from detector.forest.snapshot_format import decode, encode
 from detector.types import Floats
 
+
+def _import_rrcf() -> Any:
+    """The package rrcf. It reads its own version through pkg_resources, which setuptools 82 no longer has."""
+    if "pkg_resources" in sys.modules:
+        return importlib.import_module("rrcf")
+    stand_in = ModuleType("pkg_resources")
+    stand_in.get_distribution = lambda name: SimpleNamespace(version=metadata.version(name))  # type: ignore[attr-defined]
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        return importlib.import_module("rrcf")
+    finally:
+        del sys.modules["pkg_resources"]
+
+
+rrcf = _import_rrcf()
 _LIMIT = 1e300  # of a value: the sum of a box's sides must stay finite
 
 

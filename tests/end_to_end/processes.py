@@ -27,13 +27,16 @@ class Cutwater:
         folder: Path,
         environment: dict[str, str] | None = None,
         module: Sequence[str] = ("service.cli",),
+        interpreter: Path = Path(sys.executable),
+        pythonpath: Path | None = Path(__file__).parents[2],
     ) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("CUTWATER_", "AWS_"))}
+        path = {} if pythonpath is None else {"PYTHONPATH": str(pythonpath)}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *module, *arguments],
+            [str(interpreter), "-m", *module, *arguments],
             cwd=folder,
-            env=clean | {"PYTHONPATH": str(Path(__file__).parents[2])} | (environment or {}),
+            env=clean | path | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
