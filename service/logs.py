@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import IO, Literal
 
@@ -40,5 +41,19 @@ def configure(level: str, style: Literal["text", "json"] = "text", stream: IO[st
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     handler.setFormatter(JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(style == "json")
+    threading.excepthook = _log_thread
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def in_json() -> bool:
+    """Whether the log of this process is for machines."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def _log_thread(failure: threading.ExceptHookArgs) -> None:
+    """A thread's exception that nobody handles, as a line of the log."""
+    if failure.exc_value is not None:
+        error = failure.exc_value
+        logging.getLogger("cutwater").critical("a thread ended", exc_info=(type(error), error, error.__traceback__))

@@ -6,7 +6,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TypeVar
+
+from service import UserError
 
 log = logging.getLogger("cutwater.patience")
 T = TypeVar("T")
@@ -14,6 +17,14 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 15.0  # s
 STATE_PAUSE = 1.6  # s, the longest for leases and what is committed with them: a lease not renewed in time is lost
 TELL_SECONDS, REMIND_SECONDS = 1.0, 30.0
+
+give_up_after: ContextVar[float | None] = ContextVar("give_up_after", default=None)  # s; None: a service never does
+
+
+class GaveUpError(UserError):
+    """What a command needs has not answered for longer than it waits."""
+
+    exit_code = 3
 
 
 class Patience:
@@ -74,6 +85,9 @@ class Patience:
         if self._since is None:
             self._since = now
         self.trouble = trouble
+        limit = give_up_after.get()
+        if limit is not None and now - self._since >= limit:
+            raise GaveUpError(f"{self._name}: {trouble}; gave up after {limit:g} s")
         due = self._since + TELL_SECONDS if self._told is None else self._told + REMIND_SECONDS
         if now >= due:
             log.warning("%s: %s; waiting, nothing is lost (%.0f s so far)", self._name, trouble, now - self._since)

@@ -50,6 +50,13 @@ async def opened(store: S) -> AsyncIterator[S]:
         await store.close()
 
 
+def require_data(settings: Settings, url: str) -> None:
+    """Raises UserError if what should be in data_dir, because it is at no address, is not there."""
+    path = settings.data_dir / "cutwater.db"
+    if not url and not path.is_file():
+        raise UserError(f"{path}: no such file; data_dir must be the folder in which the service keeps its state")
+
+
 def index_of(settings: Settings) -> Index:
     """The index. Raises UserError."""
     if settings.opensearch_url:

@@ -10,15 +10,23 @@ import argparse
 import asyncio
 import gc
 import importlib
+import logging
+import os
+import signal
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from types import ModuleType
 from typing import Any
 
-from service import UserError, __version__
+from service import UserError, __version__, logs
+from service.cli.parsing import Parser
+from service.cli.stopping import Stop
 from simulator import SimulatorError
 
-EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+log = logging.getLogger("cutwater")
+
+EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG = 0, 1, 130, 70
 COMMANDS = {
     "run": "read the stream, serve the scores, index the anomalies",
     "demo": "local stream, simulated sensors and the service in one",
@@ -30,14 +38,25 @@ COMMANDS = {
     "export": "write the index, or the dead letter, to a file",
     "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
     "stream": "a local stream that speaks the Kinesis API, for development",
+    "completion": "print what makes a shell complete commands and their arguments",
 }
+EXIT_CODES = (
+    "exit codes: 0 done, or stopped by SIGTERM; 1 something failed, or is left over; 2 a wrong argument or setting; "
+    "3 what is needed does not answer; 130 interrupted; 70 an error in Cutwater, please report it"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(words).parse_args(words)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] in (["run"], ["demo"], ["stream"]):
+        signal.signal(signal.SIGTERM, _stop_early)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
+    options = _parser(words).parse(words)
     command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = options.command
+    if getattr(options, "log_format", os.environ.get("CUTWATER_LOG_FORMAT")) == "json":
+        logs.configure("info", "json")
     try:
         return asyncio.run(command(options))
     except UserError as error:
@@ -45,21 +64,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SimulatorError as error:
         return _complain(error, EXIT_FAILED)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return EXIT_INTERRUPTED
+        return EXIT_OK if Stop.early else EXIT_INTERRUPTED
+    except Exception:
+        log.critical("this is an error in Cutwater %s; please report it", __version__, exc_info=True)
+        return EXIT_BUG
+
+
+def _stop_early(*_: object) -> None:
+    """SIGTERM before a command listens to signals: there is nothing to finish."""
+    raise SystemExit(EXIT_OK)
 
 
 def _complain(error: Exception, code: int) -> int:
     for line in str(error).splitlines():
-        sys.stderr.write(f"cutwater: {line}\n")
+        if logs.in_json():
+            log.error(line)
+        else:
+            sys.stderr.write(f"cutwater: {line}\n")
     return code
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _complete() -> None:
+    """Answer a shell that asks what may follow, and end."""
+    import argcomplete
+
+    words = os.environ.get("COMP_LINE", "").split()[1:]
+    argcomplete.autocomplete(_parser(words))
+
+
+def _parser(words: Sequence[str]) -> Parser:
     """Knows all commands by name, and the arguments of the one that the words begin with."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cutwater",
         description="Anomaly detection on live streams: Kinesis in, Random Cut Forest, anomalies in OpenSearch out.",
-        epilog="example: cutwater demo",
+        epilog="example: cutwater demo\n\n" + textwrap.fill(EXIT_CODES, 100),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cutwater {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -90,4 +129,5 @@ def add_command(commands: Any, name: str, text: str, example: str) -> argparse.A
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    parser.set_defaults(parser=parser)
     return parser

@@ -9,9 +9,10 @@ from pathlib import Path
 from service import logs
 from service.assembly import model_fingerprint
 from service.cli import EXIT_OK
-from service.cli.options import UsageError, add_settings, columns, load_settings, moment, positive, span
+from service.cli.options import UsageError, add_settings, columns, give_up, load_settings, moment, positive, span
 from service.cli.terminal import progress, tell
 from service.offline import backfill
+from service.retry import give_up_after
 from service.sinks.query import Filter
 from service.state.templates import TemplateStore
 from service.stores import index_of, opened, snapshots_of
@@ -31,11 +32,13 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=moment, metavar="TIME", help="with --from-index: before this event time")
     parser.add_argument("--others", metavar="SENSOR", help="sensors without a history begin as this one")
     parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    give_up(parser)
     add_settings(parser)
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    give_up_after.set(options.wait)
     settings = load_settings(options)
     logs.configure("warning")
     configuration, features = settings.configuration(), tuple(settings.value_fields)

@@ -11,12 +11,13 @@ from typing import IO
 
 from service import UserError, logs
 from service.cli import EXIT_OK
-from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings, moment, span
+from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_settings, moment, span
 from service.cli.terminal import progress
 from service.offline import export
+from service.retry import give_up_after
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.query import Filter
-from service.stores import index_of, letters_of, opened
+from service.stores import index_of, letters_of, opened, require_data
 
 EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"
 
@@ -31,13 +32,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=moment, metavar="TIME", help="before this event time")
     parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
     parser.add_argument("--anomalies", action="store_true", help="anomalies only")
+    give_up(parser)
     add_settings(parser, only=(*ACCESS, *LAYOUT, "region", "data_dir", "dead_letter_url"))
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    give_up_after.set(options.wait)
     settings = load_settings(options)
     logs.configure("warning")
+    require_data(settings, settings.dead_letter_url if options.dead_letters else settings.opensearch_url)
     wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
     async with opened(index_of(settings)) as index, opened(letters_of(settings)) as letters:
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)

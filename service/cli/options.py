@@ -102,6 +102,17 @@ def span(options: argparse.Namespace) -> tuple[int | None, int | None]:
     return options.since, options.until
 
 
+def give_up(parser: argparse.ArgumentParser) -> None:
+    """The option that says how long a command waits for what does not answer."""
+    parser.add_argument(
+        "--wait",
+        type=fraction,
+        default=60.0,
+        metavar="SECONDS",
+        help="longest wait for an answer [%(default)g]",
+    )
+
+
 def natural(text: str) -> int:
     """0 or more."""
     number = int(text)

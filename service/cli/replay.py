@@ -7,12 +7,13 @@ import argparse
 from service import logs
 from service.assembly import make_decoder
 from service.cli import EXIT_FAILED, EXIT_OK
-from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
+from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_settings
 from service.cli.terminal import progress, say
 from service.offline.replay import Replay
+from service.retry import give_up_after
 from service.settings.model import Settings
 from service.source.kinesis import connect
-from service.stores import index_of, letters_of, opened
+from service.stores import index_of, letters_of, opened, require_data
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
 
@@ -26,13 +27,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
     source = ("stream", "region", "endpoint_url", "max_future_seconds")
+    give_up(parser)
     add_settings(parser, only=(*source, *fields, *ACCESS, *LAYOUT, "data_dir", "dead_letter_url"))
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    give_up_after.set(options.wait)
     settings = load_settings(options)
     logs.configure("warning")
+    require_data(settings, settings.dead_letter_url)
     async with (
         opened(index_of(settings)) as index,
         opened(letters_of(settings)) as letters,

@@ -23,9 +23,9 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    stop = on_signals()
     settings = load_settings(options)
     logs.configure(settings.log_level, settings.log_format)
-    stop = on_signals()
     async with serving(settings, stop) as (service, address):
         log.info("reading stream %s; page and API at %s", settings.stream, address)
         finished = await service.run()

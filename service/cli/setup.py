@@ -6,9 +6,10 @@ import argparse
 
 from service import logs
 from service.cli import EXIT_OK
-from service.cli.options import ACCESS, LAYOUT, add_settings, load_settings
+from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_settings
 from service.cli.terminal import say
 from service.operate.setup import set_up
+from service.retry import give_up_after
 from service.settings.model import SettingsError
 from service.sinks.index.access import Access
 from service.sinks.index.opensearch import OpenSearchIndex
@@ -19,11 +20,13 @@ EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retentio
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    give_up(parser)
     add_settings(parser, only=(*ACCESS, *LAYOUT, "dashboards_url", "region"))
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    give_up_after.set(options.wait)
     settings = load_settings(options)
     if not settings.opensearch_url:
         raise SettingsError("opensearch_url is not set; the SQLite file that is used without it needs no setup")

@@ -1,29 +1,32 @@
-"""How a command that runs until it is told to stop is told."""
+"""How a command that runs until it is stopped learns of it."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from typing import ClassVar
 
 
 class Stop(asyncio.Event):
-    """Set by SIGTERM or SIGINT. Whoever has something to finish first says so; else, and at the second signal, all ends
-    at once.
+    """Set by SIGTERM or SIGINT. The first signal ends a command gracefully once it has set ``graceful``; before that,
+    and at the second signal, all ends at once.
     """
 
     graceful = False
+    early: ClassVar[bool] = False  # whether SIGTERM has ended this process before there was anything to finish
 
     def listen(self) -> None:
         """Take over the signals of this process."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-        def handle() -> None:
+        def handle(number: int) -> None:
             if task is not None and (self.is_set() or not self.graceful):
+                Stop.early = number == signal.SIGTERM and not self.is_set()
                 task.cancel()
             self.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, handle)
+            loop.add_signal_handler(number, handle, number)
 
 
 def on_signals() -> Stop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 
 from service import UserError
 from service.cli import EXIT_OK
@@ -33,5 +34,7 @@ async def run(options: argparse.Namespace) -> int:
             say(f"Kinesis API at {local.endpoint_url}")
             await stop.wait()
     except OSError as error:
-        raise UserError(f"cannot listen on {options.host}:{options.port}: {error.strerror}; set --port") from None
+        where = f"{options.host}:{options.port}"
+        reason = "it is taken by another process" if error.errno == errno.EADDRINUSE else error.strerror
+        raise UserError(f"cannot listen on {where}: {reason}; set another --port") from None
     return EXIT_OK

@@ -217,6 +217,14 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     """Lines of the log: text for people, or a JSON object each (timestamp, level, logger, message, exception)."""
 
+    @field_validator("region")
+    @classmethod
+    def _some_region(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", value):
+            likely = "-".join(re.findall(r"[a-z0-9]+", value.lower()))
+            raise ValueError(f"is no AWS region such as eu-west-1{f'; did you mean {likely}?' if likely else ''}")
+        return value
+
     @field_validator("start")
     @classmethod
     def _some_start(cls, value: str) -> str:
@@ -480,8 +488,22 @@ def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[
         yield f"{origins.get(name, name)}{shown}: {_reason(problem['msg'])} (allowed: {allowed(field)})"
 
 
+_WORDS = {  # of the library that checks settings, and ours
+    "Input should be a valid ": "must be a ",
+    "Input should be ": "must be ",
+    "String should have at least 1 character": "must not be empty",
+    "String should have": "must have",
+    "String should match pattern": "must match",
+    "Extra inputs are not permitted": "there is no such setting",
+    ", unable to parse string as a number": "",
+    ", unable to parse string as an integer": "",
+}
+
+
 def _reason(message: str) -> str:
     reason = message.removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        reason = reason.replace(theirs, ours)
     return reason[0].lower() + reason[1:]
 
 

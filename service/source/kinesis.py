@@ -279,7 +279,8 @@ class Stream:
             if isinstance(error, INCOMPLETE):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
             if isinstance(error, UNREACHABLE):
-                return f"{name}: {str(error) or type(error).__name__}"
+                doubt = "" if self._settings.endpoint_url else f"; region is {self._settings.region!r}"
+                return f"{name}: {str(error) or type(error).__name__}{doubt}"
             raise error
 
         return await self._patience.insist(call, passing)
@@ -297,6 +298,12 @@ class Stream:
         code = problem["Code"].removesuffix("Exception") + "Exception"
         if code == "ResourceNotFoundException":
             raise MissingError(self._complaint(name, problem, _REMEDIES[code])) from None
+        if name != "GetRecords" and "StartingSequenceNumber" in problem.get("Message", ""):
+            raise StreamError(
+                f"stream {self._settings.stream!r} was deleted and made anew since its checkpoint, which is of the old "
+                f"one ({problem['Message'].removesuffix('.')}); to read the new one from its start, use another "
+                "data_dir, or another lease_table"
+            ) from None
         if remedy := _REMEDIES.get(code) or _REMEDIES.get(problem["Code"]):
             raise StreamError(self._complaint(name, problem, remedy)) from None
 

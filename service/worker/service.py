@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import logging
 import socket
 import time
@@ -272,22 +272,31 @@ class Server(uvicorn.Server):
         yield
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. Raises UserError if there can be none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = "it is taken by another process" if error.errno == errno.EADDRINUSE else error.strerror
+        raise UserError(f"cannot listen on {host}:{port}: {reason}; set another host or port") from None
+
+
 @asynccontextmanager
 async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
     """Serve an ASGI application; yields its address. Raises UserError if the port is taken."""
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1
     )
+    listening = _listen(host, port)
     server = Server(config)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve([listening]))
     while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.01)
     if not server.started:
-        with contextlib.suppress(SystemExit):
-            task.result()
-        raise UserError(f"cannot listen on {host}:{port}; set another host or port")
+        await task
     try:
-        bound = server.servers[0].sockets[0].getsockname()[1]
+        bound = listening.getsockname()[1]
         yield f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{bound}"
     finally:
         server.should_exit = True

@@ -74,7 +74,7 @@ def _tls_trouble(error: TransportError) -> str | None:
     cause: Any = error.info
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         inner = cause.certificate_error
-        return f"TLS: {getattr(inner, 'verify_message', '') or inner}"
+        return f"TLS: {(getattr(inner, 'verify_message', '') or str(inner)).removesuffix('.')}"
     if isinstance(cause, aiohttp.ClientConnectorSSLError):
         inner = cause.os_error
         return f"TLS: {getattr(inner, 'reason', None) or 'handshake failed'}"
@@ -90,6 +90,8 @@ def _tls_remedy(error: TransportError) -> str | None:
     if isinstance(error.info, aiohttp.ClientConnectorCertificateError):
         if "expired" in trouble:
             return "renew the server's certificate"
+        if "mismatch" in trouble:
+            return "write the name that the certificate bears in opensearch_url, or give the server one for this name"
         return "set opensearch_ca to the file of the authority that signed the server's certificate"
     if "WRONG_VERSION_NUMBER" in trouble or "RECORD_LAYER" in trouble:
         return "the server does not speak TLS; write http:// in opensearch_url"

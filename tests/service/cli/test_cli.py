@@ -1,10 +1,30 @@
 """The command line explains itself and refuses what it cannot use in one line."""
 
+import json
+import logging
+import socket
+import subprocess
+import sys
+import time
+
+import argcomplete
 import pytest
 
-from service.cli import main
+from service.cli import _parser, main
 
-COMMANDS = ("run", "demo", "simulate", "stream", "evaluate", "backfill", "setup", "dashboards", "replay", "export")
+COMMANDS = (
+    "run",
+    "demo",
+    "simulate",
+    "stream",
+    "evaluate",
+    "backfill",
+    "setup",
+    "dashboards",
+    "replay",
+    "export",
+    "completion",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -25,6 +45,11 @@ def test_help_lists_the_commands(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["rn"], "cutwater: there is no command 'rn'; did you mean run?"),
+        (["run", "--regon", "eu-west-1"], "cutwater run: there is no argument --regon; did you mean --region?"),
+        (["evaluate", "x.csv", "--tree=5"], "cutwater evaluate: there is no argument --tree; did you mean --trees?"),
+        (["dashboards", "lnt", "x"], "cutwater dashboards: there is no action 'lnt'; did you mean lint?"),
+        (["completion", "fihs"], "there is no shell 'fihs'; did you mean fish?"),
         (["simulate", "--start-time", "noon"], "argument --start-time: 'noon' is not a time"),
         (["simulate", "--outliers", "2"], "argument --outliers: 2 is not between 0 and 1"),
         (["simulate", "--count", "0"], "argument --count: 0 is not 1 or more"),
@@ -46,6 +71,22 @@ def test_a_wrong_argument_is_named_with_its_value(arguments, message, capsys):
         (["run", "--config", "absent.toml"], 2, "cutwater: absent.toml: no such file"),
         (["run", "--trees", "x"], 2, "cutwater: --trees = 'x'"),
         (["setup"], 2, "cutwater: opensearch_url is not set"),
+        (["run", "--region", "eu west"], 2, "cutwater: --region = 'eu west': is no AWS region such as eu-west-1"),
+        (
+            ["export", "--data-dir", "absent"],
+            1,
+            "cutwater: absent/cutwater.db: no such file; data_dir must be the folder",
+        ),
+        (
+            ["replay", "--data-dir", "absent"],
+            1,
+            "cutwater: absent/cutwater.db: no such file; data_dir must be the folder",
+        ),
+        (
+            ["setup", "--opensearch-url", "http://127.0.0.1:9", "--wait", "0.2"],
+            3,
+            "cutwater: index http://127.0.0.1:9: ",
+        ),
         (["dashboards", "lint", "absent.ndjson"], 1, "cutwater: absent.ndjson: No such file"),
         (["demo", "--csv", "absent.csv"], 1, "cutwater: absent.csv: No such file or directory"),
         (["evaluate", "absent"], 1, "cutwater: absent: no such file or folder"),
@@ -86,3 +127,44 @@ def test_simulated_faults_are_labelled_recordings_that_evaluate_reads(tmp_path, 
     assert "spike-1.csv" in shown
     assert "/2 " in shown  # two labelled faults each
     assert (tmp_path / "report" / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "stream"])
+def test_a_port_that_is_taken_is_said_in_a_line_of_the_logs_form(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        nowhere = ["--endpoint-url", "http://127.0.0.1:9", "--data-dir", str(tmp_path)]
+        arguments = [command, "--port", port, *(nowhere if command == "run" else [])]
+        assert main(arguments) == 1
+        said = f"cannot listen on 127.0.0.1:{port}: it is taken by another process; set another"
+        assert capsys.readouterr().err.startswith(f"cutwater: {said}")
+        if command == "run":
+            assert main([*arguments, "--log-format", "json"]) == 1
+            lines = capsys.readouterr().err.splitlines()
+            assert [json.loads(line)["message"][: len(said)] for line in lines] == [said]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_arguments(shell, capsys):
+    assert main(["completion", shell]) == 0
+    assert "cutwater" in capsys.readouterr().out
+    parser = _parser(["run"])
+    known = argcomplete.CompletionFinder(parser)
+    assert "--stream " in known._get_completions(["cutwater", "run"], "--str", "", None)
+    assert known._get_completions(["cutwater"], "ev", "", None) == ["evaluate "]
+
+
+def test_an_error_of_ours_has_a_code_of_its_own(monkeypatch, caplog):
+    monkeypatch.setattr("service.cli.completion.say", lambda line: 1 / 0)
+    assert main(["completion", "bash"]) == 70
+    assert "this is an error in Cutwater" in caplog.text
+
+
+@pytest.mark.parametrize("delay", [0.3, 1.0, 2.0])
+def test_stopped_while_it_starts_a_service_ends_with_0(delay, tmp_path):
+    command = [sys.executable, "-m", "service.cli", "run", "--endpoint-url", "http://127.0.0.1:9", "--port", "0"]
+    with subprocess.Popen([*command, "--data-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(delay)
+        process.terminate()
+        assert process.wait(60) == 0, process.stderr.read()

@@ -35,7 +35,7 @@ def test_values_may_be_named_by_where_they_lie(file):
         (
             {"trees": "0"},
             {},
-            r"--trees = '0': input should be greater than or equal to 1 \(allowed: integer ≥ 1 ≤ 1000",
+            r"--trees = '0': must be greater than or equal to 1 \(allowed: integer ≥ 1 ≤ 1000",
         ),
         ({}, {"CUTWATER_ENGINE": "java"}, r"CUTWATER_ENGINE = 'java'.*allowed: cutwater \| rrcf"),
         ({"opensearch_url": "localhost:9200"}, {}, r"--opensearch-url = 'localhost:9200'"),
@@ -53,7 +53,7 @@ def test_values_may_be_named_by_where_they_lie(file):
         ({"value_fields": ""}, {}, r"needs 1 to 30 fields, not 0"),
         ({"value_units": "t=°C"}, {}, r"value_units: there is no value t; value_fields has iotValue"),
         ({"direction": "up"}, {}, r"--direction = 'up'.*allowed: both \| high \| low"),
-        ({}, {"CUTWATER_ALWAYS_ABOVE": "hot"}, r"CUTWATER_ALWAYS_ABOVE = 'hot': input should be a valid number"),
+        ({}, {"CUTWATER_ALWAYS_ABOVE": "hot"}, r"CUTWATER_ALWAYS_ABOVE = 'hot': must be a number"),
         ({"always_below": "9", "always_above": "3"}, {}, r"always_below = 9.0: must be less than always_above = 3.0"),
         ({"quiet": "22-6"}, {}, r"quiet = '22-6': must be spans of the UTC day such as 22:00-06:00"),
         ({"never_between": "5"}, {}, r"--never-between = '5': needs two numbers such as 10,20 \(allowed: LOW,HIGH"),
@@ -63,7 +63,7 @@ def test_values_may_be_named_by_where_they_lie(file):
             {},
             r"rules.'b\*': there is no rule alwys_above; did you mean always_above",
         ),
-        ({"rules": {"b*": {"quiet": 5}}}, {}, r"rules.'b\*': quiet = 5: input should be a valid tuple"),
+        ({"rules": {"b*": {"quiet": 5}}}, {}, r"rules.'b\*': quiet = 5: must be a tuple"),
         ({"rules": {"b*": {"minimum_grade": 5}}}, {}, r"rules.'b\*': minimum_grade = 5.0: must lie between 0 and 1"),
     ],
 )
