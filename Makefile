@@ -9,18 +9,26 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint format docs picture constraints image clean python
+.PHONY: help venv demo test check code lint format docs docs-site picture constraints image clean python
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 venv: .venv/ready  ## Make .venv with everything, development and benchmarks included
 
 # The constraints hold for the build back end too: old pips read the first variable there, new ones the second.
+INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	$(BIN)/pip install --disable-pip-version-check --editable
+
 .venv/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-		$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(INSTALL) '.[dev,bench,docs]' --quiet
+	@touch $@ .venv/run
+
+# What `cutwater run` needs and no more.
+.venv/run: pyproject.toml constraints.txt | python
+	$(PYTHON) -m venv .venv
+	$(INSTALL) . --quiet --progress-bar on
 	@touch $@
 
 python:
@@ -28,7 +36,7 @@ python:
 		echo 'Cutwater needs Python 3.11 or newer; found: $(or $(shell $(PYTHON) --version 2>/dev/null),none).' \
 		'Name one: make PYTHON=/path/to/python3.11 $(or $(MAKECMDGOALS),venv)' >&2; exit 1; }
 
-demo: venv  ## Local stream, simulated sensors and the service in one; prints the page's address
+demo: .venv/run  ## Local stream, simulated sensors and the service in one; prints the page's address
 	$(BIN)/cutwater demo $(ARGS)
 
 test: venv  ## Run all tests; says at the end what could not be checked on this machine
@@ -37,8 +45,7 @@ test: venv  ## Run all tests; says at the end what could not be checked on this 
 check: venv code  ## Within a minute or so: style, types, imports, and the unit tests of what changed since main
 	$(BIN)/python -m pytest -q -n logical -m 'not servers' $$($(BIN)/python -m tests.changed) $(ARGS)
 
-.PHONY: code
-code: venv
+code: venv  ## Check style, types, imports, spelling and words
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -46,7 +53,7 @@ code: venv
 	$(BIN)/codespell
 	$(BIN)/python -m tests.words
 
-lint: venv code  ## Check style, types, imports, spelling, words, Dockerfile, ECS template and dashboards
+lint: venv code  ## What `code` checks, and the Dockerfile, the ECS template and the dashboards
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/cfn-lint deploy/ecs.yaml
 	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson
@@ -62,6 +69,9 @@ docs: venv  ## Write what is made from the code: settings, documents, API, dashb
 	$(BIN)/python -m service.metrics
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
+docs-site: venv  ## Build the documentation into site/; a link that leads nowhere fails
+	$(BIN)/mkdocs build --strict --quiet
+
 picture: venv  ## Take docs/images/page.png from a running demo
 	$(BIN)/python -m tests.picture docs/images/page.png
 
@@ -69,12 +79,12 @@ picture: venv  ## Take docs/images/page.png from a running demo
 constraints: python  ## Write constraints.txt anew: the newest versions that pyproject.toml allows
 	rm -rf build/resolved
 	$(PYTHON) -m venv build/resolved
-	build/resolved/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]' hatchling editables
+	build/resolved/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,bench,docs]' hatchling editables
 	build/resolved/bin/pip freeze --all --exclude pip --exclude-editable > constraints.txt
 
 image:  ## Build the container image cutwater:latest
 	$(ENGINE) build --tag cutwater:latest $(if $(filter arm64 aarch64,$(shell uname -m)),--build-arg CPU=generic) .
 
 clean:  ## Remove .venv, caches and build products
-	rm -rf .venv build dist .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -131,7 +131,10 @@ def names_of(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> set
         elif isinstance(part, ast.Assign):
             names |= {target.id for target in part.targets if isinstance(target, ast.Name)}
         elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
-            names |= {part.name} | (names_of(part) if part.name == "__init__" else set())
+            names |= {part.name}
+            if part.name == "__init__":
+                set_there = (each for each in ast.walk(part) if isinstance(each, ast.Attribute))
+                names |= names_of(part) | {each.attr for each in set_there if isinstance(each.ctx, ast.Store)}
     for base in node.bases:  # of a class in the same module
         names |= {"*"} if isinstance(base, ast.Name) and base.id not in ("NamedTuple", "Protocol") else set()
     return names
