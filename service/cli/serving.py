@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from service.api.app import build
 from service.cli.stopping import Stop
 from service.settings.model import Settings
-from service.worker.service import Service, serve
+from service.worker.server import serve
+from service.worker.service import Service
 
 
 @contextlib.asynccontextmanager

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any
-
-import uvicorn
 
 from detector.detector import warm_up
 from detector.types import Floats, Scores
-from service import UserError, __version__
 from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
 from service.pipeline.documents import Document
@@ -25,19 +21,20 @@ from service.settings.model import Settings, start_time
 from service.sinks.recent_scores import RecentScores
 from service.source.kinesis import Room, Stream, connect
 from service.state.checkpoints import Checkpoints, Hold
-from service.state.leases import Lease, Leases
+from service.state.leases import Leases
 from service.state.templates import Templates, TemplateStore
 from service.stores import index_of, leases_of, letters_of, models_of, snapshots_of
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
+from service.worker.faults import first_error
 from service.worker.sensor_monitor import SensorMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
+from service.worker.status import Status
 
 log = logging.getLogger("cutwater")
 
 OPENING_SECONDS = 2.0  # that the API waits for stores that are away
 NOTICE_SECONDS = 1.0  # of compiling before it is worth a word
-RATE_WINDOW = 5.0  # s, over which throughput is averaged
 
 
 class Service:
@@ -90,8 +87,19 @@ class Service:
             metrics=self.metrics,
             dead_letter_monitor=self.dead_letter_monitor,
         )
-        self._started = time.monotonic()
-        self._rate = 0.0
+        self._status = Status(
+            settings=settings,
+            stream=self.stream,
+            index=self.index,
+            letters=self.letters,
+            leases=self._leases,
+            snapshots=self._snapshots,
+            recent=self.recent,
+            room=self.room,
+            consumer=self.consumer,
+            dead_letter_monitor=self.dead_letter_monitor,
+            metrics=self.metrics,
+        )
         self._opening: asyncio.Future[Templates] = asyncio.create_task(self._open())
 
     @classmethod
@@ -121,7 +129,7 @@ class Service:
                 learnt = TemplateStore(self._snapshots, self.settings.stream, model_fingerprint(self.settings))
                 return await learnt.read(self.configuration)
         except* Exception as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
 
     async def _close(self) -> None:
         self._opening.cancel()
@@ -137,11 +145,11 @@ class Service:
         await self._warm_up()
         if not await self._opened():
             return True
-        meter = asyncio.create_task(self._measure())
+        meter = asyncio.create_task(self._status.measure())
         try:
             return await self.consumer.run()
         except* Exception as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
         finally:
             meter.cancel()
             self._executor.shutdown(wait=False, cancel_futures=True)
@@ -177,66 +185,11 @@ class Service:
 
     async def unready(self) -> list[str]:
         """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""
-        troubles = {
-            "stream": self.stream.trouble,
-            "dead_letters": self.letters.trouble or self.dead_letter_monitor.trouble,
-            "leases": self._leases.trouble,
-            "snapshots": self._snapshots.trouble,
-            "index": await self.index.healthy(),
-        }
-        names = {"stream": f"stream {self.settings.stream!r}", "dead_letters": "dead letters"}
-        reasons = [f"{names.get(name, name)}: {trouble}" for name, trouble in troubles.items() if trouble]
-        reasons += self.consumer.faults.describe(asyncio.get_running_loop().time())
-        self.metrics.note_readiness(troubles, not reasons)
-        return reasons
+        return await self._status.unready()
 
     async def status(self) -> Document:
         """What the page shows of the service itself."""
-        metrics, value = self.metrics, Metrics.value
-        trouble = await self.index.healthy()
-        scored, learning, dead = value(metrics.scored), value(metrics.learning), value(metrics.dead)
-        return {
-            "version": __version__,
-            "stream": self.settings.stream,
-            "features": list(self.settings.value_fields),
-            "units": self.settings.value_units,
-            "dashboards_url": self.settings.dashboards_url or None,
-            "uptime_seconds": round(time.monotonic() - self._started, 1),
-            "records": int(value(metrics.records)),
-            "readings": {
-                "received": int(scored + learning + dead - value(metrics.refused)),
-                "scored": int(scored),
-                "learning": int(learning),
-                "dead": int(dead),
-                "indexed": int(value(metrics.indexed)),
-                "anomalies": int(value(metrics.anomalies)),
-            },
-            "sensors": self.recent.count_sensors(),
-            "dead_letters": self.dead_letter_monitor.describe(),
-            "readings_per_second": round(self._rate, 1),
-            "worker": self.consumer.worker,
-            "shards": [self._describe(lease) for lease in self.consumer.leases],
-            "index": {
-                "kind": "opensearch" if self.settings.opensearch_url else "sqlite",
-                "healthy": trouble is None,
-                "detail": trouble,
-            },
-        }
-
-    def _describe(self, lease: Lease) -> Document:
-        """One shard, whoever reads it."""
-        pipeline = self.consumer.pipelines.get(lease.shard)
-        fault = self.consumer.faults.current.get(lease.shard)
-        state = "failed" if fault else "closed" if lease.ended else "elsewhere" if lease.owner else "waiting"
-        return {
-            "shard": lease.shard,
-            "state": pipeline.state if pipeline and not fault else state,
-            "error": fault.reason if fault else None,
-            "owner": self.consumer.worker if pipeline or fault else lease.owner,
-            "millis_behind_latest": pipeline.behind if pipeline else None,
-            "checkpoint": str(pipeline.committed.sequence) if pipeline and pipeline.committed else lease.checkpoint,
-            "in_flight_bytes": pipeline.in_flight if pipeline else 0,
-        }
+        return await self._status.describe()
 
     def _pipeline(self, hold: Hold) -> ShardPipeline:
         """The stores are open by now."""
@@ -244,68 +197,3 @@ class Service:
             self.settings, hold.shard, hold.lease.hash_keys, self._opening.result(), models_of(self.settings)
         )
         return ShardPipeline(hold, self._context, core)
-
-    async def _measure(self) -> None:
-        """Keep the throughput of the last seconds, and the gauges that nobody else sets."""
-        seen = [(time.monotonic(), self.recent.rows)]
-        while True:
-            await asyncio.sleep(0.5)
-            seen.append((time.monotonic(), self.recent.rows))
-            while seen[-1][0] - seen[0][0] > RATE_WINDOW:
-                seen.pop(0)
-            self._rate = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]) if len(seen) > 1 else 0.0
-            self.dead_letter_monitor.remind()
-            self.metrics.in_flight.set(self.room.taken)
-            self.metrics.sensors.set(len(self.recent.sensors))
-            now = asyncio.get_running_loop().time()
-            for shard, pipeline in self.consumer.pipelines.items():
-                since = pipeline.uncommitted_since
-                self.metrics.checkpoint_age.labels(shard).set(0.0 if since is None else now - since)
-
-
-class Server(uvicorn.Server):
-    """Uvicorn that leaves signals to the service."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections. Raises UserError if there can be none."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        reason = "it is taken by another process" if error.errno == errno.EADDRINUSE else error.strerror
-        raise UserError(f"cannot listen on {host}:{port}: {reason}; set another host or port") from None
-
-
-@asynccontextmanager
-async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an ASGI application; yields its address. Raises UserError if the port is taken."""
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1
-    )
-    listening = _listen(host, port)
-    server = Server(config)
-    task = asyncio.create_task(server.serve([listening]))
-    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for
-        await asyncio.sleep(0.01)
-    if not server.started:
-        await task
-    try:
-        bound = listening.getsockname()[1]
-        yield f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{bound}"
-    finally:
-        server.should_exit = True
-        await task
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error behind nested groups."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -18,7 +18,8 @@ from service.settings.model import load
 from service.sinks import recent_scores
 from service.sinks.index import IndexUnavailableError
 from service.sinks.index.sqlite import SQLiteIndex
-from service.worker.service import Service, serve
+from service.worker.server import serve
+from service.worker.service import Service
 from tests.service.api.conftest import NOW, ROWS, serving
 from tests.service.sinks.test_recent_scores import batch
 

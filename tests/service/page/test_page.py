@@ -18,7 +18,8 @@ from service.api.app import build
 from service.pipeline.documents import ScoredBatch, entries
 from service.pipeline.records import DeadLetter, Position, Record
 from service.settings.model import Settings
-from service.worker.service import Service, serve
+from service.worker.server import serve
+from service.worker.service import Service
 from tests.servers.browser import chromium
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
