@@ -10,7 +10,8 @@ import orjson
 from service.api import docs
 from service.api.app import build
 from service.settings.model import load
-from service.worker.service import Service, serve
+from service.worker.server import serve
+from service.worker.service import Service
 from simulator.stream import LocalStream
 from tests.simulator.conftest import kinesis
 
