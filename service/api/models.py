@@ -113,6 +113,7 @@ class Sensor(BaseModel):
     last: LastReading | None
     anomalies: int
     last_anomaly: str | None
+    severity: int = Field(ge=0, le=100, description="Of its latest anomaly; 0 if there was none.")
 
 
 class Sensors(BaseModel):

@@ -134,7 +134,7 @@ class SensorsQuery(BaseModel):
 
     search: str = Field("", description="Part of the name, in any case.")
     state: Literal["learning", "ready"] | None = Field(None, description="Only those that are in this state.")
-    sort: Literal["name", "last_anomaly", "score"] = Field(
+    sort: Literal["name", "last_anomaly", "severity", "score"] = Field(
         "name", description="By name, or the latest or greatest first."
     )
     limit: Limit = 50

@@ -200,5 +200,6 @@ def _last_score(sensor: Sensor) -> tuple[float, str]:
 _ORDER: dict[str, Any] = {
     "name": lambda sensor: (0.0, sensor.name),
     "last_anomaly": _last_anomaly,
+    "severity": lambda sensor: (-sensor.severity, *_last_anomaly(sensor)),
     "score": _last_score,
 }

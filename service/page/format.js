@@ -23,6 +23,12 @@ export function number(value) {
   return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : plain.format(value);
 }
 
+/** A measured value with its unit, if it has one. */
+export const measured = (value, unit) => (unit ? `${number(value)} ${unit}` : number(value));
+
+/** What was expected: four digits are all that an estimate is worth. */
+export const estimate = (value) => number(Number(value.toPrecision(4)));
+
 /** A score, grade or confidence: two decimals are all one can tell apart. */
 export const score = (value) => (Number.isFinite(value) && value !== null ? hundredths.format(value) : "–");
 
@@ -50,10 +56,12 @@ export function bytes(value) {
 /** A moment to the millisecond, with its date. */
 export const moment = (time) => `${times.date.format(time)}, ${times.millis.format(time)}`;
 
-/** A moment in few words: only the time if it is of today. */
+/** A moment in few words: only the time if it is of today, no year if it is of this year. */
 export function brief(time) {
-  const today = new Date().toDateString() === new Date(time).toDateString();
-  return today ? times.seconds.format(time) : `${times.date.format(time)}, ${times.minutes.format(time)}`;
+  const [now, then] = [new Date(), new Date(time)];
+  if (now.toDateString() === then.toDateString()) return times.seconds.format(time);
+  const day = now.getFullYear() === then.getFullYear() ? times.day : times.date;
+  return `${day.format(time)}, ${times.minutes.format(time)}`;
 }
 
 /** From when to when, as exactly as matters. */

@@ -1,57 +1,75 @@
 /**
- * The page: what is chosen is in its address (`sensor`, `at` for a view pinned to a time, `readings` shown), so every
- * view can be linked, and the browser's buttons go back and forth between them.
+ * The page: what is chosen is in its address (`sensor`, `at` for a moment to look at, `from` and `to` for a span of
+ * time, `readings` shown live), so every view can be linked, and the browser's buttons go back and forth between them.
  */
 
+import { Anomalies } from "./anomalies.js";
 import { Chart } from "./chart.js";
-import { byId, make, setText } from "./dom.js";
-import { brief, count, duration, moment, number, score, span, zone } from "./format.js";
-import { Latest } from "./latest.js";
+import { byId, setText } from "./dom.js";
+import { brief, moment } from "./format.js";
 import { Picker } from "./picker.js";
 import { Series } from "./series.js";
-import { around, Feed, get, url } from "./service.js";
+import { anomalyNextTo, around, Feed, get, url, within } from "./service.js";
+import { offerSpans } from "./span.js";
 import { showDeadLetters, showStatus } from "./status.js";
+import { showReadout, showWords } from "./words.js";
 
 const POLL = 1000; // ms between two looks at the service
-const LISTED = 60; // anomalies
+const LISTED = 60; // anomalies asked for at each look
+const BEGUN_WITH = 1000; // anomalies asked for at first
 const WINDOWS = [200, 1000, 5000, 20_000];
 const USUAL = 1000;
-const QUIET = 10_000; // ms without a reading after which the page says so
+const MOST = 20_000; // readings of a span that are loaded
 const WORDS_EVERY = 250; // ms between two changes of the numbers in words
+const SETTLED = 250; // ms without a gesture after which a moved view is loaded
 
 const page = {
   sensor: "",
-  at: null,
+  at: null, // ms, a moment to look at
+  span: null, // {from, to}
   readings: USUAL,
   features: [],
+  units: {},
   needed: null,
   stream: "",
   connected: null,
   lostAt: 0,
   series: null,
   arrived: 0,
-  load: null, // aborts the loading of a pinned view
+  load: null, // aborts the loading of a held view
+  get held() {
+    return this.at !== null || this.span !== null;
+  },
 };
 
 const host = byId("chart");
-const chart = new Chart(host, showReadout);
-const picker = new Picker((sensor) => go({ sensor, at: null }));
-const latest = new Latest(({ sensor, at }) => address({ sensor, at }), go);
+const chart = new Chart(host, {
+  onHover: (index, x, y) => showReadout(page, index, x, y),
+  onSpan: moved,
+});
+const picker = new Picker((sensor) => go({ sensor, at: null, span: null }));
+const anomalies = new Anomalies(({ sensor, at }) => address({ sensor, at, span: null }), ({ sensor, at }) => go({ sensor, at, span: null }));
 const feed = new Feed({ onHistory: beginSeries, onScore: addScore });
 
 // The address
 
-function address({ sensor = page.sensor, at = page.at, readings = page.readings }) {
-  return url(location.pathname, { sensor, at, readings: readings === USUAL ? null : readings });
+function address({ sensor = page.sensor, at = page.at, span = page.span, readings = page.readings }) {
+  const { from = null, to = null } = span ?? {};
+  return url(location.pathname, { sensor, at, from, to, readings: readings === USUAL ? null : readings });
 }
 
 function readAddress() {
   const query = new URLSearchParams(location.search);
-  const at = query.get("at");
-  const time = at === null ? NaN : /^-?\d+$/.test(at) ? Number(at) : Date.parse(at);
+  const time = (name) => {
+    const text = query.get(name);
+    const found = text === null ? NaN : /^-?\d+$/.test(text) ? Number(text) : Date.parse(text);
+    return Number.isFinite(found) ? found : null;
+  };
   const readings = Number(query.get("readings"));
+  const [from, to] = [time("from"), time("to")];
   page.sensor = query.get("sensor") ?? "";
-  page.at = Number.isFinite(time) ? time : null;
+  page.at = time("at");
+  page.span = from !== null && to !== null && from < to ? { from, to } : null;
   page.readings = WINDOWS.includes(readings) ? readings : USUAL;
 }
 
@@ -68,33 +86,88 @@ function open() {
   readAddress();
   page.load?.abort();
   feed.close();
-  picker.show(page.sensor);
-  latest.select(page.sensor, page.at);
-  document.title = page.sensor ? `${page.sensor} · Cutwater` : "Cutwater";
-  const radio = document.querySelector(`input[name=readings][value="${page.readings}"]`);
-  radio.checked = true;
-  byId("live").hidden = byId("pinned").hidden = page.at === null;
-  if (page.at !== null) setText(byId("pinned"), `Held at ${moment(page.at)}`);
-  showConnection();
-  byId("csv").hidden = !page.sensor;
-  byId("csv").href = url("scores", { sensor: page.sensor, format: "csv", limit: 10_000 });
+  showChoice();
   if (page.series?.sensor !== page.sensor) beginSeries(null);
   if (!page.sensor || !page.features.length || document.hidden) return;
-  if (page.at === null) feed.follow(page.sensor, page.readings);
-  else pin();
+  if (page.held) hold();
+  else feed.follow(page.sensor, page.readings);
 }
 
-async function pin() {
+/** Everything that says what is chosen. */
+function showChoice() {
+  picker.show(page.sensor);
+  anomalies.select(page.sensor, page.at);
+  document.title = page.sensor ? `${page.sensor} · Cutwater` : "Cutwater";
+  document.querySelector(`input[name=readings][value="${page.readings}"]`).checked = true;
+  byId("live").hidden = byId("pinned").hidden = !page.held;
+  if (page.held) setText(byId("pinned"), page.at !== null ? `Held at ${brief(page.at)}` : "Held");
+  byId("pinned").title = page.at !== null ? moment(page.at) : "";
+  byId("window").hidden = page.held;
+  byId("csv").hidden = !page.sensor;
+  byId("csv").href = url("scores", { sensor: page.sensor, format: "csv", limit: 10_000, since: page.span?.from, until: page.span?.to });
+  showConnection();
+}
+
+/** Load a held view and show it. */
+async function hold() {
   const load = (page.load = new AbortController());
+  const { sensor, at, span } = page;
   try {
-    const { scores, from, to } = await around(page.sensor, page.at, page.readings, load.signal);
-    if (load.signal.aborted) return;
-    page.series = seriesOf(scores, 4 * page.readings);
-    chart.pin(page.series, from, to, page.at);
-    showWords();
+    if (!span) {
+      const { scores, from, to, historyLost } = await around(sensor, at, page.readings, load.signal);
+      if (load.signal.aborted) return;
+      page.series = seriesOf(scores, 4 * page.readings);
+      page.series.covers = { from, to };
+      noteLost(historyLost);
+      chart.hold(page.series, from, to, at);
+    } else {
+      if (!covered(span)) {
+        const half = (span.to - span.from) / 2; // beside, so that small moves load nothing
+        const until = span.to + half;
+        const { scores, from, historyLost } = await within(sensor, Math.round(span.from - half), Math.round(until), MOST, load.signal);
+        if (load.signal.aborted) return;
+        page.series = seriesOf(scores, MOST);
+        page.series.covers = { from, to: until };
+        noteLost(historyLost);
+      }
+      chart.hold(page.series, span.from, span.to, at);
+    }
+    anomalies.select(page.sensor, page.at);
+    showWords(page, chart);
   } catch {
     if (!load.signal.aborted) lose();
   }
+}
+
+function noteLost(lost) {
+  page.series.note = lost ? "the index is away: older readings are missing" : "";
+}
+
+/** Whether all that is known of a span is in the series. */
+function covered(span) {
+  const { series } = page;
+  const known = series?.sensor === page.sensor && !series.loading ? series.covers : null;
+  return known && known.from <= span.from && span.to <= known.to;
+}
+
+let settling = 0;
+
+/** Someone moved or zoomed the chart: the view is held, and loaded once the hand rests. */
+function moved(from, to) {
+  if (!page.series || page.series.loading) return;
+  const wasHeld = page.held;
+  if (page.series.live) {
+    feed.close();
+    page.series.live = false;
+    page.series.covers = { from: page.series.time[page.series.start], to: page.series.time[page.series.last] };
+  }
+  page.span = { from: Math.round(from), to: Math.round(to) };
+  const to_ = address({});
+  if (wasHeld) history.replaceState(null, "", to_);
+  else history.pushState(null, "", to_);
+  showChoice();
+  clearTimeout(settling);
+  settling = setTimeout(open, SETTLED);
 }
 
 function seriesOf(scores, capacity) {
@@ -115,7 +188,7 @@ function beginSeries(scores) {
   page.series = series;
   page.arrived = performance.now();
   chart.follow(series, page.readings);
-  showWords();
+  showWords(page, chart);
 }
 
 function addScore(score) {
@@ -124,139 +197,40 @@ function addScore(score) {
   chart.redraw();
 }
 
-/** Everything about the chosen sensor that is said in words. */
-function showWords() {
-  const series = page.series;
-  const last = series.last;
-  showEmpty();
-  showState(last);
-  showNow(last);
-  const [from, to] = page.at === null ? [Math.max(series.start, series.size - page.readings), last] : chart.shown;
-  let anomalies = 0;
-  for (let index = from; index <= to; index++) anomalies += series.anomaly[index];
-  const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
-  const found = counted(anomalies, "anomaly", "anomalies");
-  const shown = to < from ? "" : `${counted(to - from + 1, "reading", "readings")}, ${found}`;
-  setText(byId("range"), shown ? `${shown} · ${span(series.time[from], series.time[to])} · ${zone()}` : "");
-  host.setAttribute("aria-label", shown ? `${page.sensor}: ${shown}. Arrow keys read single readings.` : "Chart, empty");
-}
-
-function showState(last) {
-  const badge = byId("state");
-  const series = page.series;
-  if (last < 0) {
-    badge.hidden = true;
-    return;
-  }
-  badge.hidden = false;
-  const seen = series.seen[last] + 1;
-  const learning = series.learning[last] === 1;
-  badge.dataset.state = learning ? "learning" : "ready";
-  setText(badge, learning ? `Learning ${count(Math.min(seen, page.needed ?? seen))}${page.needed ? ` / ${count(page.needed)}` : ""}` : `Ready · ${count(seen)} readings seen`);
-  badge.style.setProperty("--progress", learning && page.needed ? `${(100 * seen) / page.needed}%` : "100%");
-}
-
-function showNow(last) {
-  const series = page.series;
-  const box = byId("now");
-  if (last < 0 || page.at !== null) {
-    box.replaceChildren();
-    return;
-  }
-  const quiet = performance.now() - page.arrived;
-  const scored = !series.learning[last];
-  const lines = page.features.map((feature, index) => [feature, number(series.values[index][last])]);
-  if (scored) lines.push(["score", score(series.score[last])]);
-  const wanted = lines.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
-  const list = make("dl", {}, ...wanted);
-  const when = make("p", {}, quiet > QUIET ? `no reading for ${duration(quiet)}` : brief(series.time[last]));
-  box.replaceChildren(list, when);
-  box.dataset.state = quiet > QUIET ? "quiet" : "";
-}
-
-function showEmpty() {
-  const box = byId("empty");
-  const series = page.series;
-  let reason = "";
-  if (!page.sensor) reason = page.connected ? "none" : "loading";
-  else if (series.loading) reason = "loading";
-  else if (!series.length) reason = page.at === null ? "silent" : "forgotten";
-  box.hidden = reason === "";
-  host.hidden = !box.hidden;
-  if (box.dataset.reason === reason + page.sensor) return;
-  box.dataset.reason = reason + page.sensor;
-  const say = (title, ...lines) => box.replaceChildren(make("strong", {}, title), ...lines.map((line) => make("p", {}, ...line)));
-  if (reason === "none") {
-    say("No readings yet", [`The service reads the stream ${page.stream}. Send it readings, for instance with`], [make("code", {}, "cutwater simulate")]);
-  } else if (reason === "silent") {
-    say("Nothing from this sensor yet", ["It shows here with its first reading. Press ", make("kbd", {}, "/"), " to choose another sensor."]);
-  } else if (reason === "forgotten") {
-    say("Nothing at that time", ["Neither the service's memory nor its index holds a score of this sensor then."]);
-  } else if (reason === "loading") {
-    say("Loading …");
+/** Go to the anomaly before or after what is looked at, of another episode. */
+async function step(direction) {
+  const { series } = page;
+  if (!page.sensor || !series) return;
+  const pointed = chart.pointed;
+  const edge = series.length ? series.time[series.last] + 1 : 8.64e15;
+  const time = pointed >= 0 ? series.time[pointed] : (page.at ?? (page.span ? (page.span.from + page.span.to) / 2 : edge));
+  const episode = pointed >= 0 ? series.words[series.episode[pointed]] : null;
+  try {
+    const found = await anomalyNextTo(page.sensor, Math.round(time), direction, episode || null);
+    if (!found) {
+      say(`No ${direction < 0 ? "earlier" : "later"} anomaly of ${page.sensor}.`);
+      return;
+    }
+    const at = Date.parse(found.silent_since ?? found["@timestamp"]);
+    const half = page.span ? (page.span.to - page.span.from) / 2 : 0;
+    go({ at, span: page.span && { from: Math.round(at - half), to: Math.round(at + half) } });
+  } catch {
+    lose();
   }
 }
 
-// The reading under the crosshair
-
-function showReadout(index, x, y) {
-  const box = byId("readout");
-  box.hidden = index < 0;
-  if (index < 0) return;
-  const series = page.series;
-  const anomaly = series.anomaly[index] === 1;
-  const learning = series.learning[index] === 1;
-  const rows = [];
-  series.features.forEach((feature, at) => {
-    rows.push([feature, number(series.values[at][index])]);
-    const expected = number(series.expected[at][index]);
-    if (anomaly && expected !== rows.at(-1)[1]) rows.push(["expected", expected]);
-    if (series.features.length > 1 && !learning) rows.push(["share of score", score(series.attribution[at][index])]);
-  });
-  if (!learning) {
-    rows.push(["score", score(series.score[index])], ["threshold", score(series.threshold[index])]);
-    if (anomaly) rows.push(["grade", score(series.grade[index])]);
-    rows.push(["confidence", score(series.confidence[index])]);
-  }
-  rows.push(["reading", `№ ${count(series.seen[index] + 1)}`]);
-  const verdict = anomaly ? "Anomaly" : learning ? "Learning" : "Usual";
-  box.dataset.state = verdict.toLowerCase();
-  box.replaceChildren(
-    make("p", {}, make("b", {}, verdict), ` ${moment(series.time[index])}`),
-    make("dl", {}, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
-  );
-  const { offsetWidth: width, offsetHeight: height } = box;
-  const gap = 14;
-  const left = x + gap + width > host.clientWidth ? x - gap - width : x + gap;
-  box.style.transform = `translate(${Math.round(Math.max(0, left))}px, ${Math.round(Math.max(0, Math.min(y - height / 2, host.clientHeight - height)))}px)`;
-  host.setAttribute("aria-valuenow", String(index - series.start));
-  host.setAttribute("aria-valuemin", "0");
-  host.setAttribute("aria-valuemax", String(Math.max(0, series.length - 1)));
-  host.setAttribute("aria-valuetext", `${verdict}, ${moment(series.time[index])}: ${rows.map((row) => row.join(" ")).join(", ")}`);
+/** A word in passing, for eyes and ears. */
+function say(text) {
+  setText(byId("spoken"), text);
+  setText(byId("hint"), text);
+  setTimeout(() => byId("hint").textContent === text && setText(byId("hint"), ""), 4000);
 }
-
-host.addEventListener("keydown", (event) => {
-  const [first, last] = chart.shown;
-  if (last < first) return;
-  const now = chart.pointed < 0 ? last : chart.pointed;
-  const moves = { ArrowLeft: now - 1, ArrowRight: now + 1, PageUp: now - 20, PageDown: now + 20, Home: first, End: last };
-  if (event.key in moves) {
-    event.preventDefault();
-    chart.point(Math.max(first, Math.min(last, moves[event.key])));
-  } else if (event.key === "Enter" && chart.pointed >= 0) {
-    go({ at: page.series.time[chart.pointed] });
-  }
-});
-host.addEventListener("dblclick", () => {
-  if (chart.pointed >= 0) go({ at: page.series.time[chart.pointed] });
-});
-host.addEventListener("blur", () => chart.point(null));
 
 // The connection
 
 function showConnection() {
   const pill = byId("connection");
-  const state = page.connected === null ? "connecting" : !page.connected ? "lost" : page.at === null ? "live" : "held";
+  const state = page.connected === null ? "connecting" : !page.connected ? "lost" : page.held ? "held" : "live";
   pill.dataset.state = state;
   setText(pill, { connecting: "Connecting", lost: "Connection lost", live: "Live", held: "Held" }[state]);
 }
@@ -277,19 +251,25 @@ function regain(status) {
   delete document.body.dataset.connection;
   showConnection();
   page.stream = status.stream;
-  const features = status.features;
+  const { features } = status;
   const changed = features.join() !== page.features.join();
-  page.features = features;
-  host.style.setProperty("--panels", features.length + 1);
+  page.features = anomalies.features = features;
+  page.units = chart.units = anomalies.units = status.units ?? {};
   if (changed || again) open();
   else feed.ensure();
 }
+
+let listed = false; // whether the list has begun with what there was before
 
 async function look() {
   let status;
   let found;
   try {
-    [status, found] = await Promise.all([get("status"), get("scores", { anomalies: true, limit: LISTED })]);
+    const few = { anomalies: true, limit: LISTED, history: false };
+    [status, found] = await Promise.all([get("status"), get("scores", few)]);
+    const missed = found.scores.length === LISTED && !anomalies.knows(found.scores);
+    if (!listed || missed) found = await get("scores", { ...few, limit: BEGUN_WITH, history: true });
+    listed = true;
     if (page.needed === null || !page.sensor) await lookForSensor();
   } catch {
     lose();
@@ -297,8 +277,7 @@ async function look() {
   }
   showStatus(status);
   regain(status);
-  latest.show(found.scores, status.features);
-  latest.select(page.sensor, page.at);
+  anomalies.add(found.scores);
 }
 
 /** How many readings a sensor learns from; and, if none is chosen, the sensor with the latest anomaly. */
@@ -327,6 +306,24 @@ async function watch() {
 
 // Buttons and keys
 
+host.addEventListener("keydown", (event) => {
+  const [first, last] = chart.shown;
+  if (last < first) return;
+  const now = chart.pointed < 0 ? last : chart.pointed;
+  const moves = { ArrowLeft: now - 1, ArrowRight: now + 1, PageUp: now - 20, PageDown: now + 20, Home: first, End: last };
+  if (event.shiftKey && event.key.startsWith("Arrow")) {
+    event.preventDefault();
+    chart.pan(event.key === "ArrowLeft" ? -0.25 : 0.25);
+  } else if (event.key in moves) {
+    event.preventDefault();
+    chart.point(Math.max(first, Math.min(last, moves[event.key])));
+  } else if (event.key === "Enter" && chart.pointed >= 0) {
+    go({ at: page.series.time[chart.pointed], span: null });
+  }
+});
+host.addEventListener("dblclick", () => go({ at: null, span: null }));
+host.addEventListener("blur", () => chart.point(null));
+
 function chooseTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
@@ -340,25 +337,40 @@ function chooseTheme() {
   chart.recolour();
 }
 
+offerSpans({
+  newest: () => (page.series?.length ? page.series.time[page.series.last] : null),
+  view: () => chart.view,
+  onSpan: (from, to) => go({ at: null, span: { from: Math.round(from), to: Math.round(to) } }),
+});
+const keys = {
+  "+": () => chart.zoom(0.5),
+  "=": () => chart.zoom(0.5),
+  "-": () => chart.zoom(2),
+  p: () => step(-1),
+  n: () => step(1),
+  "/": () => picker.focus(),
+  Escape: () => page.held && go({ at: null, span: null }),
+};
 byId("theme").addEventListener("click", chooseTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.recolour());
-byId("live").addEventListener("click", () => go({ at: null }));
-byId("show-dead").addEventListener("click", showDeadLetters);
-byId("window").addEventListener("change", (event) => go({ readings: Number(event.target.value) }));
+byId("live").addEventListener("click", keys.Escape);
+byId("previous").addEventListener("click", keys.p);
+byId("next").addEventListener("click", keys.n);
+byId("zoom-in").addEventListener("click", keys["+"]);
+byId("zoom-out").addEventListener("click", keys["-"]);
+for (const button of document.querySelectorAll(".show-dead")) button.addEventListener("click", showDeadLetters);
+byId("window").addEventListener("change", (event) => go({ at: null, span: null, readings: Number(event.target.value) }));
 addEventListener("popstate", open);
 document.addEventListener("keydown", (event) => {
-  const typing = event.target instanceof HTMLInputElement && event.target.type === "text";
+  const typing = event.target.matches("input:not([type=radio], [type=checkbox]), select");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("dead").open) return;
-  if (event.key === "/") {
-    event.preventDefault();
-    picker.focus();
-  } else if (event.key === "Escape" && page.at !== null) {
-    go({ at: null });
-  }
+  if (!(event.key in keys)) return;
+  event.preventDefault();
+  keys[event.key]();
 });
 
 setInterval(() => {
-  if (!document.hidden) showWords();
+  if (!document.hidden) showWords(page, chart);
 }, WORDS_EVERY);
 open();
 watch();

@@ -1,5 +1,6 @@
 /** The search for a sensor: a combobox whose list the service filters, so that ten thousand names never load at once. */
 
+import { severityBadge } from "./anomalies.js";
 import { byId, make, setText } from "./dom.js";
 import { count, number } from "./format.js";
 import { get } from "./service.js";
@@ -12,6 +13,7 @@ export class Picker {
   #input = byId("sensor");
   #popup = this.#root.querySelector(".popup");
   #list = byId("options");
+  #sort = byId("sensor-sort");
   #count = this.#root.querySelector(".count");
   #chosen = "";
   #sensors = [];
@@ -28,8 +30,16 @@ export class Picker {
     input.addEventListener("click", () => this.#open());
     input.addEventListener("input", () => this.#later());
     input.addEventListener("keydown", (event) => this.#key(event));
-    input.addEventListener("blur", () => this.#close());
-    this.#popup.addEventListener("pointerdown", (event) => event.preventDefault()); // keeps the focus in the input
+    this.#root.addEventListener("focusout", (event) => {
+      if (!this.#root.contains(event.relatedTarget)) this.#close();
+    });
+    this.#popup.addEventListener("pointerdown", (event) => {
+      if (event.target !== this.#sort) event.preventDefault(); // keeps the focus in the input
+    });
+    this.#sort.addEventListener("change", () => {
+      input.focus();
+      this.#search();
+    });
     this.#list.addEventListener("click", (event) => this.#choose([...this.#list.children].indexOf(event.target.closest("li"))));
     this.#list.addEventListener("scroll", () => {
       const { scrollTop, clientHeight, scrollHeight } = this.#list;
@@ -75,7 +85,7 @@ export class Picker {
   async #search() {
     // Opened without typing, it lists those with the latest anomalies first; the chosen name is no search.
     const search = this.#input.value === this.#chosen ? "" : this.#input.value.trim();
-    const query = { search, limit: PAGE, sort: search ? "name" : "last_anomaly" };
+    const query = { search, limit: PAGE, sort: this.#sort.value };
     const found = await this.#ask(query);
     if (!found) return;
     this.#sensors = [];
@@ -158,6 +168,8 @@ export class Picker {
   }
 }
 
+const counted = (n) => `${count(n)} ${n === 1 ? "anomaly" : "anomalies"}`;
+
 function option(sensor, index, chosen) {
   const values = Object.values(sensor.last?.values ?? {}).map(number).join(" · ");
   const learning = sensor.state === "learning";
@@ -166,7 +178,8 @@ function option(sensor, index, chosen) {
     "li",
     { role: "option", id: `option-${index}`, "aria-selected": chosen ? "true" : "false", title: sensor.sensor },
     make("span", { class: "name" }, sensor.sensor),
-    sensor.anomalies ? make("span", { class: "anomalies" }, `◆ ${count(sensor.anomalies)}`) : "",
+    sensor.severity ? severityBadge(sensor.severity) : "",
+    sensor.anomalies ? make("span", { class: "count-anomalies" }, counted(sensor.anomalies)) : "",
     make("span", { class: "last" }, state),
   );
 }

@@ -1,6 +1,8 @@
 /** One sensor's readings as columns in order of event time: the newest `capacity` of them. */
 
 const NONE = NaN; // where a document says null
+const GAP = 5; // times the usual interval from which on a pause is a gap
+const SAMPLED = 512; // intervals looked at to know the usual one
 
 export class Series {
   /**
@@ -12,20 +14,27 @@ export class Series {
     this.capacity = capacity;
     this.lastRow = -1;
     this.size = 0; // filled part of the columns; the oldest are cut off only when the columns are full
+    this.words = [""]; // kinds and episodes; the columns hold their places in here
+    this.silences = []; // {since, time, severity}: no reading came from the one to the other
+    this.labels = "";
     const column = () => new Float64Array(2 * capacity);
     this.time = column();
     this.score = column();
     this.threshold = column();
-    this.grade = column();
+    this.severity = column();
     this.confidence = column();
     this.seen = column();
     this.anomaly = column(); // 1 or 0
+    this.alert = column(); // 1 or 0
     this.learning = column(); // 1 or 0
+    this.kind = column();
+    this.episode = column();
     this.values = features.map(column);
     this.expected = features.map(column);
     this.attribution = features.map(column);
     this.columns = [
-      this.time, this.score, this.threshold, this.grade, this.confidence, this.seen, this.anomaly, this.learning,
+      ...[this.time, this.score, this.threshold, this.severity, this.confidence, this.seen],
+      ...[this.anomaly, this.alert, this.learning, this.kind, this.episode],
       ...this.values, ...this.expected, ...this.attribution,
     ];
   }
@@ -48,26 +57,60 @@ export class Series {
   add(document) {
     if (document.row <= this.lastRow) return;
     this.lastRow = document.row;
-    if (document.silent_since) return; // no reading, so nothing to draw
-    if (this.size === 2 * this.capacity) this.#shift(0, this.capacity);
     const time = Date.parse(document["@timestamp"]);
+    if (document.silent_since) {
+      this.silences.push({ since: Date.parse(document.silent_since), time, severity: document.severity });
+      return; // no reading, so nothing to draw
+    }
+    if (this.size === 2 * this.capacity) this.#shift(0, this.capacity);
     const at = this.size > 0 && time < this.time[this.size - 1] ? this.after(time) : this.size;
     if (at < this.size) this.#shift(at + 1, at);
     else this.size++;
     this.time[at] = time;
-    const learning = document.state === "learning"; // then there is no score yet, whatever the number says
-    this.score[at] = learning ? NONE : (document.anomaly_score ?? NONE);
-    this.threshold[at] = learning ? NONE : (document.threshold ?? NONE);
-    this.grade[at] = document.anomaly_grade ?? NONE;
+    const scored = document.state !== "learning" || document.threshold !== null;
+    this.score[at] = scored ? (document.anomaly_score ?? NONE) : NONE;
+    this.threshold[at] = document.threshold ?? NONE;
+    this.severity[at] = document.severity;
     this.confidence[at] = document.confidence ?? NONE;
     this.seen[at] = document.readings_seen;
     this.anomaly[at] = document.is_anomaly ? 1 : 0;
-    this.learning[at] = learning ? 1 : 0;
+    this.alert[at] = document.alert ? 1 : 0;
+    this.learning[at] = document.state === "learning" ? 1 : 0;
+    this.kind[at] = this.#word(document.anomaly_kind);
+    this.episode[at] = this.#word(document.episode_id);
     this.features.forEach((feature, index) => {
       this.values[index][at] = document[`feature_data_${feature}`] ?? NONE;
       this.expected[index][at] = document[`expected_values_${feature}`] ?? NONE;
       this.attribution[index][at] = document[`relevant_attribution_${feature}`] ?? NONE;
     });
+    this.labels = labelsOf(document);
+  }
+
+  /** The silence that begins after a reading, if one does. */
+  silenceAfter(index) {
+    return this.silences.find(({ since }) => since === this.time[index]);
+  }
+
+  /** Which value is to blame for a reading's score: the one with the largest share. */
+  blamed(index) {
+    let best = 0;
+    this.attribution.forEach((share, feature) => {
+      if (share[index] > this.attribution[best][index]) best = feature;
+    });
+    return best;
+  }
+
+  /** Milliseconds between two readings from which on nothing is known of the time between them. */
+  gapBetween(first, last) {
+    const step = Math.max(1, Math.floor((last - first) / SAMPLED));
+    const intervals = [];
+    for (let index = first + 1; index <= last; index += step) {
+      const interval = this.time[index] - this.time[index - 1];
+      if (interval > 0) intervals.push(interval);
+    }
+    if (intervals.length < 10) return Infinity;
+    intervals.sort((a, b) => a - b);
+    return GAP * intervals[Math.floor(0.9 * (intervals.length - 1))];
   }
 
   /** Take over the readings of `older` from before this series begins. */
@@ -82,6 +125,9 @@ export class Series {
       column.set(older.columns[index].subarray(start, end));
       column.set(mine, n);
     });
+    for (const column of [this.kind, this.episode]) {
+      for (let index = 0; index < n; index++) column[index] = this.#word(older.words[column[index]]);
+    }
     this.size = n + this.size - own;
   }
 
@@ -107,6 +153,12 @@ export class Series {
     return best;
   }
 
+  #word(text) {
+    if (!text) return 0;
+    const known = this.words.lastIndexOf(text);
+    return known > 0 ? known : this.words.push(text) - 1;
+  }
+
   #search(isBefore) {
     let low = this.start;
     let high = this.size;
@@ -123,4 +175,10 @@ export class Series {
     for (const column of this.columns) column.copyWithin(to, from, this.size);
     this.size += to - from;
   }
+}
+
+/** What a document says of its sensor besides: "area heating, site north". */
+export function labelsOf(document) {
+  const names = Object.keys(document).filter((name) => name.startsWith("labels."));
+  return names.map((name) => `${name.slice("labels.".length)} ${document[name]}`).join(", ");
 }

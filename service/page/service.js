@@ -21,18 +21,46 @@ export function url(path, parameters) {
   return query.size ? `${path}?${query}` : path;
 }
 
-/** Up to `count` of a sensor's newest scores that match, oldest first; with `history` also those that left memory. */
+/**
+ * Up to `count` of a sensor's newest scores that match, oldest first; with `history` also those that left memory.
+ * What is said of the documents' index is in the result's `historyLost`.
+ */
 export async function newest(sensor, count, { since, until, history = false, signal } = {}) {
   const found = [];
   let cursor = null;
+  let lost = false;
   do {
     const limit = Math.min(PAGE, count - found.length);
     const page = await get("scores", { sensor, since, until, limit, cursor, history }, signal);
     found.push(...page.scores);
+    lost ||= page.history === "unavailable";
     cursor = page.cursor;
   } while (cursor !== null && found.length < count);
   const place = (score) => score.row ?? -1; // what is only in the index comes first
-  return found.reverse().sort((a, b) => place(a) - place(b)); // as they were scored, which late ones are not by time
+  found.reverse().sort((a, b) => place(a) - place(b)); // as they were scored, which late ones are not by time
+  return Object.assign(found, { historyLost: lost });
+}
+
+/**
+ * A sensor's scores in a span of time, at most `count`, the newest: from memory, and from the index what is older.
+ *
+ * Returns {scores, complete from when on, historyLost}.
+ */
+export async function within(sensor, since, until, count, signal) {
+  const recent = await newest(sensor, count, { since, until, signal });
+  if (recent.length >= count) return { scores: recent, from: Date.parse(recent[0]["@timestamp"]), historyLost: false };
+  const times = recent.map((score) => Date.parse(score["@timestamp"]));
+  const earliest = times.length ? times.reduce((a, b) => Math.min(a, b)) : until;
+  const older = await newest(sensor, count - recent.length, { since, until: earliest, history: true, signal });
+  return { scores: [...older, ...recent], from: since, historyLost: older.historyLost };
+}
+
+/** The anomaly of a sensor that is next to a time, before or after it, and of another episode; null if there is none. */
+export async function anomalyNextTo(sensor, time, direction, episode, signal) {
+  const span = direction < 0 ? { until: time, order: "desc" } : { since: time + 1, order: "asc" };
+  const fields = "@timestamp,episode_id,silent_since";
+  const { scores } = await get("scores", { sensor, anomalies: true, limit: 1000, fields, ...span }, signal);
+  return scores.find((score) => score.episode_id === null || score.episode_id !== episode) ?? null;
 }
 
 /**
@@ -45,10 +73,11 @@ export async function around(sensor, time, count, signal) {
   let before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, signal });
   const history = before.length === 0;
   if (history) before = await newest(sensor, Math.ceil(count / 2), { until: time + 1, history, signal });
+  const { historyLost = false } = before;
   const first = before.length ? Date.parse(before[0]["@timestamp"]) : time;
   const reach = Math.max(time - first, 1000);
   const after = await newest(sensor, 2 * count, { since: time + 1, until: time + 1 + reach, history, signal });
-  return { scores: [...before, ...after], from: time - reach, to: time + reach };
+  return { scores: [...before, ...after], from: time - reach, to: time + reach, historyLost };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The service in numbers, its shards, and the dead letters. */
 
 import { byId, make, setText } from "./dom.js";
-import { bytes, count, duration, moment, rate } from "./format.js";
+import { brief, bytes, count, duration, moment, rate } from "./format.js";
 import { get } from "./service.js";
 
 const LATE = 60_000; // ms behind the stream from which on it is worth a warning
@@ -21,10 +21,15 @@ export function showStatus(status) {
   tile("rate", rate(status.readings_per_second));
   tile("behind", behind === null ? "–" : behind < 1000 ? "< 1 s" : duration(behind), behind > LATE ? "warn" : "");
   tile("scored", count(readings.scored));
-  tile("learning", count(readings.learning));
+  tile("learning", `${count(status.sensors.learning)} of ${count(status.sensors.seen)}`);
+  byId("tile-learning").title = `${count(readings.learning)} readings while their sensor was learning`;
   tile("anomalies", count(readings.anomalies));
   tile("dead", count(readings.dead), readings.dead ? "warn" : "");
-  byId("show-dead").hidden = !readings.dead;
+  byId("tile-dead").querySelector(".show-dead").hidden = !readings.dead;
+  showTrouble(status.dead_letters);
+  const dashboards = byId("dashboards");
+  dashboards.hidden = !status.dashboards_url;
+  if (status.dashboards_url) dashboards.href = status.dashboards_url;
   tile("index", index.healthy ? "healthy" : "failing", index.healthy ? "good" : "bad");
   const note = index.detail ?? `${index.kind === "sqlite" ? "SQLite" : "OpenSearch"}, ${count(readings.indexed)} documents`;
   setText(byId("tile-index").querySelector(".note"), note);
@@ -32,6 +37,31 @@ export function showStatus(status) {
   spark("rate", rates, status.readings_per_second);
   spark("behind", behinds, behind ?? 0);
   showShards(shards);
+}
+
+const REMEDIES = {
+  not_json: "A record must be JSON; see what the writer sends.",
+  not_an_object: "A record must be a JSON object; see what the writer sends.",
+  no_sensor: "The setting sensor_field says where a record names its sensor.",
+  bad_sensor: "The setting sensor_field says where a record names its sensor.",
+  no_value: "The setting value_fields says where a record holds its values.",
+  bad_value: "The setting value_fields says where a record holds its values; they must be numbers.",
+  bad_time: "The setting time_field says where a record holds its event time.",
+};
+
+/** Say it when all, or many, of the last minute's records could not be read, and what to do. */
+function showTrouble(letters) {
+  const box = byId("trouble");
+  const worth = letters?.latest && letters.last_minute > 0;
+  box.hidden = !worth;
+  if (!worth) return;
+  const { code, reason, time } = letters.latest;
+  const many = `${count(letters.last_minute)} ${letters.last_minute === 1 ? "record" : "records"}`;
+  box.dataset.state = letters.everything ? "all" : "some";
+  setText(box.querySelector("b"), letters.everything ? "Nothing can be scored." : "Some records cannot be scored.");
+  const which = letters.everything ? `All ${many} of the last minute` : `${many} in the last minute`;
+  const went = `${which} went to the dead letters. The latest, at ${brief(Date.parse(time))}: ${reason.replace(/\.$/, "")} (${code}).`;
+  setText(box.querySelector("span"), `${went} ${REMEDIES[code] ?? ""} Once it is mended, cutwater replay scores them.`);
 }
 
 function tile(name, text, state = "") {

@@ -39,6 +39,7 @@ class Sensor:
         seen: readings that its model has seen.
         anomalies: how many, silences included.
         last_anomaly: its event time, ms since 1970.
+        severity: of the latest anomaly, 0 to 100.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Sensor:
     ready: bool = False
     anomalies: int = 0
     last_anomaly: int | None = None
+    severity: int = 0
     _batch: ScoredBatch | None = None  # of the last reading
     _row: int = 0
 
@@ -78,6 +80,7 @@ class Sensor:
             "last": self._last(),
             "anomalies": self.anomalies,
             "last_anomaly": None if self.last_anomaly is None else timestamp(self.last_anomaly),
+            "severity": self.severity,
         }
 
     def _last(self) -> Document | None:
@@ -259,12 +262,15 @@ class RecentScores:
         for code in np.argsort(last).tolist():
             if last[code] >= 0:
                 self._sensor_named(names[code], batch).read(batch, int(last[code]))
-        found = [(names[codes[row]], int(batch.readings.times[row])) for row in np.flatnonzero(is_anomaly).tolist()]
-        found += [(silence.sensor, silence.time) for silence in batch.silences]
-        for name, time in found:
+        times, severities = batch.readings.times, batch.scores.severity
+        found = [
+            (names[codes[row]], int(times[row]), int(severities[row])) for row in np.flatnonzero(is_anomaly).tolist()
+        ]
+        found += [(silence.sensor, silence.time, silence.severity) for silence in batch.silences]
+        for name, time, severity in found:
             sensor = self._sensor_named(name, batch)
             sensor.anomalies += 1
-            sensor.last_anomaly = time
+            sensor.last_anomaly, sensor.severity = time, severity
         while len(self.sensors) > self.max_sensors:
             self.sensors.popitem(last=False)
 

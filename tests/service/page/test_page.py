@@ -3,148 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
-from detector.types import Readings, Scores
-from service.api.app import build
-from service.pipeline.documents import ScoredBatch, entries
+from service.pipeline.documents import entries
 from service.pipeline.records import DeadLetter, Position, Record
-from service.settings.model import Settings
-from service.worker.server import serve
-from service.worker.service import Service
-from tests.servers.browser import chromium
+from tests.service.page.site import ALERT, NEEDED, START, Site, painted, pixels
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-START = 1_800_000_000_000
-NEEDED = 64
 HOSTILE = "<img src=x onerror=document.title='broken'>\"'`&amp;${1}\u202e</script>"
-
-
-class Site:
-    """A service that reads no stream: tests hand it the scores that its page shows."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.address = ""
-        self._readings = 0
-        self._running = AsyncExitStack()
-
-    async def start(self) -> None:
-        """Serve, at the same address as before if there was one."""
-        port = int(self.address.rpartition(":")[2] or 0)
-        self.address = await self._running.enter_async_context(serve(build(self.service), "127.0.0.1", port))
-
-    async def stop(self) -> None:
-        await self._running.aclose()
-
-    def score(
-        self, sensors: str | Sequence[str], values: Sequence[float], *, anomaly: bool = False, learning: bool = False
-    ) -> None:
-        """A reading every 100 ms, all anomalous or none."""
-        self.service.recent.append(self.scored(sensors, values, anomaly=anomaly, learning=learning))
-
-    def scored(
-        self, sensors: str | Sequence[str], values: Sequence[float], *, anomaly: bool = False, learning: bool = False
-    ) -> ScoredBatch:
-        """The same, but not in memory."""
-        n = len(values)
-        names = [sensors] * n if isinstance(sensors, str) else list(sensors)
-        known = tuple(dict.fromkeys(names))
-        codes = {name: code for code, name in enumerate(known)}
-        rows = self._readings + np.arange(n)
-        self._readings += n
-        readings = Readings(
-            known, np.array([codes[name] for name in names]), START + 100 * rows, np.array(values, dtype=float)[:, None]
-        )
-        scores = Scores.empty(n, 1)
-        scores.score[:] = 0 if learning else 4.5 if anomaly else 0.9
-        scores.threshold[:] = np.nan if learning else 2.0
-        scores.grade[:] = 0.7 * anomaly
-        scores.confidence[:] = 1.0
-        scores.is_anomaly[:] = anomaly
-        scores.ready[:] = not learning
-        scores.seen[:] = rows
-        scores.expected[:, 0] = 15 if anomaly else values
-        scores.attribution[:, 0] = scores.score
-        positions = [Position(int(row)) for row in rows]
-        times = readings.times.tolist()
-        shard = "shardId-000000000000"
-        return ScoredBatch("RawStreamData", shard, positions, times, [0] * n, ("iotValue",), "rcf-1", readings, scores)
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    settings = Settings(endpoint_url="http://127.0.0.1:9", data_dir=tmp_path, samples=NEEDED, recent_scores=20_000)
-    async with Service.open(settings) as service:
-        site = Site(service)
-        await site.start()
-        yield site
-        await site.stop()
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    """What the browser complained of, and requests to anywhere but the service."""
-    return []
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser, site: Site, problems: list[str]) -> AsyncIterator[Page]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light", locale="en-GB")
-    context.set_default_timeout(10_000)
-    page = await context.new_page()
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: None if request.url.startswith(site.address) else problems.append(request.url))
-    yield page
-    await context.close()
-    assert problems == []
-
-
-async def pixels(page: Page, colour: str) -> int:
-    """How many of the chart's pixels have a colour of the style sheet."""
-    count = await page.evaluate(
-        """(name) => {
-            const probe = document.body.appendChild(document.createElement("i"));
-            probe.style.color = `var(--${name})`;
-            const [red, green, blue] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
-            probe.remove();
-            const canvas = document.querySelector("#chart canvas");
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            let count = 0;
-            for (let at = 0; at < data.length; at += 4) {
-                if (data[at] === red && data[at + 1] === green && data[at + 2] === blue) count++;
-            }
-            return count;
-        }""",
-        colour,
-    )
-    assert isinstance(count, int)
-    return count
-
-
-async def painted(page: Page, colour: str, *, least: int) -> None:
-    """Wait until the chart shows a colour; it draws with the screen's next frame."""
-    for _ in range(100):
-        if await pixels(page, colour) >= least:
-            return
-        await page.wait_for_timeout(50)
-    raise AssertionError(f"the chart has {await pixels(page, colour)} pixels of {colour}, not {least}")
 
 
 async def test_readings_and_an_anomaly_arrive_while_one_looks(page: Page, site: Site) -> None:
@@ -152,21 +23,24 @@ async def test_readings_and_an_anomaly_arrive_while_one_looks(page: Page, site: 
     await expect(page.get_by_text("No readings yet")).to_be_visible()
 
     site.score("DemoSensor", [15.0, 16.0] * 150)
-    await expect(page.get_by_role("combobox")).to_have_value("DemoSensor")
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value("DemoSensor")
     await expect(page).to_have_url(f"{site.address}/?sensor=DemoSensor")
     await expect(page.locator("#range")).to_contain_text("300 readings, 0 anomalies")
     await painted(page, "value", least=100)
-    assert await pixels(page, "anomaly") == 0
+    assert await pixels(page, "high") == 0
 
-    site.score("DemoSensor", [117.0], anomaly=True)
+    site.score("DemoSensor", [117.0], grade=ALERT)
     site.score("DemoSensor", [15.0, 16.0] * 10)
     await expect(page.locator("#range")).to_contain_text("321 readings, 1 anomaly")
     await expect(page.get_by_role("slider")).to_have_attribute("aria-label", re.compile("321 readings, 1 anomaly"))
     entry = page.get_by_role("listitem").filter(has_text="DemoSensor")
+    await expect(entry).to_contain_text("Alert: spike")
     await expect(entry).to_contain_text("117 instead of 15")
-    await expect(entry).to_contain_text("4.50")
-    await expect(page.locator("#spoken")).to_contain_text("Anomaly on DemoSensor")
-    await painted(page, "anomaly", least=10)
+    await expect(entry.locator(".severity")).to_have_text("90")
+    await expect(page.locator("#spoken")).to_contain_text(
+        "Alert on DemoSensor: spike, iotValue 117 instead of 15, severity 90"
+    )
+    await painted(page, "high", least=10)
 
 
 async def test_every_reading_of_a_fast_sensor_is_drawn(page: Page, site: Site) -> None:
@@ -198,19 +72,19 @@ async def test_between_history_and_live_nothing_is_lost_or_doubled(page: Page, s
 async def test_an_anomaly_can_be_held_and_let_go(page: Page, site: Site) -> None:
     site.score("calm", [5.0] * 20)
     site.score("pump", [15.0, 16.0] * 50)
-    site.score("pump", [117.0], anomaly=True)
+    site.score("pump", [117.0], grade=ALERT)
     at = START + 100 * 120
     site.score("pump", [15.0, 16.0] * 600)
     await page.goto(f"{site.address}/?sensor=calm")
     await page.get_by_role("link", name="117 instead of 15").click()
     await expect(page).to_have_url(f"{site.address}/?sensor=pump&at={at}")
     await expect(page.locator("#connection")).to_have_text("Held")
-    await expect(page.locator("#readout")).to_contain_text("Anomaly")
+    await expect(page.locator("#readout")).to_contain_text("Alert: spike")
     held = page.locator("#range")
     await expect(held).to_contain_text("201 readings, 1 anomaly")  # 100 before, itself, and as long a time after
 
     site.score("pump", [15.0] * 50)
-    await expect(page.get_by_role("combobox")).to_have_value("pump")
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value("pump")
     await expect(held).to_contain_text("201 readings, 1 anomaly")
 
     await page.keyboard.press("Escape")
@@ -226,10 +100,10 @@ async def test_a_sensor_is_found_among_ten_thousand_by_keyboard_alone(page: Page
     names = [f"pump-{number:05}" for number in range(10_000)]
     site.score(names, [20.0] * len(names))
     await page.goto(site.address)
-    await expect(page.get_by_role("combobox")).to_have_value("pump-00000")
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value("pump-00000")
 
     await page.keyboard.press("/")
-    options = page.get_by_role("option")
+    options = page.locator("#options").get_by_role("option")
     await expect(options).to_have_count(50)
     await expect(page.get_by_text("10,000 sensors, 50 shown")).to_be_visible()
     await page.get_by_role("listbox").evaluate("list => list.scrollTo(0, list.scrollHeight)")
@@ -238,7 +112,7 @@ async def test_a_sensor_is_found_among_ten_thousand_by_keyboard_alone(page: Page
     await page.keyboard.type("P-0776")
     await expect(options).to_have_count(10)
     await page.keyboard.press("ArrowDown")
-    active = await page.get_by_role("combobox").get_attribute("aria-activedescendant")
+    active = await page.get_by_role("combobox", name="Sensor").get_attribute("aria-activedescendant")
     await expect(page.locator(f"#{active}")).to_contain_text("pump-07761")
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(f"{site.address}/?sensor=pump-07761")
@@ -248,11 +122,11 @@ async def test_a_sensor_is_found_among_ten_thousand_by_keyboard_alone(page: Page
     await page.keyboard.type("nothing like it")
     await expect(page.get_by_text("No sensor has this in its name.")).to_be_visible()
     await page.keyboard.press("Escape")
-    await expect(page.get_by_role("combobox")).to_have_value("pump-07761")
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value("pump-07761")
 
 
 async def test_an_anomaly_that_left_the_memory_is_shown_from_the_index(page: Page, site: Site) -> None:
-    old = site.scored("pump-1", [15.0] * 3 + [117.0], anomaly=True)
+    old = site.scored("pump-1", [15.0] * 3 + [117.0], grade=ALERT)
     await site.service.index.write(entries(old, range(4)))
     site.score("pump-1", [15.0] * 5)
     await page.goto(f"{site.address}?sensor=pump-1&at={int(old.readings.times[3])}")
@@ -265,21 +139,21 @@ async def test_an_anomaly_that_left_the_memory_is_shown_from_the_index(page: Pag
 
 async def test_names_and_reasons_are_only_ever_text(page: Page, site: Site) -> None:
     site.score(HOSTILE, [15.0] * 20)
-    site.score(HOSTILE, [117.0], anomaly=True)
+    site.score(HOSTILE, [117.0], grade=ALERT)
     letter = DeadLetter("RawStreamData", "shardId-0", Record(Position(1), HOSTILE, START, b"<b>"), "not_json", HOSTILE)
     await site.service.letters.bury([letter])
     site.service.metrics.dead.labels("not_json").inc()
 
     await page.goto(site.address)
-    await expect(page.get_by_role("combobox")).to_have_value(HOSTILE)
-    await expect(page.locator("#latest .name")).to_have_text(HOSTILE)
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value(HOSTILE)
+    await expect(page.locator("#anomalies .name")).to_have_text(HOSTILE)
     await page.get_by_role("slider").press("Enter")
-    await page.locator("#latest a").click()
+    await page.locator("#anomalies a").click()
     await expect(page.locator("#readout")).to_be_visible()
-    await page.get_by_role("combobox").click()
+    await page.get_by_role("combobox", name="Sensor").click()
     await expect(page.locator("#options .name")).to_have_text(HOSTILE)
     await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="show").click()
+    await page.get_by_role("button", name="show", exact=True).click()
     await expect(page.get_by_role("dialog")).to_contain_text(HOSTILE)
     assert await page.locator("img[src=x]").count() == 0
     await expect(page).to_have_title(f"{HOSTILE} · Cutwater")
@@ -297,13 +171,13 @@ async def test_a_learning_sensor_says_how_far_it_is(page: Page, site: Site) -> N
 
 async def test_readings_can_be_read_one_by_one(page: Page, site: Site) -> None:
     site.score("DemoSensor", [11.0, 12.0, 13.0, 14.0])
-    site.score("DemoSensor", [117.0], anomaly=True)
+    site.score("DemoSensor", [117.0], grade=ALERT)
     await page.goto(site.address)
     chart = page.get_by_role("slider")
     await expect(page.locator("#range")).to_contain_text("5 readings")
     await chart.press("End")
     await expect(chart).to_have_attribute(
-        "aria-valuetext", re.compile("Anomaly.* iotValue 117, expected 15, score 4.50")
+        "aria-valuetext", re.compile("Alert: spike, severity 90.* iotValue 117, expected 15, score 4.50")
     )
     await chart.press("ArrowLeft")
     await expect(chart).to_have_attribute(
