@@ -17,9 +17,8 @@ COMPONENTS = ("stream", "index", "leases", "snapshots", "dead_letters")
 class Metrics:
     """The metrics of one service; each has its own registry, so that two may live in a process.
 
-    Attributes:
-        registry: what ``/metrics`` shows, with the process's CPU, memory and open files.
-        advice: when to look at a metric, by its name; docs/reference/metrics.md has it.
+    ``registry`` is what ``/metrics`` shows, with the process's CPU, memory and open files; ``advice`` says by a metric's
+    name when to look at it.
     """
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ class Account:
         self.subscription = round(1000 * subscription)
         self._clock = clock
         self._region = region
-        self._shard_limit = shard_limit
+        self.shard_limit = shard_limit
         self._memory = memory
         self._swept = 0
         self._last_created = 0
@@ -154,10 +154,10 @@ class Account:
     def require_shards(self, more: int) -> None:
         """Raises KinesisError if so many more open shards are too many."""
         present = sum(len(stream.open_shards) for stream in self.streams.values())
-        if present + more > self._shard_limit:
+        if present + more > self.shard_limit:
             raise over_limit(
                 f"This request would exceed the shard limit for the account {self.number} in {self._region}. Current "
-                f"shard count for the account: {present}. Limit: {self._shard_limit}. Number of additional shards that "
+                f"shard count for the account: {present}. Limit: {self.shard_limit}. Number of additional shards that "
                 f"would have resulted from this request: {more}."
             )
 

@@ -45,6 +45,7 @@ class Consumer:
     created: int
     busy_until: int
     state: str = "CREATING"
+    tags: dict[str, str] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)  # the latest one to each shard
 
     def status(self, now: int) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
-_JSON = "application/x-amz-json-1.1"
 _STRING = 7  # the type of a header's value
 
 
@@ -25,14 +24,14 @@ def encode(headers: Mapping[str, str], payload: bytes) -> bytes:
     return message + struct.pack("!I", crc32(message))
 
 
-def event(type_: str, payload: bytes) -> bytes:
-    """A message of an event with JSON in it."""
-    return encode({":event-type": type_, ":content-type": _JSON, ":message-type": "event"}, payload)
+def event(type_: str, payload: bytes, content_type: str) -> bytes:
+    """A message of an event."""
+    return encode({":event-type": type_, ":content-type": content_type, ":message-type": "event"}, payload)
 
 
-def exception(type_: str, payload: bytes) -> bytes:
-    """A message of what ends the stream, with JSON in it."""
-    return encode({":exception-type": type_, ":content-type": _JSON, ":message-type": "exception"}, payload)
+def exception(type_: str, payload: bytes, content_type: str) -> bytes:
+    """A message of what ends the stream."""
+    return encode({":exception-type": type_, ":content-type": content_type, ":message-type": "exception"}, payload)
 
 
 def _header(name: bytes, value: bytes) -> bytes:

@@ -5,7 +5,7 @@ they are older than the stream's retention period or the memory allowed is used 
 
 Differs from AWS: nothing is signed, throughput is not limited (but see ``faults``), and operations that change a stream
 are done at once unless ``transition`` says how long they take. Enhanced fan-out is not limited either, neither in bytes
-nor in calls a second. Tags, encryption and DryRun are not there.
+nor in calls a second. Nothing is encrypted, and DryRun is not there.
 
 Where AWS's documents are silent: an event's ContinuationSequenceNumber is that of the record before, so that only
 AFTER_SEQUENCE_NUMBER doubles nothing; the first event comes at once; a subscription that another call takes over, or
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from simulator.stream.account import Account, Request
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import KinesisError
-from simulator.stream.operations import consumers, reading, shards, streams, writing
+from simulator.stream.operations import consumers, reading, settings, shards, streams, writing
 from simulator.stream.request_shapes import REQUESTS, validate
 from simulator.stream.responses import Answer
 
@@ -45,6 +45,20 @@ OPERATIONS: dict[str, Callable[[Account, Request], Answer]] = {
     "DescribeStreamConsumer": consumers.describe_stream_consumer,
     "ListStreamConsumers": consumers.list_stream_consumers,
     "DeregisterStreamConsumer": consumers.deregister_stream_consumer,
+    "AddTagsToStream": settings.add_tags_to_stream,
+    "RemoveTagsFromStream": settings.remove_tags_from_stream,
+    "ListTagsForStream": settings.list_tags_for_stream,
+    "TagResource": settings.tag_resource,
+    "UntagResource": settings.untag_resource,
+    "ListTagsForResource": settings.list_tags_for_resource,
+    "DescribeLimits": settings.describe_limits,
+    "DescribeAccountSettings": settings.describe_account_settings,
+    "EnableEnhancedMonitoring": settings.enable_enhanced_monitoring,
+    "DisableEnhancedMonitoring": settings.disable_enhanced_monitoring,
+    "UpdateStreamMode": settings.update_stream_mode,
+    "UpdateMaxRecordSize": settings.update_max_record_size,
+    "StartStreamEncryption": settings.start_stream_encryption,
+    "StopStreamEncryption": settings.stop_stream_encryption,
 }
 
 
@@ -58,7 +72,10 @@ class Kinesis:
         """Answer a request; for SubscribeToShard there is ``subscribe``. Raises KinesisError."""
         handle = OPERATIONS.get(operation)
         if handle is None:
-            raise KinesisError("UnknownOperationException")
+            known = ", ".join(sorted((*OPERATIONS, "SubscribeToShard")))
+            raise KinesisError(
+                "UnknownOperationException", f"the local stream has no operation {operation!r}; it has {known}"
+            )
         return handle(self._account, self._begin(operation, request))
 
     def subscribe(self, request: Request) -> Subscription:

@@ -3,7 +3,7 @@
 A wrong JSON type is a SerializationException. Everything else that a member's description forbids is collected and
 answered with one ValidationException.
 
-Source: the API reference of Kinesis Data Streams, "Request Parameters" of each action.
+Source: the description of the API that botocore brings.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from simulator.stream.api_model import SERVICE
 from simulator.stream.errors import KinesisError
 
-MAX_RECORD_BYTES = 10 * 1024 * 1024  # of any stream; a stream's own limit is 1 MiB unless it was created with more
+MOST = 2**31 - 1  # of an integer, or of items, where the description has no limit
 
 
 class Member(Protocol):
@@ -143,6 +144,27 @@ class Items:
             self.of.check(item, f"{path}.{number}.{self.path}", problems)
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """A map of texts, by its length."""
+
+    key: Member
+    value: Member
+    least: int
+    most: int
+
+    def check(self, value: Any, path: str, problems: list[str]) -> None:
+        """See Member."""
+        if not isinstance(value, dict):
+            raise _wrong_type(value, "a Map")
+        if not self.least <= len(value) <= self.most:
+            rule = f"Member must have length between {self.least} and {self.most}"
+            _add(problems, path, f"[{len(value)} entries]", rule)
+        for name, item in value.items():
+            self.key.check(name, f"{path}.key", problems)
+            self.value.check(item, f"{path}.{name}.member", problems)
+
+
 def validate(shape: Structure, request: dict[str, Any]) -> None:
     """Raises KinesisError: SerializationException or ValidationException."""
     problems: list[str] = []
@@ -161,8 +183,18 @@ def decode_blob(text: str) -> bytes:
 
 
 def _wrong_type(value: Any, wanted: str) -> KinesisError:
-    given = {bool: "BOOLEAN", int: "NUMBER", float: "NUMBER", str: "STRING", list: "LIST", dict: "STRUCTURE"}
-    return KinesisError("SerializationException", f"{given[type(value)]}_VALUE can not be converted to {wanted}")
+    given = {
+        type(None): "NULL",
+        bool: "BOOLEAN",
+        int: "NUMBER",
+        float: "NUMBER",
+        str: "STRING",
+        list: "LIST",
+        dict: "STRUCTURE",
+    }
+    return KinesisError(
+        "SerializationException", f"{given.get(type(value), 'OTHER')}_VALUE can not be converted to {wanted}"
+    )
 
 
 def _add(problems: list[str], path: str, value: object, rule: str) -> None:
@@ -173,130 +205,41 @@ def _lower(name: str) -> str:
     return name[:1].lower() + name[1:]
 
 
-_NAME = re.compile(r"[a-zA-Z0-9_.-]+")
-_STREAM = {
-    "StreamName": Text(1, 128, _NAME),
-    "StreamARN": Text(1, 2048, re.compile(r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+")),
-}
-_SHARD = Text(1, 128, _NAME)
-_SEQUENCE = Text(pattern=re.compile(r"0|([1-9]\d{0,128})"))
-_HASH_KEY = Text(pattern=re.compile(r"0|([1-9]\d{0,38})"))
-_TOKEN = Text(1, 1_048_576)
-_CONSUMER = {
-    "StreamARN": _STREAM["StreamARN"],
-    "ConsumerName": Text(1, 128, _NAME),
-    "ConsumerARN": Text(
-        1, 2048, re.compile(r"arn:aws.*:kinesis:.*:\d{12}:.*stream/[a-zA-Z0-9_.-]+/consumer/[a-zA-Z0-9_.-]+:[0-9]+")
-    ),
-}
-_START = Text(choices=("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"))
-_SHARD_COUNT = Number(1, 1_000_000)
-_RETENTION = Structure({**_STREAM, "RetentionPeriodHours": Number(-(2**31), 2**31 - 1)}, ("RetentionPeriodHours",))
+def _member(shape: Any) -> Member:
+    """The check of a shape of botocore's model."""
+    limits = shape.metadata
+    match shape.type_name:
+        case "structure":
+            return _structure(shape)
+        case "string":
+            pattern = re.compile(limits["pattern"]) if "pattern" in limits else None
+            return Text(limits.get("min", 0), limits.get("max"), pattern, tuple(limits.get("enum", ())))
+        case "integer":
+            return Number(limits.get("min", -MOST - 1), limits.get("max", MOST))
+        case "boolean":
+            return Flag()
+        case "timestamp":
+            return Moment()
+        case "blob":
+            return Blob(limits["max"])
+        case "list":
+            return Items(_member(shape.member), limits.get("min", 0), limits.get("max", MOST))
+        case "map":
+            return Pairs(_member(shape.key), _member(shape.value), limits["min"], limits["max"])
+    raise NotImplementedError(shape.type_name)
 
-ENTRY = Structure(
-    {"Data": Blob(MAX_RECORD_BYTES), "PartitionKey": Text(1, 256), "ExplicitHashKey": _HASH_KEY},
-    required=("Data", "PartitionKey"),
-)
+
+def _structure(shape: Any) -> Structure:
+    members = {name: _member(each) for name, each in shape.members.items()}
+    required = tuple(shape.required_members)
+    if "PartitionKey" in members:  # the model leaves it out for clients that write to a channel
+        required = tuple(dict.fromkeys((*required, "PartitionKey")))
+    if "ShardIterator" in members:  # GetRecords refuses more records than it gives with another error
+        members["Limit"] = Number(1, MOST)
+    return Structure(members, required)
+
 
 REQUESTS: dict[str, Structure] = {
-    "CreateStream": Structure(
-        {
-            "StreamName": _STREAM["StreamName"],
-            "ShardCount": _SHARD_COUNT,
-            "StreamModeDetails": Structure(
-                {"StreamMode": Text(choices=("PROVISIONED", "ON_DEMAND"))}, required=("StreamMode",)
-            ),
-            "MaxRecordSizeInKiB": Number(1024, MAX_RECORD_BYTES // 1024),
-        },
-        required=("StreamName",),
-    ),
-    "DeleteStream": Structure({**_STREAM, "EnforceConsumerDeletion": Flag()}),
-    "ListStreams": Structure(
-        {"Limit": Number(1, 10_000), "ExclusiveStartStreamName": _STREAM["StreamName"], "NextToken": _TOKEN}
-    ),
-    "DescribeStream": Structure({**_STREAM, "Limit": Number(1, 10_000), "ExclusiveStartShardId": _SHARD}),
-    "DescribeStreamSummary": Structure(_STREAM),
-    "ListShards": Structure(
-        {
-            **_STREAM,
-            "NextToken": _TOKEN,
-            "ExclusiveStartShardId": _SHARD,
-            "MaxResults": Number(1, 10_000),
-            "StreamCreationTimestamp": Moment(),
-            "ShardFilter": Structure(
-                {
-                    "Type": Text(
-                        choices=(
-                            "AFTER_SHARD_ID",
-                            "AT_TRIM_HORIZON",
-                            "FROM_TRIM_HORIZON",
-                            "AT_LATEST",
-                            "AT_TIMESTAMP",
-                            "FROM_TIMESTAMP",
-                        )
-                    ),
-                    "ShardId": _SHARD,
-                    "Timestamp": Moment(),
-                },
-                required=("Type",),
-            ),
-        }
-    ),
-    "GetShardIterator": Structure(
-        {
-            **_STREAM,
-            "ShardId": _SHARD,
-            "ShardIteratorType": _START,
-            "StartingSequenceNumber": _SEQUENCE,
-            "Timestamp": Moment(),
-        },
-        required=("ShardId", "ShardIteratorType"),
-    ),
-    "GetRecords": Structure(
-        {"ShardIterator": Text(1, 512), "Limit": Number(1, 2**31 - 1), "StreamARN": _STREAM["StreamARN"]},
-        required=("ShardIterator",),
-    ),
-    "PutRecord": Structure(
-        {**_STREAM, **ENTRY.members, "SequenceNumberForOrdering": _SEQUENCE}, required=ENTRY.required
-    ),
-    "PutRecords": Structure({**_STREAM, "Records": Items(ENTRY, 1, 500)}, required=("Records",)),
-    "SplitShard": Structure(
-        {**_STREAM, "ShardToSplit": _SHARD, "NewStartingHashKey": _HASH_KEY},
-        required=("ShardToSplit", "NewStartingHashKey"),
-    ),
-    "MergeShards": Structure(
-        {**_STREAM, "ShardToMerge": _SHARD, "AdjacentShardToMerge": _SHARD},
-        required=("ShardToMerge", "AdjacentShardToMerge"),
-    ),
-    "UpdateShardCount": Structure(
-        {**_STREAM, "TargetShardCount": _SHARD_COUNT, "ScalingType": Text(choices=("UNIFORM_SCALING",))},
-        required=("TargetShardCount", "ScalingType"),
-    ),
-    "IncreaseStreamRetentionPeriod": _RETENTION,
-    "DecreaseStreamRetentionPeriod": _RETENTION,
-    "RegisterStreamConsumer": Structure(
-        {"StreamARN": _CONSUMER["StreamARN"], "ConsumerName": _CONSUMER["ConsumerName"]},
-        required=("StreamARN", "ConsumerName"),
-    ),
-    "DescribeStreamConsumer": Structure(_CONSUMER),
-    "ListStreamConsumers": Structure(
-        {
-            "StreamARN": _CONSUMER["StreamARN"],
-            "NextToken": _TOKEN,
-            "MaxResults": Number(1, 10_000),
-            "StreamCreationTimestamp": Moment(),
-        },
-        required=("StreamARN",),
-    ),
-    "DeregisterStreamConsumer": Structure(_CONSUMER),
-    "SubscribeToShard": Structure(
-        {
-            "ConsumerARN": _CONSUMER["ConsumerARN"],
-            "ShardId": _SHARD,
-            "StartingPosition": Structure(
-                {"Type": _START, "SequenceNumber": _SEQUENCE, "Timestamp": Moment()}, required=("Type",)
-            ),
-        },
-        required=("ConsumerARN", "ShardId", "StartingPosition"),
-    ),
+    name: _structure(shape) if (shape := SERVICE.operation_model(name).input_shape) else Structure({})
+    for name in SERVICE.operation_names
 }

@@ -14,8 +14,8 @@ def described(stream: Stream, status: str) -> Answer:
     """What DescribeStream and DescribeStreamSummary both tell."""
     return listed(stream, status) | {
         "RetentionPeriodHours": stream.retention_hours,
-        "EnhancedMonitoring": [{"ShardLevelMetrics": []}],
-        "EncryptionType": "NONE",
+        "EnhancedMonitoring": [{"ShardLevelMetrics": stream.metrics}],
+        **({"EncryptionType": "KMS", "KeyId": stream.key} if stream.key else {"EncryptionType": "NONE"}),
     }
 
 

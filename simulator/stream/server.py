@@ -1,4 +1,4 @@
-"""The local stream's HTTP face: Kinesis's JSON protocol, and a page of faults.
+"""The local stream's HTTP face: Kinesis's JSON and CBOR protocols, and a page of faults.
 
 ``POST /`` with the header ``X-Amz-Target: Kinesis_20131202.<Operation>`` is the API. ``POST /faults`` adds a fault (a
 JSON object with the fields of ``Fault``), ``GET /faults`` lists them, ``DELETE /faults`` removes all.
@@ -23,13 +23,14 @@ from aiohttp import web
 
 from simulator.stream import eventstream
 from simulator.stream.account import Account
+from simulator.stream.api_model import SERVICE
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import KinesisError
 from simulator.stream.faults import Fault
 from simulator.stream.kinesis import Kinesis
+from simulator.stream.protocols import JSON, Protocol, protocol_of
 
 _TARGET = "Kinesis_20131202."
-_JSON = "application/x-amz-json-1.1"
 _TICK = 0.1  # seconds after which a subscription sees what has come with time
 _LARGEST_REQUEST = 20 * 1024 * 1024  # 10 MiB of data in base64, and room for keys
 
@@ -103,42 +104,44 @@ class LocalStream:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        protocol = protocol_of(request.headers.get("Content-Type", ""))
         try:
-            service, operation = request.headers.get("X-Amz-Target", "").split(".", 1)
-            if service + "." != _TARGET:
-                raise ValueError(service)
-            message = orjson.loads(body)
-            if not isinstance(message, dict):
-                raise KinesisError("SerializationException", "the body must be a JSON object")
+            target = request.headers.get("X-Amz-Target", "")
+            operation = target.removeprefix(_TARGET)
+            if operation == target:
+                raise KinesisError(
+                    "UnknownOperationException", f"X-Amz-Target: {target!r} does not begin with {_TARGET}"
+                )
+            message = protocol.read(body)
             if operation == "SubscribeToShard":
-                return await self._push(request, self.kinesis.subscribe(message))
+                return await self._push(request, protocol, self.kinesis.subscribe(message))
             answer = self.kinesis.call(operation, message)
             self._wake()
-            return _response(answer)
-        except orjson.JSONDecodeError as error:
-            return _failure(KinesisError("SerializationException", f"the body is not JSON: {error}"))
-        except ValueError:
-            return _failure(KinesisError("UnknownOperationException"))
+            shape = SERVICE.operation_model(operation).output_shape
+            return _response(protocol.write(answer, shape.name if shape else None), protocol)
         except KinesisError as error:
-            return _failure(error)
+            return _failure(error, protocol)
 
-    async def _push(self, request: web.Request, subscription: Subscription) -> web.StreamResponse:
+    async def _push(self, request: web.Request, protocol: Protocol, subscription: Subscription) -> web.StreamResponse:
         """Send a subscription's events until it is over, or its client gone."""
+        kind = protocol.content_type
         response = web.StreamResponse(headers=_headers() | {"Content-Type": eventstream.CONTENT_TYPE})
         with suppress(ConnectionResetError):
             await response.prepare(request)
-            await response.write(eventstream.event("initial-response", b"{}"))
+            await response.write(eventstream.event("initial-response", protocol.write({}, None), kind))
             try:
                 async with aclosing(self._events(subscription)) as events:
                     async for event in events:
-                        message = eventstream.event("SubscribeToShardEvent", orjson.dumps(event))
+                        payload = protocol.write(event, "SubscribeToShardEvent")
+                        message = eventstream.event("SubscribeToShardEvent", payload, kind)
                         if self.faults.breaks(subscription.shard):
                             await response.write(message[: len(message) // 2])
                             _drop(request)
                             break
                         await response.write(message)
             except KinesisError as error:
-                await response.write(eventstream.exception(error.type, orjson.dumps({"message": error.message})))
+                payload = protocol.write({"message": error.message}, None)
+                await response.write(eventstream.exception(error.type, payload, kind))
         return response
 
     async def _events(self, subscription: Subscription) -> AsyncGenerator[dict[str, Any], None]:
@@ -167,7 +170,7 @@ class LocalStream:
         self._wake()
 
     async def _list_faults(self, request: web.Request) -> web.Response:
-        return _response({"faults": [asdict(fault) for fault in self.faults.active]})
+        return _response(orjson.dumps({"faults": [asdict(fault) for fault in self.faults.active]}))
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         try:
@@ -179,7 +182,7 @@ class LocalStream:
                 )
             self.faults.add(Fault(**given))
         except (ValueError, TypeError) as error:
-            return _response({"error": str(error)}, 400)
+            return _response(orjson.dumps({"error": str(error)}), status=400)
         return await self._list_faults(request)
 
     async def _clear_faults(self, request: web.Request) -> web.Response:
@@ -193,13 +196,13 @@ def _drop(request: web.Request) -> None:
         request.transport.abort()
 
 
-def _failure(error: KinesisError) -> web.Response:
+def _failure(error: KinesisError, protocol: Protocol) -> web.Response:
     body = {"__type": error.type, "message": error.message} if error.message else {"__type": error.type}
-    return _response(body, error.status)
+    return _response(protocol.write(body, None), protocol, error.status)
 
 
-def _response(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, headers=_headers(), content_type=_JSON)
+def _response(body: bytes, protocol: Protocol = JSON, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, headers=_headers(), content_type=protocol.content_type)
 
 
 def _headers() -> dict[str, str]:

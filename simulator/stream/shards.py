@@ -128,6 +128,9 @@ class Stream:
         self.on_demand = on_demand
         self.max_record_bytes = max_record_bytes
         self.retention_hours = 24
+        self.tags: dict[str, str] = {}
+        self.metrics: list[str] = []  # of enhanced monitoring
+        self.key: str | None = None  # that records are said to be encrypted with
         self.state = "CREATING"  # until ``busy_until``
         self.busy_until = now
         self.shards: dict[str, Shard] = {}

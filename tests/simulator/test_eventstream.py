@@ -22,7 +22,10 @@ def test_messages_are_read_as_they_were_written_however_they_are_cut(written, si
 
 def test_events_and_exceptions_are_told_apart():
     buffer = EventStreamBuffer()
-    buffer.add_data(event("SubscribeToShardEvent", b"{}") + exception("ResourceInUseException", b'{"message":"no"}'))
+    buffer.add_data(
+        event("SubscribeToShardEvent", b"{}", "application/json")
+        + exception("ResourceInUseException", b'{"message":"no"}', "application/json")
+    )
     first, second = (message.to_response_dict() for message in buffer)
     assert (first["status_code"], first["headers"][":event-type"]) == (200, "SubscribeToShardEvent")
     assert (second["status_code"], second["headers"][":exception-type"]) == (400, "ResourceInUseException")

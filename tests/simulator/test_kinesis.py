@@ -15,8 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from simulator.stream import Fault
 from simulator.stream.account import Account
 from simulator.stream.errors import KinesisError
-from simulator.stream.kinesis import Kinesis
+from simulator.stream.kinesis import OPERATIONS, Kinesis
 from simulator.stream.shards import HASH_KEYS
+
+KNOWN = ", ".join(sorted((*OPERATIONS, "SubscribeToShard")))
+
 
 FIRST = "shardId-000000000000"
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/raw"
@@ -457,7 +460,7 @@ def test_a_subscription_that_makes_no_sense(account):
         ),
         ("GetRecords", {"ShardIterator": "AAAA"}, "InvalidArgumentException", "Invalid ShardIterator."),
         ("ListShards", {"NextToken": "AAAA"}, "InvalidArgumentException", "Invalid NextToken."),
-        ("AddTagsToStream", {}, "UnknownOperationException", "UnknownOperationException"),
+        ("Fly", {}, "UnknownOperationException", f"the local stream has no operation 'Fly'; it has {KNOWN}"),
     ],
 )
 def test_refusals(account, operation, request_, kind, message):

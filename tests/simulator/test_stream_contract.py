@@ -804,6 +804,46 @@ async def test_shards_are_filtered(server):
     server.expect(await numbers(Type="AT_TIMESTAMP", Timestamp=now), ["1", "2", "3"], kinesalite=everything)
 
 
+# Tags and limits
+
+
+async def test_tags_are_added_listed_and_removed(server):
+    stream = await server.create()
+    client = server.client
+    await client.add_tags_to_stream(StreamName=stream, Tags={"b": "2", "a": "1", "c": ""})
+    await client.add_tags_to_stream(StreamName=stream, Tags={"b": "3"})
+    await client.remove_tags_from_stream(StreamName=stream, TagKeys=["c", "absent"])
+    listed = await client.list_tags_for_stream(StreamName=stream)
+    assert sorted((tag["Key"], tag["Value"]) for tag in listed["Tags"]) == [("a", "1"), ("b", "3")]
+    assert not listed["HasMoreTags"]
+    first = await client.list_tags_for_stream(StreamName=stream, Limit=1)
+    rest = await client.list_tags_for_stream(StreamName=stream, ExclusiveStartTagKey=first["Tags"][0]["Key"])
+    assert first["HasMoreTags"]
+    assert [tag["Key"] for tag in first["Tags"] + rest["Tags"]] == ["a", "b"]
+
+
+async def test_a_stream_has_no_more_than_50_tags(server):
+    stream = await server.create()
+    many = {f"tag {number}": "" for number in range(45)}
+    added = await outcome(server.client.add_tags_to_stream(StreamName=stream, Tags=many))
+    server.expect(added, "ok", kinesalite="ValidationException", kinesis_local="InvalidArgumentException")
+    more = {f"more {number}": "" for number in range(6)}
+    over = await outcome(server.client.add_tags_to_stream(StreamName=stream, Tags=more))
+    server.expect(over, "InvalidArgumentException", kinesalite="ok", kinesis_local="ok")
+
+
+async def test_the_limits_are_described(server):
+    known = await outcome(server.client.describe_limits())
+    server.expect(known, "ok", kinesalite="UnknownOperationException")
+    if known != "ok":
+        return
+    before = await server.client.describe_limits()
+    await server.create(shards=2)
+    after = await server.client.describe_limits()
+    assert after["ShardLimit"] == before["ShardLimit"] >= after["OpenShardCount"]
+    assert after["OpenShardCount"] >= before["OpenShardCount"] + 2
+
+
 # Malformed requests
 
 

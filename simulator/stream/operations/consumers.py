@@ -16,6 +16,7 @@ def register_stream_consumer(account: Account, request: Request) -> Answer:
     stream = account.active("RegisterStreamConsumer", request)
     active = account.now + account.transition
     consumer = stream.consumers.register(request["ConsumerName"], account.now, active)
+    consumer.tags |= request.get("Tags", {})
     return {"Consumer": answers.consumer(consumer, account.now)}
 
 

@@ -30,6 +30,7 @@ def create_stream(account: Account, request: Request) -> Answer:
     account.require_shards(shards)
     most = 1024 * request.get("MaxRecordSizeInKiB", 1024)
     account.add(name, shards, on_demand=on_demand, max_record_bytes=most)
+    account.streams[name].tags |= request.get("Tags", {})
     return {}
 
 
