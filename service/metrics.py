@@ -17,8 +17,8 @@ COMPONENTS = ("stream", "index", "leases", "snapshots", "dead_letters")
 class Metrics:
     """The metrics of one service; each has its own registry, so that two may live in a process.
 
-    ``registry`` is what ``/metrics`` shows, with the process's CPU, memory and open files; ``advice`` says by a metric's
-    name when to look at it.
+    ``registry`` is what ``/metrics`` shows, with the process's CPU, memory and open files; ``advice`` says
+    when to look at a metric, by its name.
     """
 
     def __init__(self) -> None:
