@@ -13,7 +13,7 @@ import numpy as np
 from detector.detector import Configuration, Detector
 from detector.liveness import Heard, Silence, Watch
 from detector.snapshot_format import compressed, fields_of, with_fields
-from detector.types import NONE, SILENT, SPIKE, Floats, Integers, Readings, Scores
+from detector.types import SILENT, Floats, Integers, Readings, Scores
 
 OTHERS = "*"  # in templates: sensors that have none of their own
 
@@ -128,9 +128,9 @@ class Fleet:
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
         silences, ends = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
         self.silences += [self._respecting_quiet(replace(each, row=each.row + first)) for each in silences]
-        ends = ends[scores.kind[ends] == SILENT]
-        scores.alert[ends] = False
-        scores.kind[ends] = np.where(scores.is_anomaly[ends], SPIKE, NONE)
+        for row in ends[scores.kind[ends] == SILENT].tolist():
+            rules = self._detectors[readings.sensors[readings.codes[row]]].configuration.rules
+            rules.take_back(np.array([row]), readings.times, readings.values, scores)
         self._changed.update(sensors, (silence.sensor for silence in silences))
         self._note_use(sensors, order[np.append(starts[1:], len(order)) - 1])
         for sensor in {silence.sensor for silence in silences} - self._detectors.keys():

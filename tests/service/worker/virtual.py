@@ -18,7 +18,7 @@ import numpy as np
 
 from detector.types import Readings, Scores
 from service.metrics import Metrics
-from service.pipeline.core import Core, CoreConfiguration, _unframed
+from service.pipeline.core import Core, CoreConfiguration
 from service.pipeline.decode import Decoded
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import HashKeys, Position, Record
@@ -408,8 +408,7 @@ class World:
                     assert (lease.shard, record.position.sequence) in self.found(), "a gap below the checkpoint"
             if lease.snapshot and shard.listed:  # else it is being deleted, the snapshot before the row
                 reader = ShardSnapshots(self._blobs, f"{STREAM}/{lease.shard}", 2**60, MAKING)
-                framed = self._look.run_until_complete(reader.read(lease.snapshot))
-                models = {name: model._replace(state=_unframed(name, model.state)) for name, model in framed.items()}
+                models = self._look.run_until_complete(reader.read(lease.snapshot))
                 begun = lease.ended or lease.position is not None
                 assert models == (shard.models(lease.position) if begun else shard.inherited)
         assert self.found().items() <= expected.items()
