@@ -210,7 +210,7 @@ def _watch_hours(
 
 
 @entry
-def _watch_run(x: float, memory: Any, stats: Any, out: Any) -> None:
+def watch_run(x: float, memory: Any, stats: Any, out: Any) -> None:
     """Stuck: a run of equal values that this sensor would not produce by chance in a million readings."""
     m = memory
     same = 1.0 if x == m[_LAST] else 0.0
@@ -252,7 +252,7 @@ def examine(
     _watch_level(x, time, grain, m, profile, visits, stats, out)
     _watch_hours(x, time, grain, m, profile, visits, stats, trouble, out)
     if not missing:
-        _watch_run(x, m, stats, out)
+        watch_run(x, m, stats, out)
 
 
 @entry

@@ -37,6 +37,7 @@ from detector.alerting.change_detectors import (
     examine,
     forget_hour,
     relate,
+    watch_run,
 )
 from detector.alerting.episode_kind import COURSE, follow, is_slow, likely, set_out
 from detector.alerting.features import (
@@ -51,7 +52,8 @@ from detector.alerting.features import (
     look,
     resemblance,
 )
-from detector.forest.closed_form import BLOCK, HELD, line_insert, line_score, uniform
+from detector.alerting.outliers import ADOPTED, FIRST, GROSS, ORDINARY, OUTLIERS, START, bounded, sort_first, sort_value
+from detector.forest.closed_form import BLOCK, FARTHEST, HELD, line_insert, line_score, uniform
 from detector.jit import entry
 from detector.types import LEAST_GRADE, NEVER, NONE, SILENT, SPIKE, STUCK
 
@@ -71,6 +73,7 @@ JUMP = 5.0  # deviations from the fast mean
 LOUDER = 1.0  # as much as HASTE asks for four times the chances
 DAY = 86_400_000
 FATIGUE = 0.3
+GROSS_FATIGUE = 1.0  # the same for gross outliers, which nothing else makes familiar
 NOTED = 2.5  # a sum from which it is remembered
 REMEMBERED = 128
 REACH = 5.5  # from the usual score to the threshold, in steps from the usual score to the high one
@@ -81,11 +84,14 @@ _NORMAL = 1.2533  # a normal distribution's standard deviation over its mean abs
 # The columns of ``clock`` (int64) and of ``level`` (float64). SLOW: time at which a slow fault was told or last seen.
 # MATTER: time of the last alert; GOING_ON: count at the last reading of its matter. EPISODE: time of the alert that
 # began it, 0 for none; EPISODE_FIRST, EPISODE_LAST: counts.
-CLOCK = 15
+CLOCK = 19  # GROSS_LAST, GROSS_COUNT: of gross outliers; GROSS_ALERT, GROSS_TIME: count and time at their last alert
 SEEN, TIME, LATE, LAST_ALERT, PEAKS, SCORED, PAST, SLOW, MATTER, GOING_ON = range(10)
-EPISODE, EPISODE_READINGS, EPISODE_FIRST, EPISODE_LAST, EPISODE_KIND = range(10, CLOCK)
-LEVEL = 9  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
-EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED = range(LEVEL)
+EPISODE, EPISODE_READINGS, EPISODE_FIRST, EPISODE_LAST, EPISODE_KIND = range(10, 15)
+GROSS_LAST, GROSS_COUNT, GROSS_ALERT, GROSS_TIME = range(15, CLOCK)
+LEVEL = 11  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
+EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED, GROSS_PEAK, GROSS_LOUDEST = range(
+    LEVEL
+)
 
 
 class State(NamedTuple):
@@ -111,6 +117,7 @@ class State(NamedTuple):
     products: NDArray[np.float64]  # [d, d]
     errors: NDArray[np.float64]  # [d, 2]
     course: NDArray[np.float64]  # [d, COURSE] of the episode
+    outliers: NDArray[np.float64]  # [d, OUTLIERS]
     points: NDArray[np.float64]  # [d, VIEWS, S]
     keys: NDArray[np.float64]  # [d, VIEWS, S]
     squares: NDArray[np.float64]  # [d, VIEWS, S / BLOCK]
@@ -145,6 +152,7 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
         "products": (f, (d, d)),
         "errors": (f, (d, 2)),
         "course": (f, (d, COURSE)),
+        "outliers": (f, (d, OUTLIERS)),
         "points": (f, (d, VIEWS, points)),
         "keys": (f, (d, VIEWS, points)),
         "squares": (f, (d, VIEWS, -(-points // BLOCK))),
@@ -180,7 +188,7 @@ def reseed(state: State, seed: int) -> None:
 def begin(state: State, seed: int) -> None:
     """Make a zeroed state that of a sensor never seen."""
     reseed(state, seed)
-    state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW, MATTER, GOING_ON]] = NEVER
+    state.clock[[TIME, LAST_ALERT, EPISODE_LAST, SLOW, MATTER, GOING_ON, GROSS_LAST, GROSS_ALERT, GROSS_TIME]] = NEVER
     state.level[[BROKEN, JUMPED]] = -np.inf
     state.last[:] = np.nan
     state.memory[:] = np.nan
@@ -188,7 +196,7 @@ def begin(state: State, seed: int) -> None:
 
 def forget_when(state: State) -> None:
     """Keep what was learnt but not when, so that the next reading may come at any time and ends no silence or alert."""
-    state.clock[[TIME, LAST_ALERT, SLOW, MATTER, GOING_ON]] = NEVER
+    state.clock[[TIME, LAST_ALERT, SLOW, MATTER, GOING_ON, GROSS_LAST, GROSS_ALERT, GROSS_TIME]] = NEVER
     state.clock[EPISODE] = 0
     forget_hour(state.memory)
 
@@ -215,7 +223,7 @@ def raw_scores(state: State, values: Any, decay: float, learn: bool, out: Any) -
         points, keys, squares = state.raw_points[line], state.raw_keys[line], state.raw_squares[line]
         counts, past = state.raw_counts[line], state.clock[PAST]
         for i in range(count):
-            v = values[i, 0]
+            v = min(max(values[i, 0], -FARTHEST), FARTHEST)
             if past >= PROVISIONAL:
                 out[i] += line_score(points, squares, counts[HELD], v) / lines
             if learn:
@@ -289,6 +297,16 @@ def compare(
         if seen < WARM or uniform(random) <= (score / GATE) ** 2:
             line_insert(points[k], keys[k], squares[k], counts[k], view[k], decay * offered[k], random)
             offered[k] += 1
+    return total
+
+
+@entry
+def sum_of_views(counts: Any, points: Any, squares: Any, view: Any) -> float:
+    """The weighted sum of the views' scores; nothing is learnt."""
+    total = 0.0
+    for k in range(VIEWS):
+        if counts[k, HELD] > 0:
+            total += WEIGHTS[k] * line_score(points[k], squares[k], counts[k, HELD], view[k])
     return total
 
 
@@ -386,6 +404,73 @@ def spread_floor(x: float, expected: float, variance: float, seen: int) -> float
 
 
 @entry
+def strangeness(state: State, j: int, x: float, time: int, scale: float, view: Any) -> float:
+    """The sum of the views of a gross outlier ``x`` of value j, of which nothing is learnt."""
+    look(
+        x,
+        time,
+        state.clock[SEEN],
+        state.window[j].copy(),
+        state.means[j].copy(),
+        state.visits[j].copy(),
+        state.levels[j].copy(),
+        state.misses[j].copy(),
+        scale,
+        False,
+        view,
+    )
+    return sum_of_views(state.counts[j], state.points[j], state.squares[j], view)
+
+
+@entry
+def learn_value(
+    state: State, j: int, x: float, time: int, seen: int, missing: bool, trouble: bool, view: Any, scores: Any, out: Any
+) -> float:
+    """Look at value j in all views and test it for each condition (``out``), then learn it; the sum of the views."""
+    memory = state.memory[j]
+    expected, _ = expect(x, memory[FAST_MEAN], memory[VARIANCE])
+    look(
+        x,
+        time + np.int64(memory[SHIFT]) * HOUR,
+        seen,
+        state.window[j],
+        state.means[j],
+        state.visits[j],
+        state.levels[j],
+        state.misses[j],
+        spread_floor(x, expected, memory[VARIANCE], seen),
+        trouble,
+        view,
+    )
+    total = compare(
+        state.random,
+        seen,
+        state.offered[j],
+        state.counts[j],
+        state.points[j],
+        state.keys[j],
+        state.squares[j],
+        view,
+        scores,
+    )
+    examine(x, time, missing, memory, state.profile[j], state.days[j], state.stats[j], trouble, out)
+    return total
+
+
+@entry
+def learn_anew(state: State, j: int, time: int, view: Any, scores: Any, out: Any) -> None:
+    """Forget value j and learn its first readings again, from which gross outliers have been taken."""
+    for array in (state.window, state.levels):
+        array[j] = 0.0
+    state.means[j], state.visits[j], state.misses[j] = 0.0, 0.0, 0.0
+    state.profile[j], state.days[j], state.memory[j], state.stats[j] = 0.0, 0.0, np.nan, 0.0
+    state.products[j], state.products[:, j], state.errors[j] = 0.0, 0.0, 0.0
+    state.counts[j], state.offered[j] = 0, 0
+    for k in range(START):
+        learn_value(state, j, state.outliers[j, FIRST + k], time, k, False, False, view, scores, out)
+
+
+@entry
 def observe(
     state: State,
     time: int,
@@ -396,50 +481,41 @@ def observe(
     view: Any,
     scores: Any,
     ratios: Any,
-) -> tuple[float, int, bool]:
+    learnt: Any,
+) -> tuple[float, float, int, bool, bool]:
     """Look at a reading's values [d] in all views, test them for each condition, and learn them.
 
-    Writes what each was ``expected`` to be, its ``distance`` from that, and how far each condition is from its limit
-    (``ratios``, 1: at it); ``view`` and ``scores`` [VIEWS] are room to work in. Returns the greatest sum of the views
-    of a value, what that looks like, and whether that value is known to be stuck.
+    Writes what each was ``expected`` to be, its ``distance`` from that, how far each condition is from its limit
+    (``ratios``, 1: at it), and what was ``learnt`` of it; ``view`` and ``scores`` [VIEWS] are room to work in. Returns
+    the greatest sum of the views of a value, that of a gross outlier (0: none), what the former looks like, whether
+    that value is known to be stuck, and whether a gross outlier has become ordinary.
     """
     seen, trouble = state.clock[SEEN], shows_now(state.clock, time)
-    most, looks_like, known = 0.0, NONE, False
+    most, strange, looks_like, known, adopted = 0.0, 0.0, NONE, False, False
     for j in range(len(values)):
-        x, memory, stats = values[j], state.memory[j], state.stats[j]
+        x, memory, stats = bounded(values[j]), state.memory[j], state.stats[j]
+        if seen == START and sort_first(state.outliers[j]):
+            learn_anew(state, j, time, view, scores, ratios[j])
+        sort = sort_value(x, seen, missing[j], state.outliers[j])
+        adopted |= sort == ADOPTED
         expected[j], distance[j] = expect(x, memory[FAST_MEAN], memory[VARIANCE])
         if distance[j] > JUMP:
             state.level[JUMPED] = seen
-        look(
-            x,
-            time + np.int64(memory[SHIFT]) * HOUR,
-            seen,
-            state.window[j],
-            state.means[j],
-            state.visits[j],
-            state.levels[j],
-            state.misses[j],
-            spread_floor(x, expected[j], memory[VARIANCE], seen),
-            trouble,
-            view,
-        )
-        total = compare(
-            state.random,
-            seen,
-            state.offered[j],
-            state.counts[j],
-            state.points[j],
-            state.keys[j],
-            state.squares[j],
-            view,
-            scores,
-        )
-        examine(x, time, missing[j], memory, state.profile[j], state.days[j], stats, trouble, ratios[j])
+        aside, actual = sort == GROSS, x
+        if aside:
+            if not missing[j]:
+                scale = spread_floor(x, expected[j], memory[VARIANCE], seen)
+                strange = max(strange, strangeness(state, j, x, time + np.int64(memory[SHIFT]) * HOUR, scale, view))
+            x = state.outliers[j, ORDINARY]
+        learnt[j] = x
+        total = learn_value(state, j, x, time, seen, missing[j] or aside, trouble, view, scores, ratios[j])
+        if aside and not missing[j]:
+            watch_run(actual, memory, stats, ratios[j])
         if total > most:
             most, looks_like, known = total, resemblance(scores), is_stuck(stats)
     if len(values) > 1:
         relate(state.memory, state.products, state.errors, state.stats, ratios)
-    return most, looks_like, known
+    return most, strange, looks_like, known, adopted
 
 
 @entry
@@ -499,6 +575,40 @@ def tell(
         if is_news(clock, level, time, condition, loudness):
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found
+
+
+@entry
+def tell_gross(clock: Any, level: Any, time: int, strange: float, limit: float) -> tuple[bool, float]:
+    """Whether a gross outlier is an alert, and its alert score.
+
+    They are an incident of their own, so that what is ordinary otherwise is judged as if they had not been.
+    """
+    seen = clock[SEEN]
+    if seen < WARM:
+        return False, 0.0
+    since = seen - clock[GROSS_LAST]
+    recent = level[GROSS_PEAK] if since <= SUPPRESSION else 0.0
+    score = strange - GROSS_FATIGUE * np.log2(1.0 + clock[GROSS_COUNT]) if strange > recent else 0.0
+    score = max(score, 0.0)
+    going_on = since <= PAUSE and time - clock[GROSS_TIME] < NORMAL_AFTER * HOUR
+    clock[GROSS_LAST], level[GROSS_PEAK] = seen, max(strange, recent)
+    clock[GROSS_COUNT] += 1
+    alert = score > limit and (not going_on or score > level[GROSS_LOUDEST] + LOUDER)
+    if alert:
+        clock[GROSS_ALERT], clock[GROSS_TIME], level[GROSS_LOUDEST] = seen, time, score
+        if clock[EPISODE] == 0:
+            clock[EPISODE], clock[EPISODE_FIRST], clock[EPISODE_READINGS] = time, seen, 0
+            level[EPISODE_PEAK] = 0.0
+    return alert, score
+
+
+@entry
+def adopt(clock: Any, level: Any, time: int) -> None:
+    """What was a gross outlier is ordinary from now on: what it alerted goes on as the matter of the sensor."""
+    seen = clock[SEEN]
+    if seen - clock[GROSS_ALERT] <= PAUSE and clock[GROSS_ALERT] > clock[LAST_ALERT]:
+        clock[LAST_ALERT], clock[MATTER], clock[GOING_ON] = clock[GROSS_ALERT], clock[GROSS_TIME], seen
+        level[LOUDEST] = level[GROSS_LOUDEST]
 
 
 @entry
@@ -588,18 +698,26 @@ def decide(
     """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
     clock, level = state.clock, state.level
     view, scores = np.empty(VIEWS), np.empty(VIEWS)
-    ratios = np.zeros((values.shape[1], STATISTICS))
+    ratios, learnt = np.zeros((values.shape[1], STATISTICS)), np.empty(values.shape[1])
     for i in range(len(times)):
         time = max(times[i], clock[TIME])  # a late reading counts as now
         silence = waited(clock, level, time)
         clock[TIME], clock[LATE] = time, times[i] < time
-        total, looks_like, known = observe(
-            state, time, values[i], missing[i], expected[i], attribution[i], view, scores, ratios
+        total, strange, looks_like, known, adopted = observe(
+            state, time, values[i], missing[i], expected[i], attribution[i], view, scores, ratios, learnt
         )
+        if adopted:
+            adopt(clock, level, time)
         new = novelty(clock, state.sums, state.peaks, total)
         alert[i], alert_score[i], kind[i], found = tell(
             clock, level, state.stats, ratios, time, silence, 0.0 if known else new, looks_like
         )
+        if strange > 0.0:
+            limit = bar_now(level, values.shape[1]) + youth_now(clock, level)
+            gross, gross_score = tell_gross(clock, level, time, strange, limit)
+            if gross and not alert[i]:
+                alert[i], kind[i] = True, SPIKE
+            alert_score[i] = max(alert_score[i], gross_score)
         threshold[i], grade[i] = judge(clock, level, score[i], needed)
         if alert[i]:
             grade[i] = max(grade[i], alert_grade(alert_score[i], bar_now(level, values.shape[1])))
@@ -609,7 +727,7 @@ def decide(
         share(score[i], attribution[i])
         shows = continue_episode(clock, level, time, score[i], is_anomaly[i])
         if clock[EPISODE] != 0:
-            renamed[i] = name_episode(clock, state.course, state.memory, ratios, values[i], expected[i], kind[i])
+            renamed[i] = name_episode(clock, state.course, state.memory, ratios, learnt, expected[i], kind[i])
         if shows or renamed[i]:
             episode_start[i] = clock[EPISODE]
             episode_kind[i] = clock[EPISODE_KIND]

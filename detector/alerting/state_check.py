@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.alerting.decisions import EPISODE_KIND, LATE, PAST, PEAKS, SCORED, SEEN, State
+from detector.alerting.decisions import EPISODE_KIND, GROSS_COUNT, LATE, PAST, PEAKS, SCORED, SEEN, State
 from detector.forest.closed_form import HELD, WORST
 from detector.types import KINDS, Floats, Integers
 
 _END = 2**62  # beyond any count or time
-_COUNTS = (SEEN, LATE, PEAKS, SCORED, PAST)
+_COUNTS = (SEEN, LATE, PEAKS, SCORED, PAST, GROSS_COUNT)
 
 
 def check(state: State) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from detector.jit import entry
 
 BLOCK = 16
+FARTHEST = 2.0**1021  # of points from 0, so that distances are finite
 HELD, WORST = 0, 1  # columns of a sample's ``counts``: points held, place of the key that goes first
 
 _X, _W = np.polynomial.legendre.leggauss(8)
@@ -35,6 +36,7 @@ _MISS = 1.0 - _NODES
 _WEIGHTS = _W / 2.0
 _SMALL = 0.15  # the first power left out adds less than p^5 / 5
 _FAR = 0.25  # a block's extent, in distances to it, up to which it is taken as a whole
+_TINY, _HUGE = 1e-280, 1e300  # products of distances between which a block's squares neither vanish nor overflow
 _LOGS = np.log(_NODES)
 _BENDS = _MISS * (1.0 - _MISS) / 2.0
 
@@ -86,7 +88,7 @@ def line_score(points: Any, squares: Any, n: int, v: float) -> float:
             at = block * BLOCK
             end = min(at + BLOCK, n - 1)
             near, far = points[at] - v, points[end] - v
-            if far - near < _FAR * near:
+            if far - near < _FAR * near and _TINY < near * far < _HUGE:
                 stretch *= far / near
                 bend += squares[block] / (near * far)
             else:
@@ -100,7 +102,7 @@ def line_score(points: Any, squares: Any, n: int, v: float) -> float:
             at = block * BLOCK
             block -= 1
             near, far = v - points[at], v - points[at - BLOCK]
-            if far - near < _FAR * near:
+            if far - near < _FAR * near and _TINY < near * far < _HUGE:
                 stretch *= far / near
                 bend += squares[block] / (near * far)
             else:
@@ -164,4 +166,4 @@ def line_insert(points: Any, keys: Any, squares: Any, counts: Any, v: float, ste
         total = 0.0
         for k in range(block * BLOCK, min(block * BLOCK + BLOCK, n - 1)):
             total += (points[k + 1] - points[k]) ** 2
-        squares[block] = total
+        squares[block] = min(total, _HUGE)
