@@ -419,7 +419,7 @@ def strangeness(state: State, j: int, x: float, time: int, scale: float, view: A
         False,
         view,
     )
-    return sum_of_views(state.counts[j], state.points[j], state.squares[j], view)
+    return float(sum_of_views(state.counts[j], state.points[j], state.squares[j], view))
 
 
 @entry
@@ -454,7 +454,7 @@ def learn_value(
         scores,
     )
     examine(x, time, missing, memory, state.profile[j], state.days[j], state.stats[j], trouble, out)
-    return total
+    return float(total)
 
 
 @entry
