@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from service.api import docs as api
+from service.cli import docs as cli
 from service.settings import model as settings
 from service.sinks.index import fields
 
@@ -151,7 +152,12 @@ def test_docstrings_explain_what_is_there(module):
 
 @pytest.mark.parametrize(
     ("page", "made"),
-    [("settings", settings.markdown), ("documents", fields.markdown), ("api", api.documentation)],
+    [
+        ("settings", settings.markdown),
+        ("cli", cli.markdown),
+        ("documents", fields.markdown),
+        ("api", api.documentation),
+    ],
 )
 def test_pages_about_the_code_are_made_from_it(page, made):
     assert (PROJECT / f"docs/reference/{page}.md").read_text() == made(), "make docs"
