@@ -16,6 +16,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from simulator.reading import Reading
 from simulator.sensors import Sensors
 from simulator.writer import Writer
+from tests.chaos.poison import POISON
 from tests.simulator.conftest import kinesis
 
 JUNK_EVERY = 1009  # readings
@@ -49,7 +50,7 @@ class Load:
             self.count += 1
             data = reading.data[:-1] + self._padding
             if number % JUNK_EVERY == JUNK_EVERY - 1:
-                data = b"junk %d" % number
+                data = POISON[number // JUNK_EVERY % len(POISON)]
             elif self._refuse and number % REFUSED_EVERY == REFUSED_EVERY - 1:
                 data = data.replace(b"2026-01-01T", b"2025-12-31T")
             whole = reading._replace(data=data)
