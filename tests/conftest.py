@@ -24,7 +24,7 @@ from detector.detector import Configuration, warm_up
 for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
     warm_up(Configuration(dimensions=dimensions, shingle=shingle, trees=2))
 """
-SERVERS = {"store", "remote", "index", "remote_index"}  # fixtures that start servers
+SERVERS = {"store", "remote", "index", "remote_index", "mortal"}  # fixtures that start servers
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from service.stores import opened
+from tests.servers import opensearch
 from tests.service.stores import SPECS, ServerStore, SQLiteStore
 
 
@@ -18,6 +19,13 @@ def remote(request):
     return ServerStore(SPECS[request.param])
 
 
+@pytest.fixture(params=list(SPECS))
+def mortal(request):
+    """Every server, one of the test's own that it may kill."""
+    with opensearch.Server(SPECS[request.param]) as server:
+        yield ServerStore(server.spec, server)
+
+
 @pytest.fixture
 async def index(store):
     """The store's index, open."""
@@ -29,4 +37,11 @@ async def index(store):
 async def remote_index(remote):
     """The server's index, open."""
     async with opened(remote.index()) as index:
+        yield index
+
+
+@pytest.fixture
+async def mortal_index(mortal):
+    """The index of the server that may be killed, open."""
+    async with opened(mortal.index()) as index:
         yield index

@@ -65,8 +65,8 @@ class SQLiteStore:
 class ServerStore:
     """Indices of a prefix on a real server, asked with plain HTTP."""
 
-    def __init__(self, spec):
-        self.server = opensearch.shared(spec)
+    def __init__(self, spec, server=None):
+        self.server = server or opensearch.shared(spec)
         self.prefix = opensearch.unique_prefix()
 
     def index(self):

@@ -405,41 +405,51 @@ async def test_a_write_block_is_waited_for(remote, remote_index):
 
 
 @pytest.mark.compatibility("Killed in the middle")
-async def test_a_server_killed_and_restarted_in_the_middle_loses_and_doubles_nothing(remote, remote_index, caplog):
-    remote_index._writer.bytes = 50_000
-    entries = [entry(number) for number in range(6_000)]
-    parts = [entries[at : at + 500] for at in range(0, len(entries), 500)]
-    writing = asyncio.gather(*(remote_index.write(part) for part in parts))
-    await asyncio.sleep(0.2)
-    await asyncio.to_thread(remote.server.kill)
-    assert not writing.done()
-    with_password = OpenSearchIndex(remote.server.url.replace("//", "//user:geheim@"), remote.prefix, FEATURES)
+async def test_a_server_killed_and_restarted_in_the_middle_loses_and_doubles_nothing(mortal, mortal_index, caplog):
+    mortal_index._writer.bytes = 50_000
+    restarted, written = asyncio.Event(), []
+
+    async def write(shard):
+        """One part after the other, until the server has been restarted."""
+        at = 500 * shard
+        while not restarted.is_set():
+            part = [entry(number) for number in range(at, at + 500)]
+            assert await mortal_index.write(part) == []
+            written.extend(part)
+            at += 2000
+
+    writing = asyncio.gather(*(write(shard) for shard in range(4)))
+    while await asyncio.to_thread(mortal.count) == 0:  # noqa: ASYNC110 - the server has no event to wait for
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(mortal.server.kill)
+    with_password = OpenSearchIndex(mortal.server.url.replace("//", "//user:geheim@"), mortal.prefix, FEATURES)
     opening = asyncio.create_task(with_password.open())
     await until(lambda: caplog.text.count("waiting, nothing is lost") == 2)
-    assert "cannot connect to 127.0.0.1" in await remote_index.healthy()
+    assert "cannot connect to 127.0.0.1" in await mortal_index.healthy()
     assert "geheim" not in await with_password.healthy() + caplog.text
 
-    await asyncio.to_thread(remote.server.start)
-    assert await writing == [[]] * len(parts)
-    assert remote.count() == len(entries)
+    await asyncio.to_thread(mortal.server.start)
+    restarted.set()
+    await writing
+    assert mortal.count() == len(written)
     await opening
     assert (with_password.distribution, with_password.version) == (
-        remote.server.spec.distribution,
-        remote.server.spec.version,
+        mortal.server.spec.distribution,
+        mortal.server.spec.version,
     )
-    assert await remote_index.healthy() is None
+    assert await mortal_index.healthy() is None
     assert caplog.text.count("works again") == 2
     await with_password.close()
 
 
-async def test_a_server_that_hangs_is_unhealthy_and_then_is_not(remote, remote_index, monkeypatch):
+async def test_a_server_that_hangs_is_unhealthy_and_then_is_not(mortal, mortal_index, monkeypatch):
     monkeypatch.setattr("service.sinks.index.opensearch.HEALTH_SECONDS", 0.3)
-    remote.server.pause()
+    mortal.server.pause()
     try:
-        assert "no answer in time" in await remote_index.healthy()
+        assert "no answer in time" in await mortal_index.healthy()
     finally:
-        remote.server.resume()
-    assert await remote_index.healthy() is None
+        mortal.server.resume()
+    assert await mortal_index.healthy() is None
 
 
 async def test_what_waiting_will_not_mend_fails_at_once_with_the_remedy(remote):
