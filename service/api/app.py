@@ -31,6 +31,7 @@ def build(service: Service) -> FastAPI:
         description="Anomaly scores of a live stream. Names are those of the indexed documents.",
         docs_url="/docs",
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         dependencies=[Depends(_refuse_unknown)],
         responses={422: {"model": models.Error, "description": "A parameter is unknown, or has no such value."}},
     )

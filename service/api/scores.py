@@ -104,7 +104,7 @@ def _add_stream(routes: APIRouter, service: Service, maker: Maker) -> None:
         return _filter(service, request, query)
 
     @routes.get("/scores/stream", response_class=EventSourceResponse)
-    async def follow(
+    async def follow_scores(
         wanted: Filter = Depends(asked),  # noqa: B008 - a name of this function cannot be found in an annotation
         last_event_id: Annotated[str | None, Header(description="Row to go on after.", pattern="^[0-9]{1,18}$")] = None,
     ) -> AsyncIterator[ServerSentEvent]:

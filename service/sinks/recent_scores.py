@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ T = TypeVar("T", bound=np.generic)
 Rows = NDArray[np.int64]
 
 SPARE_SLOTS = 16_384  # rows that may be appended while a search reads what it has found
+LEAST_SENSORS = 100_000  # that are remembered in any case; one takes about a kilobyte
 STEP = 65_536  # rows looked at together: their columns fit into the processor's cache
 NO_KIND = -1
 
@@ -49,25 +50,23 @@ class Sensor:
     anomalies: int = 0
     last_anomaly: int | None = None
     severity: int = 0
-    _batch: ScoredBatch | None = None  # of the last reading
-    _row: int = 0
+    last_score: float | None = None  # of the last reading; None for a sensor of which only silences are known
+    _last_time: int = 0
+    _last_values: dict[str, float] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
         """learning or ready, at the last reading."""
         return "ready" if self.ready else "learning"
 
-    @property
-    def last_score(self) -> float | None:
-        """The score of the last reading; None for a sensor of which only silences are known."""
-        return None if self._batch is None else float(self._batch.scores.score[self._row])
-
     def read(self, batch: ScoredBatch, row: int) -> None:
         """Note a reading."""
         self.shard = batch.shard
         self.seen = int(batch.scores.seen[row]) + 1
         self.ready = bool(batch.scores.ready[row])
-        self._batch, self._row = batch, row
+        self.last_score = float(batch.scores.score[row])
+        self._last_time = int(batch.readings.times[row])
+        self._last_values = dict(zip(batch.features, batch.readings.values[row].tolist(), strict=True))
 
     def describe(self, needed: int) -> Document:
         """As ``GET /sensors`` shows it."""
@@ -84,20 +83,19 @@ class Sensor:
         }
 
     def _last(self) -> Document | None:
-        batch, row = self._batch, self._row
-        if batch is None:
+        if self.last_score is None:
             return None
         return {
-            "@timestamp": timestamp(int(batch.readings.times[row])),
-            "values": dict(zip(batch.features, map(float, batch.readings.values[row]), strict=True)),
-            "anomaly_score": float(batch.scores.score[row]),
+            "@timestamp": timestamp(self._last_time),
+            "values": self._last_values,
+            "anomaly_score": self.last_score,
         }
 
 
 class RecentScores:
     """The newest ``capacity`` scores, and the ``max_sensors`` sensors that had a reading last."""
 
-    def __init__(self, capacity: int, max_sensors: int = 100_000) -> None:
+    def __init__(self, capacity: int, max_sensors: int = LEAST_SENSORS) -> None:
         self.capacity = capacity
         self.max_sensors = max_sensors
         self.rows = 0

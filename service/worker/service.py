@@ -18,7 +18,7 @@ from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
 from service.pipeline.documents import Document
 from service.settings.model import Settings, start_time
-from service.sinks.recent_scores import RecentScores
+from service.sinks.recent_scores import LEAST_SENSORS, RecentScores
 from service.source.kinesis import Room, Stream, connect
 from service.state.checkpoints import Checkpoints, Hold
 from service.state.leases import Leases
@@ -52,7 +52,7 @@ class Service:
         self._leases, self._snapshots = leases_of(settings, worker), snapshots_of(settings)
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
-        self.recent = RecentScores(settings.recent_scores)
+        self.recent = RecentScores(settings.recent_scores, max(settings.max_sensors, LEAST_SENSORS))
         self.configuration = settings.configuration()
         self.room = Room(settings.max_in_flight_bytes)
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")

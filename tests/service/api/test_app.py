@@ -93,5 +93,24 @@ async def test_every_error_has_one_shape(client, monkeypatch):
     assert wrong.headers["allow"] == "GET"
 
 
+async def test_operations_have_short_names_of_their_own(client):
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert sorted(names) == [
+        *(
+            "anomalies",
+            "dead_letter",
+            "follow_scores",
+            "health",
+            "metrics",
+            "ready",
+            "score",
+            "scores",
+            "sensors",
+            "status",
+        )
+    ]
+
+
 async def test_the_page_takes_what_its_address_holds(client):
     assert (await client.get("/?sensor=boiler&at=1")).status_code == 200

@@ -1,6 +1,8 @@
 """The scores in memory: filters and pages equal a plain scan, and the ring forgets the oldest first."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from detector.types import Readings, Scores
 from service.pipeline.documents import ScoredBatch
 from service.pipeline.records import Position
 from service.sinks.query import Filter, Order
-from service.sinks.recent_scores import RecentScores
+from service.sinks.recent_scores import SPARE_SLOTS, RecentScores
 
 
 def batch(rows, shard="shardId-000000000000", first=0) -> ScoredBatch:
@@ -125,3 +127,46 @@ def test_a_silence_is_an_anomaly_of_its_sensor_and_no_reading():
     assert document["alert"]
     assert recent.search(Filter(min_score=0.5), 10)[0]["sensor"] == "b"
     assert recent.sensors["c"].describe(needed=256)["anomalies"] == 1
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=6), max_size=8), st.integers(1, 5))
+def test_sensors_without_a_reading_for_longest_are_forgotten_first(batches, most):
+    recent, latest = RecentScores(10, max_sensors=most), []
+    for names in batches:
+        recent.append(batch([(name, 1, 1.0, False) for name in names]))
+        latest += names
+    expected = list(dict.fromkeys(reversed(latest)))[:most]
+    assert list(recent.sensors) == expected[::-1]
+
+
+def test_rows_that_are_overwritten_while_they_are_read_are_left_out():
+    recent = RecentScores(10)
+    recent.append(batch([("a", number, 1.0, False) for number in range(10)]))
+    rows = recent._matching(Filter(), 0, 10).tolist()
+    recent.append(batch([("b", number, 1.0, False) for number in range(10)]))
+    assert [document["row"] for document in recent._documents(rows)] == rows, "forgotten, but still there"
+    for _ in range(SPARE_SLOTS // 10 + 1):
+        recent.append(batch([("b", number, 1.0, False) for number in range(10)]))
+    assert recent._documents(rows) == []
+
+
+def test_searches_in_other_threads_find_whole_documents():
+    """Rows are appended without a pause, so that slots are written while they are searched."""
+    recent = RecentScores(2_000)
+    batches = [batch([(f"s{number}", number, float(number), False)] * 500) for number in range(8)]
+    stop = threading.Event()
+
+    def search() -> int:
+        found = 0
+        while not stop.is_set():
+            for document in recent.search(Filter(min_score=2), 20, Order("score")):
+                assert document["sensor"] == f"s{document['anomaly_score']:.0f}"
+                found += 1
+        return found
+
+    with ThreadPoolExecutor(2) as threads:
+        searches = [threads.submit(search) for _ in range(2)]
+        for number in range(2_000):
+            recent.append(batches[number % 8])
+        stop.set()
+        assert all(each.result() for each in searches)
