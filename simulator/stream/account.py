@@ -13,7 +13,7 @@ from simulator.stream.shards import Shard, Stream, oldest_first
 
 Request = dict[str, Any]  # its members, checked
 
-STRIKING: tuple[Kind, ...] = ("throttle", "fail", "expire")
+INJECTED: tuple[Kind, ...] = ("throttle", "fail", "expire")
 
 
 class Account:
@@ -69,7 +69,7 @@ class Account:
     # Which stream or consumer is meant, and whether it is in the right state
 
     def stream(self, operation: str, request: Request) -> Stream:
-        """The stream that is meant by its name, its ARN, or both. Raises KinesisError: none, or a fault strikes."""
+        """The stream that is meant by its name, its ARN, or both. Raises KinesisError: none, or a fault matches."""
         name: Any = request.get("StreamName")
         arn: str | None = request.get("StreamARN")
         if name is None and arn is None:
@@ -80,8 +80,8 @@ class Account:
         stream = self.streams.get(named)
         if stream is None or arn not in (None, stream.arn):
             raise _no_stream(named, arn.split(":")[4] if arn is not None else self.number)
-        if operation not in DATA_OPERATIONS:  # they are struck when the shard is known
-            self.strike_stream(operation, stream)
+        if operation not in DATA_OPERATIONS:  # faults are injected when the shard is known
+            self.inject_on_stream(operation, stream)
         return stream
 
     def readable(self, operation: str, request: Request) -> Stream:
@@ -125,21 +125,21 @@ class Account:
 
     # Faults
 
-    def strike(
-        self, operation: str, subject: str, shard: Shard | None = None, kinds: tuple[Kind, ...] = STRIKING
+    def inject(
+        self, operation: str, subject: str, shard: Shard | None = None, kinds: tuple[Kind, ...] = INJECTED
     ) -> None:
-        """Raises KinesisError if a fault hits a call on ``subject`` (words for the message)."""
-        error = self.faults.strike(operation, shard.id if shard else None, subject, kinds)
+        """Raises KinesisError if a fault matches a call on ``subject`` (words for the message)."""
+        error = self.faults.inject(operation, shard.id if shard else None, subject, kinds)
         if error:
             raise error
 
-    def strike_stream(self, operation: str, stream: Stream) -> None:
-        """Raises KinesisError if a fault hits a call on a stream."""
-        self.strike(operation, f"stream {stream.name} under account {self.number}")
+    def inject_on_stream(self, operation: str, stream: Stream) -> None:
+        """Raises KinesisError if a fault matches a call on a stream."""
+        self.inject(operation, f"stream {stream.name} under account {self.number}")
 
-    def strike_shard(self, operation: str, stream: Stream, shard: Shard, kinds: tuple[Kind, ...] = STRIKING) -> None:
-        """Raises KinesisError if a fault hits a call on a shard."""
-        self.strike(operation, f"shard {shard.id} in stream {stream.name} under account {self.number}", shard, kinds)
+    def inject_on_shard(self, operation: str, stream: Stream, shard: Shard, kinds: tuple[Kind, ...] = INJECTED) -> None:
+        """Raises KinesisError if a fault matches a call on a shard."""
+        self.inject(operation, f"shard {shard.id} in stream {stream.name} under account {self.number}", shard, kinds)
 
     # Limits
 

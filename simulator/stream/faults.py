@@ -30,11 +30,11 @@ class Fault:
             ``expire`` answers ExpiredIteratorException to GetRecords;
             ``lag`` hides records from GetRecords and SubscribeToShardEvent until they are ``seconds`` old;
             ``break`` drops the connection of a subscription in the middle of its next event.
-        operation: hits this operation only, such as ``PutRecords``; None hits all. ``SubscribeToShard`` is the call,
+        operation: matches this operation only, such as ``PutRecords``; None matches all. ``SubscribeToShard`` is the call,
             ``SubscribeToShardEvent`` what follows it.
-        shard: hits this shard only, such as ``shardId-000000000001``; None hits all.
-        share: of the calls (or entries) that are hit, 0 to 1.
-        times: ends after so many hits; None never ends.
+        shard: matches this shard only, such as ``shardId-000000000001``; None matches all.
+        share: of the calls (or entries) that match, 0 to 1.
+        times: ends after so many matches; None never ends.
         seconds: how long ``lag`` hides a record.
 
     Raises:
@@ -59,7 +59,7 @@ class Fault:
         if self.seconds < 0.0:
             raise ValueError(f"seconds = {self.seconds}: must not be negative")
 
-    def hits(self, operation: str, shard: str | None) -> bool:
+    def matches(self, operation: str, shard: str | None) -> bool:
         """Whether a call is in reach of this fault."""
         return (
             self.times != 0
@@ -70,7 +70,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force. Which calls a share hits comes from a seed."""
+    """The faults in force. Which calls a share matches comes from a seed."""
 
     def __init__(self, seed: int = 0) -> None:
         self.active: list[Fault] = []
@@ -84,26 +84,26 @@ class Faults:
         """Everything works again."""
         self.active.clear()
 
-    def strike(
+    def inject(
         self, operation: str, shard: str | None, subject: str, kinds: tuple[Kind, ...] = ("throttle", "fail", "expire")
     ) -> KinesisError | None:
-        """The error that hits a call on ``subject`` (words for the message), if one does."""
-        fault = self._hit(operation, shard, kinds)
+        """The error of the fault that matches a call on ``subject`` (words for the message), if one does."""
+        fault = self._match(operation, shard, kinds)
         return _error(fault.kind, operation, subject) if fault else None
 
-    def breaks(self, shard: str) -> bool:
+    def drops(self, shard: str) -> bool:
         """Whether the connection of a subscription is dropped at this event."""
-        return self._hit("SubscribeToShardEvent", shard, ("break",)) is not None
+        return self._match("SubscribeToShardEvent", shard, ("break",)) is not None
 
     def lag(self, operation: str, shard: str) -> int:
         """For how many milliseconds records of a shard are hidden."""
-        seconds = (fault.seconds for fault in self.active if fault.kind == "lag" and fault.hits(operation, shard))
+        seconds = (fault.seconds for fault in self.active if fault.kind == "lag" and fault.matches(operation, shard))
         return round(1000 * max(seconds, default=0.0))
 
-    def _hit(self, operation: str, shard: str | None, kinds: tuple[Kind, ...]) -> Fault | None:
-        """The fault that hits, if one does; it has been counted."""
+    def _match(self, operation: str, shard: str | None, kinds: tuple[Kind, ...]) -> Fault | None:
+        """The fault that matches, if one does; it has been counted."""
         for fault in self.active:
-            if fault.kind not in kinds or not fault.hits(operation, shard) or self._random.random() >= fault.share:
+            if fault.kind not in kinds or not fault.matches(operation, shard) or self._random.random() >= fault.share:
                 continue
             if fault.times is not None:
                 fault.times -= 1

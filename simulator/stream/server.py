@@ -134,7 +134,7 @@ class LocalStream:
                     async for event in events:
                         payload = protocol.write(event, "SubscribeToShardEvent")
                         message = eventstream.event("SubscribeToShardEvent", payload, kind)
-                        if self.faults.breaks(subscription.shard):
+                        if self.faults.drops(subscription.shard):
                             await response.write(message[: len(message) // 2])
                             _drop(request)
                             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.stream import responses as answers
+from simulator.stream import responses
 from simulator.stream.account import Account, Request
 from simulator.stream.consumers import Consumer
 from simulator.stream.errors import invalid
@@ -17,13 +17,13 @@ def register_stream_consumer(account: Account, request: Request) -> Answer:
     active = account.now + account.transition
     consumer = stream.consumers.register(request["ConsumerName"], account.now, active)
     consumer.tags |= request.get("Tags", {})
-    return {"Consumer": answers.consumer(consumer, account.now)}
+    return {"Consumer": responses.consumer(consumer, account.now)}
 
 
 def describe_stream_consumer(account: Account, request: Request) -> Answer:
     """DescribeStreamConsumer."""
     stream, consumer = _named(account, "DescribeStreamConsumer", request)
-    return {"ConsumerDescription": {**answers.consumer(consumer, account.now), "StreamARN": stream.arn}}
+    return {"ConsumerDescription": {**responses.consumer(consumer, account.now), "StreamARN": stream.arn}}
 
 
 def list_stream_consumers(account: Account, request: Request) -> Answer:
@@ -39,7 +39,7 @@ def list_stream_consumers(account: Account, request: Request) -> Answer:
             raise invalid("Invalid NextToken.")
     consumers = stream.consumers.after(after)
     page = consumers[: request.get("MaxResults", 100)]
-    answer: Answer = {"Consumers": [answers.consumer(consumer, account.now) for consumer in page]}
+    answer: Answer = {"Consumers": [responses.consumer(consumer, account.now) for consumer in page]}
     if len(page) < len(consumers):
         answer["NextToken"] = seal("consumers", stream.created, page[-1].name, account.now)
     return answer
@@ -64,5 +64,5 @@ def _named(account: Account, operation: str, request: Request) -> tuple[Stream, 
     name = request.get("ConsumerName", consumer.name)
     if request.get("StreamARN", stream.arn) != stream.arn or name != consumer.name:
         raise invalid(f"ConsumerARN {arn}, StreamARN and ConsumerName must refer to the same consumer.")
-    account.strike_stream(operation, stream)
+    account.inject_on_stream(operation, stream)
     return stream, consumer

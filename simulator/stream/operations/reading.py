@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.stream import responses as answers
+from simulator.stream import responses
 from simulator.stream.account import Account, Request
 from simulator.stream.consumers import Subscription
 from simulator.stream.errors import invalid
@@ -20,7 +20,7 @@ def get_shard_iterator(account: Account, request: Request) -> Answer:
     """GetShardIterator."""
     stream = account.readable("GetShardIterator", request)
     shard = stream.shard(request["ShardId"])
-    account.strike_shard("GetShardIterator", stream, shard)
+    account.inject_on_shard("GetShardIterator", stream, shard)
     start = {
         "Type": request["ShardIteratorType"],
         "SequenceNumber": request.get("StartingSequenceNumber"),
@@ -42,10 +42,10 @@ def get_records(account: Account, request: Request) -> Answer:
     stream = account.readable("GetRecords", {"StreamName": name, **request})
     account.require_creation(stream, created)
     shard = stream.shard(shard_id)
-    account.strike_shard("GetRecords", stream, shard)
+    account.inject_on_shard("GetRecords", stream, shard)
     until = account.now - account.faults.lag("GetRecords", shard_id)
     found, following = shard.read(number, limit, READ_BYTES, until)
-    answer = answers.records(shard, found, following, account.now)
+    answer = responses.records(shard, found, following, account.now)
     if "ChildShards" not in answer:
         answer["NextShardIterator"] = seal("iterator", name, created, shard_id, following, account.now)
     return answer
@@ -55,7 +55,7 @@ def subscribe_to_shard(account: Account, request: Request) -> Subscription:
     """SubscribeToShard; its events come from ``next_event``."""
     stream, consumer = account.consumer(request["ConsumerARN"])
     shard = stream.shard(request["ShardId"])
-    account.strike_shard("SubscribeToShard", stream, shard)
+    account.inject_on_shard("SubscribeToShard", stream, shard)
     number = _position(account, "SubscribeToShard", stream, shard, request["StartingPosition"])
     ends = account.now + account.subscription
     return stream.consumers.subscribe(consumer, shard.id, number, account.now, ends)
@@ -72,12 +72,12 @@ def next_event(account: Account, subscription: Subscription) -> Answer | None:
         return None
     lag = account.faults.lag("SubscribeToShardEvent", shard.id)
     found, following = shard.read(subscription.number, READ_RECORDS, EVENT_BYTES, now - lag)
-    answer = answers.records(shard, found, following, now)
+    answer = responses.records(shard, found, following, now)
     ended = "ChildShards" in answer
     silent = subscription.sent is not None and now - subscription.sent < SILENCE
     if silent and not found and not ended:
         return None
-    account.strike_shard("SubscribeToShardEvent", stream, shard, ("fail",))
+    account.inject_on_shard("SubscribeToShardEvent", stream, shard, ("fail",))
     subscription.number, subscription.sent, subscription.over = following, now, ended
     if not ended:
         answer["ContinuationSequenceNumber"] = shard.sequence_before(following)

@@ -62,7 +62,7 @@ def list_tags_for_resource(account: Account, request: Request) -> Answer:
 def describe_limits(account: Account, request: Request) -> Answer:
     """DescribeLimits."""
     streams = account.streams.values()
-    account.strike("DescribeLimits", f"account {account.number}")
+    account.inject("DescribeLimits", f"account {account.number}")
     return {
         "ShardLimit": account.shard_limit,
         "OpenShardCount": sum(len(stream.open_shards) for stream in streams if not stream.on_demand),
@@ -73,7 +73,7 @@ def describe_limits(account: Account, request: Request) -> Answer:
 
 def describe_account_settings(account: Account, request: Request) -> Answer:
     """DescribeAccountSettings."""
-    account.strike("DescribeAccountSettings", f"account {account.number}")
+    account.inject("DescribeAccountSettings", f"account {account.number}")
     return {"MinimumThroughputBillingCommitment": {"Status": "DISABLED"}}
 
 
@@ -128,7 +128,7 @@ def _tags(account: Account, operation: str, request: Request) -> dict[str, str]:
     arn = request["ResourceARN"]
     if "/consumer/" in arn:
         stream, consumer = account.consumer(arn)
-        account.strike_stream(operation, stream)
+        account.inject_on_stream(operation, stream)
         return consumer.tags
     return account.stream(operation, {"StreamARN": arn}).tags
 

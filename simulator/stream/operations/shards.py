@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.stream import responses as answers
+from simulator.stream import responses
 from simulator.stream.account import Account, Request
 from simulator.stream.errors import KinesisError, invalid, over_limit
 from simulator.stream.responses import Answer
@@ -19,7 +19,7 @@ def list_shards(account: Account, request: Request) -> Answer:
         raise account.not_active(stream)
     shards = [shard for shard in _filtered(stream, wanted, account.now) if shard.id > after]
     page = shards[: min(request.get("MaxResults", MOST_IN_A_PAGE), MOST_IN_A_PAGE)]
-    answer: Answer = {"Shards": [answers.shard(shard) for shard in page]}
+    answer: Answer = {"Shards": [responses.shard(shard) for shard in page]}
     if len(page) < len(shards):
         answer["NextToken"] = seal("shards", stream.name, stream.created, page[-1].id, wanted, account.now)
     return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.stream import responses as answers
+from simulator.stream import responses
 from simulator.stream.account import Account, Request
 from simulator.stream.errors import in_use, invalid, over_limit
 from simulator.stream.responses import Answer
@@ -24,7 +24,7 @@ def create_stream(account: Account, request: Request) -> Answer:
         raise invalid("ShardCount must be specified for a stream in PROVISIONED mode.")
     if name in account.streams:
         raise in_use(f"Stream {name} under account {account.number} already exists.")
-    account.strike("CreateStream", f"stream {name}")
+    account.inject("CreateStream", f"stream {name}")
     if sum(stream.status(account.now) == "CREATING" for stream in account.streams.values()) >= CREATING_AT_ONCE:
         raise over_limit(f"Only {CREATING_AT_ONCE} streams may be in CREATING state at any time.")
     account.require_shards(shards)
@@ -48,7 +48,7 @@ def delete_stream(account: Account, request: Request) -> Answer:
 
 def list_streams(account: Account, request: Request) -> Answer:
     """ListStreams."""
-    account.strike("ListStreams", f"account {account.number}")
+    account.inject("ListStreams", f"account {account.number}")
     after = request.get("ExclusiveStartStreamName", "")
     if "NextToken" in request:
         (after,) = unseal_page(request["NextToken"], "streams", (str,), account.now)
@@ -58,7 +58,7 @@ def list_streams(account: Account, request: Request) -> Answer:
     answer: Answer = {
         "StreamNames": page,
         "HasMoreStreams": len(page) < len(names),
-        "StreamSummaries": [answers.listed(stream, stream.status(account.now)) for stream in streams],
+        "StreamSummaries": [responses.listed(stream, stream.status(account.now)) for stream in streams],
     }
     if len(page) < len(names):
         answer["NextToken"] = seal("streams", page[-1], account.now)
@@ -73,8 +73,8 @@ def describe_stream(account: Account, request: Request) -> Answer:
     shards = [shard for shard in stream.shards.values() if shard.id > after and status != "CREATING"]
     page = shards[: request.get("Limit", 100)]
     description = {
-        **answers.described(stream, status),
-        "Shards": [answers.shard(shard) for shard in page],
+        **responses.described(stream, status),
+        "Shards": [responses.shard(shard) for shard in page],
         "HasMoreShards": len(page) < len(shards),
     }
     return {"StreamDescription": description}
@@ -85,7 +85,7 @@ def describe_stream_summary(account: Account, request: Request) -> Answer:
     stream = account.stream("DescribeStreamSummary", request)
     status = stream.status(account.now)
     summary = {
-        **answers.described(stream, status),
+        **responses.described(stream, status),
         "OpenShardCount": 0 if status == "CREATING" else len(stream.open_shards),
         "ConsumerCount": len(stream.consumers),
         "MaxRecordSizeInKiB": stream.max_record_bytes // 1024,

@@ -19,7 +19,7 @@ def put_record(account: Account, request: Request) -> Answer:
     _require_sizes(stream, [request])
     shard = _target(stream, request)
     _require_ordering(stream, request)
-    account.strike_shard("PutRecord", stream, shard)
+    account.inject_on_shard("PutRecord", stream, shard)
     sequence = shard.append(account.now, request["PartitionKey"], request["Data"])
     account.make_room()
     return {"ShardId": shard.id, "SequenceNumber": sequence}
@@ -29,7 +29,7 @@ def put_records(account: Account, request: Request) -> Answer:
     """PutRecords."""
     stream = account.readable("PutRecords", request)
     entries = request["Records"]
-    account.strike("PutRecords", f"stream {stream.name}", kinds=("fail",))
+    account.inject("PutRecords", f"stream {stream.name}", kinds=("fail",))
     _require_sizes(stream, entries)
     faulty = bool(account.faults.active)
     results: list[Answer] = []
@@ -37,7 +37,7 @@ def put_records(account: Account, request: Request) -> Answer:
     for entry, shard in [(entry, _target(stream, entry)) for entry in entries]:
         try:
             if faulty:
-                account.strike_shard("PutRecords", stream, shard, ("throttle",))
+                account.inject_on_shard("PutRecords", stream, shard, ("throttle",))
         except KinesisError as error:
             failed += 1
             results.append({"ErrorCode": error.type, "ErrorMessage": error.message})
