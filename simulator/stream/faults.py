@@ -30,8 +30,8 @@ class Fault:
             ``expire`` answers ExpiredIteratorException to GetRecords;
             ``lag`` hides records from GetRecords and SubscribeToShardEvent until they are ``seconds`` old;
             ``break`` drops the connection of a subscription in the middle of its next event.
-        operation: matches this operation only, such as ``PutRecords``; None matches all. ``SubscribeToShard`` is the call,
-            ``SubscribeToShardEvent`` what follows it.
+        operation: matches this operation only, such as ``PutRecords``; None matches all. ``SubscribeToShard`` is the
+            call, ``SubscribeToShardEvent`` what follows it.
         shard: matches this shard only, such as ``shardId-000000000001``; None matches all.
         share: of the calls (or entries) that match, 0 to 1.
         times: ends after so many matches; None never ends.
