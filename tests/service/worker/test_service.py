@@ -12,6 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from service.api.app import build
 from service.settings.model import load
+from service.source.kinesis import StreamError, connect
 from service.state.leases import StateError
 from service.worker.service import Service
 from simulator.stream import LocalStream
@@ -110,3 +111,33 @@ async def test_what_waiting_cannot_mend_ends_the_service(tmp_path):
         with pytest.raises(StateError, match=r"snapshot_url s3://nobodys: .*; make the bucket"):
             async with Service.open(settings):
                 pass
+
+
+async def test_a_stream_made_anew_ends_the_service_with_one_line_and_its_lease_handed_over(tmp_path, caplog):
+    settings = {"data_dir": tmp_path, "stream": "stream", "checkpoint_seconds": "0.1"}
+    async with LocalStream(streams={"stream": 1}) as local:
+        old = load(settings | {"endpoint_url": local.endpoint_url}, {})
+        async with Service.open(old) as service, connect(old) as kinesis:
+            running = asyncio.create_task(service.run())
+            await kinesis.put_record(StreamName="stream", Data=b'{"iotName": "a", "iotValue": 1}', PartitionKey="a")
+            await until(lambda: committed(service), True)
+            service.stop()
+            assert await running
+    async with LocalStream(streams={"stream": 1}) as local:
+        new = load(settings | {"endpoint_url": local.endpoint_url}, {})
+        async with Service.open(new) as service, api_of(service) as client:
+            running = asyncio.create_task(service.run())
+            await until(lambda: says(client, "was deleted and made anew since its checkpoint"), True)
+            with pytest.raises(StreamError, match="use another data_dir, or another lease_table"):
+                await running
+            (lease,) = await service._leases.rows()
+            assert lease.owner is None
+    assert caplog.text.count("its pipeline ended") == 1
+
+
+async def committed(service) -> bool:
+    return any(pipeline.committed for pipeline in service.consumer.pipelines.values())
+
+
+async def says(client, text) -> bool:
+    return any(text in reason for reason in await reasons(client))
