@@ -69,7 +69,7 @@ class Writer:
 
     Args:
         client: an aiobotocore client of Kinesis. Built with ``parameter_validation=False`` it takes a third less time.
-        stream: the stream's name.
+        stream: the stream's name or ARN.
         clock: seconds that only grow.
         sleep: waits for so many seconds.
     """
@@ -84,6 +84,7 @@ class Writer:
     ) -> None:
         self._client = client
         self._stream = stream
+        self._name = {"StreamARN" if stream.startswith("arn:") else "StreamName": stream}
         self._clock = clock
         self._sleep = sleep
 
@@ -148,7 +149,7 @@ class Writer:
         """Put a batch; the readings that were not put, and why not."""
         entries = [{"Data": reading.data, "PartitionKey": reading.sensor} for reading in batch]
         try:
-            answer = await self._client.put_records(StreamName=self._stream, Records=entries)
+            answer = await self._client.put_records(Records=entries, **self._name)
         except ClientError as error:
             problem = error.response["Error"]
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -16,7 +16,7 @@ from service.cli.readings import check_readings, define_readings, fields_of, pac
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
 from service.sinks.query import Filter
-from service.source.kinesis import connect
+from service.source.client import connect
 from service.worker.service import Service
 from simulator.scenarios import SCENARIOS
 from simulator.stream import LocalStream

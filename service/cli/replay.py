@@ -12,7 +12,7 @@ from service.cli.terminal import progress, say
 from service.offline.replay import Replay
 from service.retry import give_up_after
 from service.settings.model import Settings
-from service.source.kinesis import connect
+from service.source.client import connect
 from service.stores import index_of, letters_of, opened, require_data
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
@@ -42,7 +42,7 @@ async def run(options: argparse.Namespace) -> int:
         opened(letters_of(settings)) as letters,
         connect(settings) as client,
     ):
-        replay = Replay(letters, index, client, settings.stream, make_decoder(settings))
+        replay = Replay(letters, index, client, settings.stream, make_decoder(settings), settings.stream_arn)
         with progress("replaying", await letters.count()) as done:
             outcome = await replay.run(again=options.again, done=done)
     say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")

@@ -13,7 +13,7 @@ from service.cli import EXIT_OK
 from service.cli.options import add_settings, fraction, load_settings
 from service.cli.readings import check_readings, define_readings, paced, recorded, simulated
 from service.settings.model import Settings
-from service.source.kinesis import StreamError, connect
+from service.source.client import StreamError, connect
 from simulator.faults import KINDS, record
 from simulator.writer import Writer
 
@@ -49,7 +49,9 @@ async def run(options: argparse.Namespace) -> int:
     if options.create:
         await _create(settings, options.shards)
     async with connect(settings) as client:
-        totals = await Writer(client, settings.stream).write(readings, speed=speed, progress=True)
+        totals = await Writer(client, settings.stream_arn or settings.stream).write(
+            readings, speed=speed, progress=True
+        )
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"{totals.records} readings written to stream {settings.stream} in {totals.seconds:.1f} s"
     )
@@ -70,6 +72,8 @@ def _write_faults(options: argparse.Namespace) -> int:
 
 async def _create(settings: Settings, shards: int) -> None:
     """Make the stream unless it is there."""
+    if settings.stream_arn:
+        raise StreamError(f"stream = {settings.stream_arn!r}: a stream that is to be made has a name, not an ARN")
     async with connect(settings) as client:
         try:
             await client.create_stream(StreamName=settings.stream, ShardCount=shards)

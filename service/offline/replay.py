@@ -20,7 +20,7 @@ from service.pipeline.times import parse_time
 from service.retry import Patience
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
-from service.source.kinesis import StreamError
+from service.source.client import StreamError
 
 AT_ONCE = 500  # as many as PutRecords takes
 CALL_BYTES = 5 * 1024 * 1024
@@ -54,13 +54,18 @@ class Replay:
     acknowledgement was lost with a killed process stays, is counted as doubtful, and is put again only on request.
     """
 
-    def __init__(self, letters: DeadLetters, index: Index, client: Any, stream: str, decoder: Decoder) -> None:
-        """``client``: of Kinesis, needed where there are records; ``decoder``: with the settings of now."""
+    def __init__(
+        self, letters: DeadLetters, index: Index, client: Any, stream: str, decoder: Decoder, stream_arn: str = ""
+    ) -> None:
+        """``client``: of Kinesis, needed where there are records; ``decoder``: with the settings of now; ``stream_arn``
+        where the stream's name does not say which one.
+        """
         self.outcome = Outcome()
         self._letters = letters
         self._index = index
         self._client = client
         self._stream = stream
+        self._name = {"StreamARN": stream_arn} if stream_arn else {"StreamName": stream}
         self._decoder = decoder
         self._patience = Patience(f"stream {stream!r}")
 
@@ -120,7 +125,7 @@ class Replay:
             await self._letters.send_off([letter["id"] for letter in part])
             try:
                 answer = await self._client.put_records(
-                    StreamName=self._stream,
+                    **self._name,
                     Records=[
                         {"Data": base64.b64decode(letter["rawData"]), "PartitionKey": letter["partitionKey"]}
                         for letter in part

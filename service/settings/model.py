@@ -22,6 +22,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -55,7 +57,8 @@ class Settings(BaseModel):
 
     # Stream
     stream: str = Field("RawStreamData", min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$")
-    """Name of the Kinesis stream to read."""
+    """Name of the Kinesis stream to read, or its ARN, such as that of another account's stream; an ARN says the region,
+    too."""
     region: str = Field("us-east-1", min_length=1)
     """AWS region of the stream."""
     endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
@@ -65,9 +68,10 @@ class Settings(BaseModel):
     after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived then or later."""
     poll_seconds: float = Field(1.0, ge=0.2, le=60)
     """Pause between reads of a shard that had nothing new; Kinesis allows five reads a second and shard."""
-    fan_out: str = Field("", max_length=128, pattern=r"^[a-zA-Z0-9_.-]*$")
-    """Name of a consumer with enhanced fan-out, which is registered if it is not there: records are pushed to it as
-    they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are polled."""
+    fan_out: str = Field("", max_length=2048, pattern=r"^([a-zA-Z0-9_.-]{0,128}|arn:\S+:kinesis:\S+/consumer/\S+)$")
+    """Name of a consumer with enhanced fan-out, which is registered if it is not there, or the ARN of one: records are
+    pushed to it as they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are
+    polled."""
 
     # Records
     readings_field: str = ""
@@ -225,6 +229,33 @@ class Settings(BaseModel):
             raise ValueError(f"is no AWS region such as eu-west-1{f'; did you mean {likely}?' if likely else ''}")
         return value
 
+    _stream_arn: str = PrivateAttr("")
+
+    @property
+    def stream_arn(self) -> str:
+        """The stream's ARN if the setting was one; ``stream`` and ``region`` are then what it says."""
+        return self._stream_arn
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _named_by_arn(cls, values: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        arn = _STREAM_ARN.fullmatch(str(values.get("stream", ""))) if isinstance(values, dict) else None
+        if not arn:
+            return make(values)
+        region, stream = arn.groups()
+        if values.get("region", region) != region:
+            raise ValueError(f"region = {values['region']!r}: the stream {arn[0]} is in {region}; leave region out")
+        made = make(values | {"stream": stream, "region": region})
+        made._stream_arn = arn[0]
+        return made
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _some_stream(cls, value: Any) -> Any:
+        if str(value).startswith("arn:"):
+            raise ValueError("is no ARN of a stream such as arn:aws:kinesis:eu-west-1:123456789012:stream/NAME")
+        return value
+
     @field_validator("start")
     @classmethod
     def _some_start(cls, value: str) -> str:
@@ -377,6 +408,7 @@ _TOKEN = re.compile(r"""
     "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | `(?:[^`\\]|\\.)*` | .  # text in quotes, or one character
 """, re.VERBOSE | re.DOTALL)  # fmt: skip
 _PLAIN_NAME = re.compile(r"""[^"'`()\[\]{}|&=]+""")
+_STREAM_ARN = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]+):[0-9]{12}:stream/([a-zA-Z0-9_.-]{1,128})")
 _USER_INFO = re.compile(r"[^'\"]*(?=@)")
 
 

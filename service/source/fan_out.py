@@ -7,7 +7,7 @@ begin five seconds after it, and silence is interrupted by an empty event every 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,20 +16,26 @@ CREATION_SECONDS = 1.0  # between looks at a consumer that is being made
 
 
 class StreamConsumer:
-    """The stream's consumer of this name; all workers share it, each for its own shards."""
+    """The stream's consumer of this name; all workers share it, each for its own shards.
 
-    def __init__(self, client: Any, stream: str, name: str) -> None:
+    Args:
+        client: of Kinesis.
+        stream: the parameter that names the stream.
+        name: the consumer's name; if it is an ARN, it is there already.
+    """
+
+    def __init__(self, client: Any, stream: Mapping[str, str], name: str) -> None:
         self._client = client
         self._stream = stream
         self._name = name
-        self._arn = ""
+        self._arn = name if name.startswith("arn:") else ""
         self._registering = asyncio.Lock()
 
     async def arn(self) -> str:
         """Its ARN; it is registered if it is not there. Raises ClientError."""
         async with self._registering:
             while not self._arn:
-                summary = await self._client.describe_stream_summary(StreamName=self._stream)
+                summary = await self._client.describe_stream_summary(**self._stream)
                 stream = summary["StreamDescriptionSummary"]["StreamARN"]
                 known = await self._described(stream)
                 if known.get("ConsumerStatus") == "ACTIVE":

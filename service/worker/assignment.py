@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from service.source.kinesis import Shard
+from service.source.shards import Shard
 from service.state.leases import AT_TIMESTAMP, TRIM_HORIZON, Lease
 
 

@@ -23,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from service.metrics import Metrics
 from service.pipeline.records import Position
-from service.source.kinesis import Shard
+from service.source.shards import Shard
 from service.state.checkpoints import Checkpoints, Hold
 from service.state.leases import Lease, LeaseLostError
 from service.worker.assignment import Observations, choose, first_lease, owners

@@ -19,7 +19,9 @@ from service.metrics import Metrics
 from service.pipeline.documents import Document
 from service.settings.model import Settings, start_time
 from service.sinks.recent_scores import LEAST_SENSORS, RecentScores
-from service.source.kinesis import Room, Stream, connect
+from service.source.budget import ByteBudget
+from service.source.client import connect
+from service.source.kinesis import Stream
 from service.state.checkpoints import Checkpoints, Hold
 from service.state.leases import Leases
 from service.state.templates import Templates, TemplateStore
@@ -54,7 +56,7 @@ class Service:
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores, max(settings.max_sensors, LEAST_SENSORS))
         self.configuration = settings.configuration()
-        self.room = Room(settings.max_in_flight_bytes)
+        self.room = ByteBudget(settings.max_in_flight_bytes)
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
         began = start_time(settings.start, time.time())
         self.consumer: Consumer[ShardPipeline] = Consumer(

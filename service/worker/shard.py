@@ -31,7 +31,9 @@ from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters import DeadLetters, describe_letter, refusal_letter
 from service.sinks.index import Index
 from service.sinks.recent_scores import RecentScores
-from service.source.kinesis import Fetched, Room, Stream
+from service.source.budget import ByteBudget
+from service.source.kinesis import Stream
+from service.source.reader import RecordBatch
 from service.state.checkpoints import Checkpoint, Hold
 from service.state.leases import LeaseLostError
 from service.worker.dead_letter_monitor import DeadLetterMonitor
@@ -40,7 +42,7 @@ from service.worker.sensor_monitor import SensorMonitor
 log = logging.getLogger("cutwater.pipeline")
 T = TypeVar("T")
 
-_NOTHING = Fetched([], 0, 0, ended=False)
+_NOTHING = RecordBatch([], 0, 0, ended=False)
 BATCHES_AHEAD = 4  # between two stages; the real bound is the room for bytes
 DOCUMENTS_AT_ONCE = 5_000  # made and written at once; a document takes many times the memory of a scored record
 _AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
@@ -53,7 +55,7 @@ class PipelineContext:
     stream: Stream
     stream_name: str
     checkpoint_seconds: float
-    room: Room
+    room: ByteBudget
     executor: Executor
     index: Index
     letters: DeadLetters
@@ -93,7 +95,7 @@ class ShardPipeline:
         self._core = core
         self._scoring = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._fetched: asyncio.Queue[Fetched | None] = asyncio.Queue(BATCHES_AHEAD)
+        self._fetched: asyncio.Queue[RecordBatch | None] = asyncio.Queue(BATCHES_AHEAD)
         self._scored: asyncio.Queue[PendingBatch | None] = asyncio.Queue(BATCHES_AHEAD)
         self._commit_done = asyncio.Event()  # no checkpoint is on its way
         self._commit_done.set()
@@ -156,7 +158,7 @@ class ShardPipeline:
             stopping.cancel()
         await self._fetched.put(None)
 
-    async def _next(self, reader: AsyncIterator[Fetched], stopping: asyncio.Task[Any]) -> Fetched | None:
+    async def _next(self, reader: AsyncIterator[RecordBatch], stopping: asyncio.Task[Any]) -> RecordBatch | None:
         """The next batch; None at the end or when stopped. Whatever was fetched is counted as in flight."""
         if stopping.done():
             return None
@@ -172,7 +174,7 @@ class ShardPipeline:
                 self._note_fetched(fetched)
         return None if read.cancelled() else read.result()
 
-    def _note_fetched(self, fetched: Fetched) -> None:
+    def _note_fetched(self, fetched: RecordBatch) -> None:
         metrics = self._context.metrics
         self.behind = fetched.behind
         self.in_flight += fetched.size
@@ -190,7 +192,7 @@ class ShardPipeline:
         due = clock() + self._context.checkpoint_seconds
         running = True
         while running:
-            fetched: Fetched | None = _NOTHING
+            fetched: RecordBatch | None = _NOTHING
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due if position != snapshotted else None):
                     fetched = await self._fetched.get()
@@ -219,7 +221,7 @@ class ShardPipeline:
                 await self._scored.put(pending)
         await self._scored.put(None)
 
-    def _process(self, fetched: Fetched) -> Output:
+    def _process(self, fetched: RecordBatch) -> Output:
         """In a worker thread: a batch of records to documents and dead letters."""
         with self._context.metrics.batch_seconds.time():
             return self._core.process(fetched.records, fetched.gap)

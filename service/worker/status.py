@@ -14,7 +14,8 @@ from service.settings.model import Settings
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
 from service.sinks.recent_scores import RecentScores
-from service.source.kinesis import Room, Stream
+from service.source.budget import ByteBudget
+from service.source.kinesis import Stream
 from service.state.leases import Lease, Table
 from service.state.snapshots import Blobs
 from service.worker.consumer import Consumer
@@ -36,7 +37,7 @@ class Status:
     leases: Table
     snapshots: Blobs
     recent: RecentScores
-    room: Room
+    room: ByteBudget
     consumer: Consumer[ShardPipeline]
     dead_letter_monitor: DeadLetterMonitor
     metrics: Metrics

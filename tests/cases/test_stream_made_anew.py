@@ -5,7 +5,9 @@ import pytest
 from service.metrics import Metrics
 from service.pipeline.records import Position
 from service.settings.model import Settings
-from service.source.kinesis import Room, Stream, StreamError, connect
+from service.source.budget import ByteBudget
+from service.source.client import StreamError, connect
+from service.source.kinesis import Stream
 from simulator.stream import LocalStream
 
 
@@ -14,7 +16,7 @@ async def read_after(local: LocalStream, position: Position) -> None:
     async with connect(settings) as client:
         stream = Stream(client, settings, Metrics())
         (shard,) = await stream.shards()
-        async for _ in stream.read(shard.id, position, Room(11 * 1024 * 1024)):
+        async for _ in stream.read(shard.id, position, ByteBudget(11 * 1024 * 1024)):
             break
 
 

@@ -10,7 +10,7 @@ from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
 from service.sinks.index import Refused
 from service.sinks.index.sqlite import SQLiteIndex
-from service.source.kinesis import StreamError
+from service.source.client import StreamError
 from service.stores import opened
 from simulator.stream import LocalStream
 from tests.service.stores import NOON, SQLiteStore, entry

@@ -112,6 +112,32 @@ def test_the_samples_that_are_allowed_are_those_that_a_forest_takes():
         Detector(load({"samples": samples, "shingle": 2, "trees": 1}, {}).configuration(), seed=0)
 
 
+ARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/RawStreamData"
+
+
+def test_a_stream_may_be_named_by_its_arn():
+    settings = load({"stream": ARN}, {})
+    assert (settings.stream, settings.region, settings.stream_arn) == ("RawStreamData", "eu-west-1", ARN)
+    assert load({"stream": ARN}, {"CUTWATER_REGION": "eu-west-1"}) == settings
+    assert load({"stream": "RawStreamData"}, {}).stream_arn == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"stream": ARN, "region": "us-east-1"}, r"region = 'us-east-1': the stream arn:.* is in eu-west-1"),
+        (
+            {"stream": "arn:aws:kinesis:eu-west-1:12:stream/x"},
+            r"--stream = 'arn:.*': is no ARN of a stream such as arn:",
+        ),
+        ({"stream": "arn:aws:s3:::bucket"}, r"is no ARN of a stream"),
+    ],
+)
+def test_an_arn_that_names_no_stream_or_another_region_is_refused(flags, message):
+    with pytest.raises(SettingsError, match=message):
+        load(flags, {})
+
+
 def test_all_wrong_settings_are_told_at_once():
     with pytest.raises(SettingsError) as error:
         load({"trees": "0", "samples": "x"}, {})

@@ -11,10 +11,14 @@ import pytest
 from service.metrics import Metrics
 from service.pipeline.records import Gap, Position
 from service.settings.model import Settings, start_time
-from service.source.kinesis import READ_BYTES, MissingError, Room, Shard, Stream, StreamError, connect, holes
+from service.source.budget import ByteBudget
+from service.source.client import MissingError, StreamError, connect
+from service.source.kinesis import Stream
+from service.source.reader import BATCH_BYTES, RECORD_MEMORY
+from service.source.shards import Shard, hash_range_gaps
 from simulator.stream import LocalStream
 from simulator.stream.faults import Fault
-from tests.service.source.test_aggregates import aggregate
+from tests.service.source.test_aggregates import aggregate, signed
 
 NAME = "stream"
 FIRST = "shardId-000000000000"
@@ -39,7 +43,7 @@ class World:
         self.fan_out = fan_out
         self.clock = clock
         self.metrics = Metrics()
-        self.room = Room(64 * 1024 * 1024)
+        self.budget = ByteBudget(64 * 1024 * 1024)
         self.positions: list[Position] = []
         self.since: int | None = None
 
@@ -54,7 +58,7 @@ class World:
     @asynccontextmanager
     async def stream(self, **settings):
         more = {"endpoint_url": self.local.endpoint_url, "fan_out": self.fan_out, "poll_seconds": 0.2}
-        chosen = Settings(stream=NAME, **more, **settings)
+        chosen = Settings(**({"stream": NAME} | more | settings))
         async with connect(chosen) as client:
             began = start_time(chosen.start, self.clock.now)
             self.since = None if began is None else round(began * 1000)
@@ -64,9 +68,9 @@ class World:
         """What a reader fetches until it has ``count`` records, or has come to the shard's end."""
         fetched = []
         async with asyncio.timeout(30):
-            async for one in stream.read(shard, after, self.room, self.since):
+            async for one in stream.read(shard, after, self.budget, self.since):
                 fetched.append(one)
-                await self.room.release(one.size)
+                await self.budget.release(one.size)
                 if count is not None and sum(len(one.records) for one in fetched) >= count:
                     break
         return fetched
@@ -185,6 +189,34 @@ async def test_user_records_of_another_shard_are_marked_and_counted(world):
     assert Metrics.value(world.metrics.other_shard_records) == 1
 
 
+async def test_a_stream_is_read_by_its_arn(world):
+    world.put(b"1", b"2")
+    async with world.stream(stream=ARN) as stream:
+        assert [shard.id for shard in await stream.shards()] == [FIRST]
+        assert data(await world.read(stream, 2)) == [b"1", b"2"]
+
+
+async def test_aggregates_that_unpack_to_more_than_the_budget_come_in_parts_that_keep_it(world):
+    users = 3 * BATCH_BYTES // RECORD_MEMORY
+    message = b"\x0a\x01a" + b"\x1a\x00" * users
+    half = b"\x0a\x01a" + b"\x1a\x00" * (users // 2)
+    world.put(signed(message), signed(half), b"last")
+    world.budget = ByteBudget(BATCH_BYTES + 1)
+    seen, taken = 0, []
+    async with world.stream() as stream, asyncio.timeout(60):
+        async for batch in stream.read(FIRST, None, world.budget, None):
+            assert batch.size <= BATCH_BYTES
+            assert world.budget.taken == batch.size
+            taken.append(len(batch.records))
+            seen += len(batch.records)
+            await world.budget.release(batch.size)
+            if batch.records and batch.records[-1].data == b"last":
+                break
+    assert seen == users + users // 2 + 1
+    assert len(taken) >= 4
+    assert world.budget.taken == 0
+
+
 # The list of shards
 
 
@@ -228,12 +260,12 @@ async def test_a_hole_in_the_hash_keys_is_told_of_once(polled, monkeypatch, capl
 def test_holes_are_what_no_leaf_covers():
     top = 2**128 - 1
     parent = Shard("0", (), (0, top))
-    assert holes([parent]) == []
-    assert holes([parent, Shard("1", ("0",), (0, 99)), Shard("2", ("0",), (100, top))]) == []
-    assert holes([parent, Shard("2", ("0",), (100, top))]) == [(0, 99)]
-    assert holes([parent, Shard("1", ("0",), (0, 99))]) == [(100, top)]
-    assert holes([Shard("1", (), (0, 9)), Shard("2", (), (20, top))]) == [(10, 19)]
-    assert holes([]) == [(0, top)]
+    assert hash_range_gaps([parent]) == []
+    assert hash_range_gaps([parent, Shard("1", ("0",), (0, 99)), Shard("2", ("0",), (100, top))]) == []
+    assert hash_range_gaps([parent, Shard("2", ("0",), (100, top))]) == [(0, 99)]
+    assert hash_range_gaps([parent, Shard("1", ("0",), (0, 99))]) == [(100, top)]
+    assert hash_range_gaps([Shard("1", (), (0, 9)), Shard("2", (), (20, top))]) == [(10, 19)]
+    assert hash_range_gaps([]) == [(0, top)]
 
 
 # Ends
@@ -305,7 +337,7 @@ async def test_throttled_and_failed_calls_are_repeated_without_holding_room(poll
         reading = asyncio.create_task(polled.read(stream, 1))
         while Metrics.value(polled.metrics.throttled) < 3:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
-        assert polled.room.taken == 0
+        assert polled.budget.taken == 0
         assert data(await reading) == [b"1"]
     assert Metrics.value(polled.metrics.throttled) == 4
     assert not caplog.records, "throttling is a normal thing"
@@ -324,12 +356,12 @@ async def test_a_stream_that_fails_says_so_until_it_works(polled):
 
 async def test_full_room_stops_fetching(polled):
     polled.put(b"1")
-    await polled.room.reserve(polled.room.size - READ_BYTES + 1)
+    await polled.budget.reserve(polled.budget.size - BATCH_BYTES + 1)
     async with polled.stream() as stream:
         reading = asyncio.create_task(polled.read(stream, 1))
         await asyncio.sleep(0.3)
         assert not reading.done()
-        await polled.room.release(1)
+        await polled.budget.release(1)
         assert data(await reading) == [b"1"]
 
 
@@ -339,7 +371,7 @@ async def test_a_reader_that_is_cancelled_gives_its_room_back(world):
         await asyncio.sleep(0.3)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    assert world.room.taken == 0
+    assert world.budget.taken == 0
 
 
 async def test_an_unknown_stream_is_an_error_with_a_remedy(world):
@@ -460,7 +492,7 @@ async def test_what_leaves_the_stream_while_nothing_is_read_is_a_gap(pushed, mon
     monkeypatch.setattr("service.source.kinesis.FRESH_SECONDS", 0.0)
     (done,) = pushed.put(b"done")
     async with pushed.stream() as stream:
-        answers = stream.read(FIRST, None, pushed.room)
+        answers = stream.read(FIRST, None, pushed.budget)
         assert data([await anext(answers)]) == [b"done"]
         pushed.local.faults.add(Fault("break", times=1))
         pushed.put(b"lost")
@@ -477,14 +509,14 @@ async def test_what_leaves_the_stream_while_nothing_is_read_is_a_gap(pushed, mon
 
 async def test_an_event_waits_for_room(pushed):
     pushed.put(b"1")
-    await pushed.room.reserve(pushed.room.size)
+    await pushed.budget.reserve(pushed.budget.size)
     async with pushed.stream() as stream:
         reading = asyncio.create_task(pushed.read(stream, 1))
         await asyncio.sleep(0.5)
         assert not reading.done()
-        await pushed.room.release(1000)
+        await pushed.budget.release(1000)
         assert data(await reading) == [b"1"]
-    assert pushed.room.taken == pushed.room.size - 1000
+    assert pushed.budget.taken == pushed.budget.size - 1000
 
 
 async def test_refused_and_failed_subscriptions_are_repeated(pushed, caplog):

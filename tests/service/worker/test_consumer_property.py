@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.pipeline.core import Core
-from service.source.kinesis import StreamError
+from service.source.client import StreamError
 from service.state.checkpoints import Hold as HeldLease
 from service.state.leases import StateError
 from tests.service.worker.virtual import SENSORS, BrokenError, Chain, World

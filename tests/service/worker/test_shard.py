@@ -20,7 +20,8 @@ from service.pipeline.records import Gap, Position, Record
 from service.sinks.index import Refused
 from service.sinks.query import Filter
 from service.sinks.recent_scores import RecentScores
-from service.source.kinesis import Fetched, Room
+from service.source.budget import ByteBudget
+from service.source.reader import RecordBatch
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, Leases, StateError
 from service.state.leases.sqlite import SQLiteTable
@@ -57,7 +58,7 @@ class ScriptedStream:
             size = sum(len(record.data) for record in chunk)
             await room.reserve(size)
             self.handed_out += len(chunk)
-            yield Fetched(chunk, size, 0, ended=self.ends and not left, gap=self.gap)
+            yield RecordBatch(chunk, size, 0, ended=self.ends and not left, gap=self.gap)
             self.gap = None
         if not self.ends:
             await asyncio.Event().wait()
@@ -124,7 +125,7 @@ class World:
             stream=stream,
             stream_name="stream",
             checkpoint_seconds=checkpoint_seconds,
-            room=Room(room),
+            room=ByteBudget(room),
             executor=self.executor,
             index=self.index,
             letters=self.index,

@@ -23,7 +23,9 @@ from service.pipeline.decode import Decoded
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import HashKeys, Position, Record
 from service.sinks.recent_scores import RecentScores
-from service.source.kinesis import Fetched, Room, Shard
+from service.source.budget import ByteBudget
+from service.source.reader import RecordBatch
+from service.source.shards import Shard
 from service.state.checkpoints import Checkpoints
 from service.state.leases import Leases
 from service.state.leases.sqlite import SQLiteTable
@@ -236,7 +238,7 @@ class ScriptedStream:
             await room.reserve(size)
             ended = one.closed and len(left) == len(chunk)
             after = chunk[-1].position if chunk else after
-            yield Fetched(chunk, size, 0, ended)
+            yield RecordBatch(chunk, size, 0, ended)
             if not ended:
                 await asyncio.sleep(0 if chunk else 1)
 
@@ -280,7 +282,7 @@ class Worker:
         self.paused = False
         self.consumer = None
         self.metrics = Metrics()
-        self.room = Room(200)
+        self.room = ByteBudget(200)
         self.table = SQLiteTable(world.path, STREAM, self.name, self.executor)
         self.blobs = SQLiteBlobs(world.path, self.executor)
         self.main = self.loop.create_task(self._main(world))

@@ -1,0 +1,134 @@
+"""A Kinesis client, and calls that are repeated until they work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import ClientError
+
+from service import UserError
+from service.aws import INCOMPLETE, REMEDIES, UNREACHABLE
+from service.metrics import Metrics
+from service.retry import Patience
+from service.settings.model import Settings
+from service.source.response_parser import ParserFactory
+
+T = TypeVar("T")
+
+USUAL_THROTTLES = 5  # in a row, that are not worth a word where others read the stream, too
+
+_THROTTLES = (
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "ThrottlingException",
+    "KMSThrottlingException",
+    "ResourceInUseException",  # a subscription soon after the last one, or a consumer that somebody else registers
+)
+_REMEDIES = REMEDIES | {
+    "ResourceNotFoundException": "create the stream, or check the settings stream, region and endpoint_url",
+    "AccessDeniedException": "allow what deploy/iam-policy.json lists for Kinesis",
+    "InvalidClientTokenId": "check the AWS credentials",
+}
+
+
+class StreamError(UserError):
+    """The stream cannot be read and waiting will not help; the message names the remedy."""
+
+
+class MissingError(StreamError):
+    """The stream does not exist, or the shard no longer does."""
+
+
+def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
+    """A Kinesis client; it leaves retries to its callers. A local stream needs no credentials."""
+    config = AioConfig(
+        retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, max_pool_connections=1000
+    )
+    session = get_session()
+    session.register_component("response_parser_factory", ParserFactory())
+    local = urlsplit(settings.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
+    made_up = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
+    return session.create_client(  # type: ignore[no-any-return]
+        "kinesis", region_name=settings.region, endpoint_url=settings.endpoint_url or None, config=config, **made_up
+    )
+
+
+def stream_name(settings: Settings) -> dict[str, str]:
+    """The parameter by which calls name the stream: its ARN if the settings have it, as for another account's."""
+    return {"StreamARN": settings.stream_arn} if settings.stream_arn else {"StreamName": settings.stream}
+
+
+class PatientCaller:
+    """Calls Kinesis until it answers. Throttling and lost connections are waited out.
+
+    Args:
+        settings: which stream, for messages.
+        metrics: where throttled calls are counted.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._patience = Patience(f"stream {settings.stream!r}")
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the stream cannot be read at the moment, in one line; None if it can."""
+        return self._patience.trouble
+
+    async def call(self, name: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Call until it works. Raises StreamError, or ClientError if an iterator has expired."""
+        throttled = 0
+
+        def passing(error: Exception) -> str:
+            nonlocal throttled
+            if isinstance(error, ClientError):
+                code = error.response["Error"]["Code"]
+                if code == "ExpiredIteratorException":
+                    raise error
+                if code in _THROTTLES:
+                    self._metrics.throttled.labels(name).inc()
+                    throttled += 1
+                    return f"{name}: {code}" if throttled > USUAL_THROTTLES else ""
+                if not self._early(name, error):
+                    self._raise_if_hopeless(name, error)
+                return f"{name}: {error.response['Error'].get('Message') or code}"
+            if isinstance(error, INCOMPLETE):
+                raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
+            if isinstance(error, UNREACHABLE):
+                doubt = "" if self._settings.endpoint_url else f"; region is {self._settings.region!r}"
+                return f"{name}: {str(error) or type(error).__name__}{doubt}"
+            raise error
+
+        return await self._patience.insist(attempt, passing)
+
+    def _early(self, name: str, error: ClientError) -> bool:
+        """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""
+        return (
+            name in ("GetShardIterator", "SubscribeToShard")
+            and error.response["Error"]["Code"] == "InvalidArgumentException"
+            and "timestamp" in error.response["Error"].get("Message", "").lower()
+        )
+
+    def _raise_if_hopeless(self, name: str, error: ClientError) -> None:
+        problem = error.response["Error"]
+        code = problem["Code"].removesuffix("Exception") + "Exception"
+        if code == "ResourceNotFoundException":
+            raise MissingError(self._complaint(name, problem, _REMEDIES[code])) from None
+        if name != "GetRecords" and "StartingSequenceNumber" in problem.get("Message", ""):
+            raise StreamError(
+                f"stream {self._settings.stream!r} was deleted and made anew since its checkpoint, which is of the old "
+                f"one ({problem['Message'].removesuffix('.')}); to read the new one from its start, use another "
+                "data_dir, or another lease_table"
+            ) from None
+        if remedy := _REMEDIES.get(code) or _REMEDIES.get(problem["Code"]):
+            raise StreamError(self._complaint(name, problem, remedy)) from None
+
+    def _complaint(self, name: str, problem: dict[str, Any], remedy: str) -> str:
+        message = problem.get("Message") or problem["Code"]
+        return f"{name} on stream {self._settings.stream!r}: {message}; {remedy}"

@@ -1,0 +1,113 @@
+"""Records of one shard, made of what Kinesis says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.metrics import Metrics
+from service.pipeline.records import Gap, HashKeys, Position, Record
+from service.source.aggregates import user_records
+
+BATCH_BYTES = 10 * 1024 * 1024
+"""The most that one answer of Kinesis holds, and that one batch takes in memory."""
+RECORD_MEMORY = 500  # bytes that a record takes besides its data, scored and all
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Records of a shard, all that one read returned or a part of it.
+
+    Attributes:
+        records: in the shard's order.
+        size: what they take in memory, in bytes, at most BATCH_BYTES.
+        behind: how far they are behind the shard's newest record, in milliseconds.
+        ended: whether the shard is closed and read to its end.
+        gap: what may be missing before them.
+    """
+
+    records: list[Record]
+    size: int
+    behind: int
+    ended: bool
+    gap: Gap | None = None
+
+
+class ShardReader:
+    """Makes records of what Kinesis says of one shard, and knows how far they have come."""
+
+    def __init__(self, shard: str, hash_keys: HashKeys, metrics: Metrics) -> None:
+        self.shard = shard
+        self.after: Position | None = None  # of the last record fetched
+        self.resumed: Position | None = None  # where reading was to go on, until a record shows that it could
+        self._hash_keys = hash_keys
+        self._metrics = metrics
+
+    async def batches(self, answer: Mapping[str, Any], *, ended: bool) -> AsyncGenerator[RecordBatch]:
+        """An answer to GetRecords, or an event of a subscription; ``ended`` if nothing can follow it.
+
+        One batch, but more if aggregates hold more than BATCH_BYTES: they are unpacked as batches are asked for.
+        """
+        raw, behind = answer["Records"], answer.get("MillisBehindLatest") or 0
+        gap = self._gap(raw[0] if raw else None, ended=ended)
+        parts = _parts(raw, self.after, self._hash_keys)
+        part = await asyncio.to_thread(next, parts, None) if raw else None
+        if raw and not part:  # all of it lies before the position
+            self._move(Position(int(raw[-1]["SequenceNumber"])))
+        while part:
+            following = await asyncio.to_thread(next, parts, None)
+            records, size = part
+            self._move(records[-1].position)
+            self._metrics.records.inc(len(records))
+            self._metrics.bytes.inc(sum(len(record.data) for record in records))
+            self._metrics.other_shard_records.inc(sum(record.other_shard for record in records))
+            yield RecordBatch(records, size, behind, ended=ended and not following, gap=gap)
+            part, gap = following, None
+            if not part:
+                return
+        yield RecordBatch([], 0, behind, ended=ended, gap=gap)
+
+    def _move(self, position: Position) -> None:
+        self.after = max(position, self.after) if self.after else position
+
+    def gone(self) -> RecordBatch:
+        """What there is to say when the shard itself has left the stream."""
+        return RecordBatch([], 0, 0, ended=True, gap=Gap(self.after) if self.after else None)
+
+    def _gap(self, first: dict[str, Any] | None, *, ended: bool) -> Gap | None:
+        """Whether the first record since the iterator was made is a later one than the iterator was made for."""
+        resumed = self.resumed
+        if resumed is None or (first is None and not ended):
+            return None
+        self.resumed = None
+        if first is None:
+            return Gap(resumed)
+        sequence = int(first["SequenceNumber"])
+        return Gap(resumed, Position(sequence), _milliseconds(first)) if sequence > resumed.sequence else None
+
+
+def _parts(
+    raw: Sequence[dict[str, Any]], after: Position | None, hash_keys: HashKeys
+) -> Iterator[tuple[list[Record], int]]:
+    """What follows a position, aggregates taken apart, in parts of at most BATCH_BYTES; and the parts' sizes."""
+    found, size = list[Record](), 0
+    for one in raw:
+        record = Record(Position(int(one["SequenceNumber"])), one["PartitionKey"], _milliseconds(one), one["Data"])
+        for user in user_records(record, hash_keys):
+            if after is not None and user.position <= after:
+                continue
+            memory = len(user.data) + RECORD_MEMORY
+            if found and size + memory > BATCH_BYTES:
+                yield found, size
+                found, size = [], 0
+            found.append(user)
+            size += min(memory, BATCH_BYTES)
+    if found:
+        yield found, size
+
+
+def _milliseconds(raw: dict[str, Any]) -> int:
+    """When a record arrived."""
+    return round(1000 * float(raw.get("ApproximateArrivalTimestamp", 0)))
