@@ -3,7 +3,8 @@
 A snapshot is a head and chunks of models. It stores only the models that changed since the one before; its head names
 the chunks of earlier ones that it still needs. What no snapshot needs any more is collected; chunks of which half is
 outdated, and small ones if there are many, are written anew with the next snapshot, so that a shard's chunks stay below
-about twice its models and a restore reads few of them.
+about twice its models and a restore reads few small ones. So what a snapshot costs depends on what has changed, not on
+how many models there are; in memory is of each chunk a line, and nothing of each model.
 
 Guarantee: a name stands for the same models for ever, until it is collected. Nothing that is damaged, of an unknown
 format or of another configuration is ever taken for something else: each piece carries its format and a checksum.
@@ -14,27 +15,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import struct
-import zlib
+import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import zstandard
+import orjson
 
+from detector import snapshot_format
 from service.pipeline.models import Model
 from service.pipeline.records import HashKeys, Position
 
 log = logging.getLogger("cutwater.snapshots")
 
-FORMAT = 1
 CHUNK_BYTES = 8 * 1024 * 1024  # of models, before compression
-MOST_CHUNKS = 48  # of a snapshot, before small ones are joined
+MOST_SMALL_CHUNKS = 48  # less than half full, of a snapshot, before some are joined
 _AT_ONCE = 4  # chunks written or read
-_FRAME = struct.Struct("<8sHI")  # magic, format, CRC-32 of what follows
-_MAGIC = b"CUTWATER"
-_LENGTH = struct.Struct("<I")
-_LEVEL = 1  # of compression: models hardly shrink further at any other
+_HEAD, _CHUNK = "checkpoint", "models"  # kinds of pieces
 
 
 class SnapshotError(Exception):
@@ -88,11 +85,69 @@ class Blobs(Protocol):
 
 @dataclass(slots=True)
 class _Chunk:
-    """Models in one piece, and what of them is still the newest."""
+    """Models in one piece: their bytes, uncompressed, and how many of these and of the models are still the newest."""
 
     name: str
-    size: int  # of its models in bytes, uncompressed
-    live: dict[str, int]  # sensor: bytes
+    size: int
+    live: int
+    models: int
+
+
+class _Chunks:
+    """A snapshot's chunks, and in which of them the newest model of each sensor lies.
+
+    The sensors are kept by SQLite in a file without a name, of which it has a few pages in memory.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: dict[int, _Chunk] = {}  # the oldest first
+        self._number = 0
+        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "CREATE TABLE newest (sensor BLOB PRIMARY KEY, chunk INTEGER, size INTEGER) WITHOUT ROWID;"
+            "CREATE INDEX newest_of ON newest (chunk);"
+        )
+
+    def append(self, name: str, models: Mapping[str, Model]) -> None:
+        """Count a chunk in, which makes what older ones have of the same sensors outdated."""
+        self._number += 1
+        self._db.execute("BEGIN")
+        for sensor, model in models.items():
+            key, size = sensor.encode(errors="surrogatepass"), len(model.state)
+            for number, before in self._db.execute("SELECT chunk, size FROM newest WHERE sensor = ?", (key,)):
+                older = self._chunks[number]
+                older.live -= before
+                older.models -= 1
+            self._db.execute("INSERT OR REPLACE INTO newest VALUES (?, ?, ?)", (key, self._number, size))
+        self._db.execute("COMMIT")
+        total = sum(len(model.state) for model in models.values())
+        chunks = {number: chunk for number, chunk in self._chunks.items() if chunk.models}
+        if models:
+            chunks[self._number] = _Chunk(name, total, total, len(models))
+        self._chunks = chunks
+
+    def outdated(self) -> set[str]:
+        """Sensors of chunks that are to be written anew."""
+        chunks = self._chunks
+        numbers = {number for number, chunk in chunks.items() if 2 * chunk.live < chunk.size}
+        small = sorted((chunk.size, number) for number, chunk in chunks.items() if chunk.size < CHUNK_BYTES // 2)
+        if len(small) > MOST_SMALL_CHUNKS:
+            numbers |= {number for _, number in small[: len(small) // 2]}
+        rows = [
+            row
+            for number in numbers
+            for row in self._db.execute("SELECT sensor FROM newest WHERE chunk = ?", (number,))
+        ]
+        return {key.decode(errors="surrogatepass") for (key,) in rows}
+
+    def names(self) -> list[str]:
+        """Of the chunks, the oldest first."""
+        return [chunk.name for chunk in self._chunks.values()]
+
+    def sizes(self) -> list[int]:
+        """Their bytes."""
+        return [chunk.size for chunk in self._chunks.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +174,7 @@ class ShardSnapshots:
         self._term = term
         self._making = making
         self._number = 0
-        self._chunks: list[_Chunk] = []
+        self._chunks = _Chunks()
         self._committed: set[str] = set()  # what the lease's snapshot needs, its head included
 
     async def read(self, name: str) -> dict[str, Model]:
@@ -135,17 +190,14 @@ class ShardSnapshots:
         fetched = await asyncio.gather(*map(fetch, head["chunks"]))
         models: dict[str, Model] = {}
         for chunk, found in zip(head["chunks"], fetched, strict=True):
-            self._append(chunk, found)
+            await asyncio.to_thread(self._chunks.append, chunk, found)
             models |= found
         self._committed = {name, *head["chunks"]}
         return models
 
     def outdated(self) -> set[str]:
         """Sensors whose models the next snapshot must hold even if they have not changed."""
-        shrunk = [chunk for chunk in self._chunks if 2 * sum(chunk.live.values()) < chunk.size]
-        if len(self._chunks) > MOST_CHUNKS:
-            shrunk += sorted(self._chunks, key=lambda chunk: chunk.size)[: len(self._chunks) // 2]
-        return {sensor for chunk in shrunk for sensor in chunk.live}
+        return self._chunks.outdated()
 
     async def write(self, position: Position | None, models: Mapping[str, Model]) -> Written:
         """Store the models that changed since the last snapshot, and those that were ``outdated``."""
@@ -162,22 +214,21 @@ class ShardSnapshots:
         parts = list(_parts(models))
         stored = await asyncio.gather(*(store(number, part) for number, part in enumerate(parts)))
         for (chunk, _), part in zip(stored, parts, strict=True):
-            self._append(chunk, part)
-        self._chunks = [chunk for chunk in self._chunks if chunk.live]
+            await asyncio.to_thread(self._chunks.append, chunk, part)
         head = {
             "place": self._place,
-            "position": list(position) if position else None,
+            "position": [str(number) for number in position] if position else None,
             "detector": self._making.detector,
             "settings": dict(self._making.settings),
-            "chunks": [chunk.name for chunk in self._chunks],
+            "chunks": self._chunks.names(),
         }
-        data = _seal(json.dumps(head).encode())
+        data = snapshot_format.encode(_HEAD, head, b"")
         await self._blobs.put(name, data)
         return Written(name, len(data) + sum(size for _, size in stored))
 
     async def collect(self, name: str) -> None:
         """Delete what the snapshot does not need; the lease must name it by now."""
-        needed = {name, *(chunk.name for chunk in self._chunks)}
+        needed = {name, *self._chunks.names()}
         await self._blobs.delete(self._committed - needed)
         self._committed = needed
 
@@ -192,18 +243,10 @@ class ShardSnapshots:
         """Delete all that the shard has."""
         await self._blobs.delete(await self._blobs.names(self._place + "/"))
 
-    def _append(self, name: str, models: Mapping[str, Model]) -> None:
-        """Count a chunk in, which makes what older ones have of the same sensors outdated."""
-        for chunk in self._chunks:
-            for sensor in models.keys() & chunk.live.keys():
-                del chunk.live[sensor]
-        live = {sensor: len(model.state) for sensor, model in models.items()}
-        self._chunks.append(_Chunk(name, sum(live.values()), live))
-
     def _compare(self, head: Mapping[str, Any], name: str) -> None:
         if head["detector"] == self._making.detector:
             return
-        then, now = head["settings"], json.loads(json.dumps(dict(self._making.settings)))
+        then, now = head["settings"], orjson.loads(orjson.dumps(dict(self._making.settings)))
         changes = [
             f"{key} was {then.get(key)!r} and is {now.get(key)!r}"
             for key in sorted(then.keys() | now.keys())
@@ -235,43 +278,45 @@ def _parts(models: Mapping[str, Model]) -> Iterator[dict[str, Model]]:
 
 
 def _pack(models: Mapping[str, Model]) -> bytes:
-    table = [(sensor, model.first_key, model.last_key, len(model.state)) for sensor, model in models.items()]
-    index = json.dumps(table).encode()
-    body = b"".join([_LENGTH.pack(len(index)), index, *(model.state for model in models.values())])
-    return _seal(body)
+    """The models behind a table of them in JSON that says any name and number."""
+    rows = [(sensor, model.first_key, model.last_key, len(model.state)) for sensor, model in models.items()]
+    table = json.dumps(rows).encode()
+    body = b"".join([table, *(model.state for model in models.values())])
+    return snapshot_format.encode(_CHUNK, {"table": len(table)}, body)
 
 
 def _unpack(data: bytes, name: str) -> dict[str, Model]:
-    body = _unseal(data, name)
-    (length,) = _LENGTH.unpack_from(body)
-    start = _LENGTH.size + length
+    _, fields, body = _decoded(data, name, _CHUNK)
     models = {}
-    for sensor, first, last, size in json.loads(body[_LENGTH.size : start]):
-        models[sensor] = Model(body[start : start + size], first, last)
-        start += size
+    try:
+        start = int(fields["table"])
+        for sensor, first, last, size in json.loads(body[:start]):
+            models[str(sensor)] = Model(body[start : start + size], int(first), int(last))
+            start += size
+    except (LookupError, TypeError, ValueError):
+        raise SnapshotError(f"snapshot {name} is damaged: its table of models cannot be read") from None
+    if start != len(body):
+        raise SnapshotError(f"snapshot {name} is damaged: it holds {len(body)} bytes of models and names {start}")
     return models
 
 
 def _head(data: bytes, name: str) -> dict[str, Any]:
-    head: dict[str, Any] = json.loads(_unseal(data, name))
-    return head
+    fields = _decoded(data, name, _HEAD).fields
+    chunks = fields.get("chunks")
+    if not isinstance(chunks, list) or not isinstance(fields.get("settings"), dict) or "detector" not in fields:
+        raise SnapshotError(f"snapshot {name} is damaged: it does not say what it needs")
+    return fields
 
 
-def _seal(body: bytes) -> bytes:
-    rest = zstandard.compress(body, _LEVEL)
-    return _FRAME.pack(_MAGIC, FORMAT, zlib.crc32(rest)) + rest
-
-
-def _unseal(data: bytes, name: str) -> bytes:
-    if len(data) < _FRAME.size or not data.startswith(_MAGIC):
-        raise SnapshotError(f"snapshot {name} is damaged: it does not begin as one")
-    _, version, checksum = _FRAME.unpack_from(data)
-    if version != FORMAT:
-        raise SnapshotError(f"snapshot {name} has format {version}; this version of Cutwater reads format {FORMAT}")
-    rest = data[_FRAME.size :]
-    if zlib.crc32(rest) != checksum:
-        raise SnapshotError(f"snapshot {name} is damaged: its checksum does not match")
-    return zstandard.decompress(rest)
+def _decoded(data: bytes, name: str, kind: str) -> snapshot_format.Snapshot:
+    """A piece taken apart. Raises SnapshotError."""
+    try:
+        found = snapshot_format.decode(data, "one")
+    except ValueError as error:
+        raise SnapshotError(f"snapshot {name}: {error}") from None
+    if found.kind != kind:
+        raise SnapshotError(f"snapshot {name} is damaged: it is one of {found.kind}, not of {kind}")
+    return found
 
 
 def of_keys(models: Mapping[str, Model], keys: HashKeys) -> dict[str, Model]:

@@ -1,10 +1,13 @@
 """The contract of snapshots, on every store there is."""
 
+import asyncio
+
 import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector import snapshot_format
 from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state import snapshots
@@ -103,7 +106,7 @@ async def test_a_missing_or_damaged_piece_is_noticed():
             turned[position] ^= 0x55
             for damaged in (bytes(turned), whole[:position]):
                 blobs.pieces[name] = damaged
-                with pytest.raises(SnapshotError, match=r"damaged|format"):
+                with pytest.raises(SnapshotError, match=r"damaged|version|not one"):
                     await shard(blobs, 2).read(written.name)
         del blobs.pieces[name]
         with pytest.raises(SnapshotError, match="missing"):
@@ -113,10 +116,10 @@ async def test_a_missing_or_damaged_piece_is_noticed():
 
 async def test_another_format_is_named(monkeypatch):
     blobs = Memory()
-    monkeypatch.setattr(snapshots, "FORMAT", 9)
+    monkeypatch.setattr(snapshot_format, "VERSION", 9)
     written = await shard(blobs).write(Position(1), {"a": model("1")})
     monkeypatch.undo()
-    with pytest.raises(SnapshotError, match="has format 9; this version of Cutwater reads format 1"):
+    with pytest.raises(SnapshotError, match="has version 9, this program reads version 2"):
         await shard(blobs, 2).read(written.name)
 
 
@@ -139,7 +142,7 @@ async def test_only_what_a_snapshot_needs_is_kept():
 
 async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
     """Whatever changes, a snapshot's chunks stay below about twice the models, and few."""
-    monkeypatch.setattr(snapshots, "MOST_CHUNKS", 8)
+    monkeypatch.setattr(snapshots, "MOST_SMALL_CHUNKS", 8)
     blobs, writer = Memory(), shard(Memory())
     writer = shard(blobs)
     now = {f"sensor-{i}": model("x" * 100) for i in range(40)}
@@ -148,7 +151,7 @@ async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
         changed |= {sensor: now[sensor] for sensor in writer.outdated()}
         await writer.collect((await writer.write(Position(number), changed)).name)
         assert len(blobs.pieces) <= 8 + 2
-        assert sum(chunk.size for chunk in writer._chunks) <= 2 * 40 * 100 + 200
+        assert sum(writer._chunks.sizes()) <= 2 * 40 * 100 + 200
         sensor = f"sensor-{number * 7 % 40}"
         now[sensor] = model(f"{number:100d}")
         changed = {sensor: now[sensor]}
@@ -167,6 +170,46 @@ async def test_what_a_dead_worker_left_is_swept_but_nothing_newer():
     assert set(blobs.pieces) == needed | {newer.name, f"{newer.name}.0"}
     await later.forget()
     assert blobs.pieces == {}
+
+
+async def test_models_that_never_change_are_not_written_again(monkeypatch):
+    """As of sensors that are new in each record: what a snapshot costs depends on what is new, not on all there are."""
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(snapshots, "MOST_SMALL_CHUNKS", 4)
+    writer, sizes, again = shard(Memory()), [], 0
+    for number in range(100):
+        new = {f"{number}-{each}": model("x" * 100) for each in range(23)}
+        old = writer.outdated()
+        again += len(old)
+        written = await writer.write(Position(number), new | {sensor: model("x" * 100) for sensor in old})
+        await writer.collect(written.name)
+        sizes.append(written.size)
+    assert again <= 2 * 23 * 100
+    assert len(writer._chunks.names()) <= 2.5 * 100 * 23 / 10 + 5, "chunks are as full as can be"
+
+
+async def test_what_is_outdated_can_be_asked_for_while_a_snapshot_is_written():
+    blobs = Memory()
+    writer = shard(blobs)
+
+    async def ask():
+        for _ in range(200):
+            assert writer.outdated() is not None
+            await asyncio.sleep(0)
+
+    async def write():
+        for number in range(60):
+            written = await writer.write(Position(number), {f"s{number % 7}": model("x" * 50)})
+            await writer.collect(written.name)
+
+    await asyncio.gather(write(), ask())
+
+
+async def test_any_name_and_hash_key_comes_back():
+    blobs = Memory()
+    models = {name: Model(b"state", 2**127, 2**128 - 1) for name in ("", "ä", "\ud800", "a\0b")}
+    written = await shard(blobs).write(Position(2**100), models)
+    assert await shard(blobs, 2).read(written.name) == models
 
 
 async def test_large_models_are_cut_into_chunks(blobs, monkeypatch):
