@@ -234,7 +234,7 @@ class Consumer(Generic[P]):
         except LeaseLostError:
             log.warning("%s: another worker has taken it; what we have of it is dropped, and read again there", shard)
             self._metrics.leases_lost.inc()
-        except Exception as error:  # nobody can be told; the lease expires
+        except Exception as error:  # the lease expires
             log.warning("%s: its lease could not be released: %s", shard, first_error(error))
         finally:
             del self._holds[shard]

@@ -1,4 +1,4 @@
-"""What goes into the dead letter, counted and told: in the log at most once a minute, in /ready, in /status."""
+"""What goes into the dead letter, counted and reported: in the log at most once a minute, in /ready, in /status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REMEDY = (
 class DeadLetterMonitor:
     """Counts dead letters by their codes and warns of them.
 
-    Guarantee: the first letter after a quiet minute is told at once, further ones at most once in ``WARN_SECONDS``,
+    Guarantee: the first letter after a quiet minute is reported at once, further ones at most once in ``WARN_SECONDS``,
     with how many there were by code since the last warning.
 
     Args:
@@ -33,9 +33,9 @@ class DeadLetterMonitor:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._by_code: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()
         self._latest: DeadLetter | None = None
-        self._told: float | None = None
+        self._warned_at: float | None = None
         self._events: deque[tuple[float, int, int]] = deque()  # time, letters, scored readings
 
     def note(self, letters: Sequence[DeadLetter]) -> None:
@@ -44,7 +44,7 @@ class DeadLetterMonitor:
             return
         counts = Counter(letter.code for letter in letters)
         self._by_code += counts
-        self._untold += counts
+        self._unreported += counts
         self._latest = letters[-1]
         self._remember(len(letters), 0)
         self.remind()
@@ -55,18 +55,18 @@ class DeadLetterMonitor:
             self._remember(0, readings)
 
     def remind(self) -> None:
-        """Warn of what was not told yet, if it is time; to be called now and then."""
+        """Warn of what was not reported yet, if it is time; to be called now and then."""
         now = self._clock()
-        if not self._untold or self._latest is None or (self._told is not None and now - self._told < WARN_SECONDS):
+        if not self._unreported or self._latest is None or (self._warned_at is not None and now - self._warned_at < WARN_SECONDS):
             return
-        counts = ", ".join(f"{number} {code}" for code, number in self._untold.most_common())
+        counts = ", ".join(f"{number} {code}" for code, number in self._unreported.most_common())
         everything = "; nothing else came in the last minute" if self.everything else ""
         log.warning(
-            "%d into the dead letter (%s)%s. The latest: %s", self._untold.total(), counts, everything,
+            "%d into the dead letter (%s)%s. The latest: %s", self._unreported.total(), counts, everything,
             self._latest.reason,
         )  # fmt: skip
-        self._untold.clear()
-        self._told = now
+        self._unreported.clear()
+        self._warned_at = now
 
     @property
     def last_minute(self) -> int:

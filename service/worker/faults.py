@@ -1,4 +1,4 @@
-"""Faults of single shards: what failed, when it is tried again, and who is told."""
+"""Faults of single shards: what failed, when it is tried again, and what is reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fault:
 class Faults:
     """The faults of a worker's shards.
 
-    Guarantee: the log tells of a fault when its reason changes, and once when it is over.
+    Guarantee: the log reports a fault when its reason changes, and once when it is over.
     """
 
     def __init__(self, metrics: Metrics) -> None:
