@@ -57,7 +57,11 @@ class DeadLetterMonitor:
     def remind(self) -> None:
         """Warn of what was not reported yet, if it is time; to be called now and then."""
         now = self._clock()
-        if not self._unreported or self._latest is None or (self._warned_at is not None and now - self._warned_at < WARN_SECONDS):
+        if (
+            not self._unreported
+            or self._latest is None
+            or (self._warned_at is not None and now - self._warned_at < WARN_SECONDS)
+        ):
             return
         counts = ", ".join(f"{number} {code}" for code, number in self._unreported.most_common())
         everything = "; nothing else came in the last minute" if self.everything else ""
