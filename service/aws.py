@@ -16,12 +16,24 @@ from service.retry import STATE_PAUSE, Patience
 from service.state.leases import StateError
 
 _CREDENTIALS = "check the AWS credentials"
+_KEY = "allow this role to use the KMS key (kms:Decrypt, kms:GenerateDataKey)"
+_USABLE_KEY = "enable the KMS key, or use another one"
 _REQUEST = "this is an error in the request; please report it"
 REMEDIES = {  # about errors that waiting cannot mend, by their codes
     "UnrecognizedClientException": _CREDENTIALS,
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": f"{_CREDENTIALS} and this machine's clock",
     "InvalidSignatureException": f"{_CREDENTIALS} and this machine's clock",
+    "RequestExpired": f"{_CREDENTIALS} and this machine's clock",
+    "RequestTimeTooSkewed": "set this machine's clock right",
+    "KMSAccessDeniedException": _KEY,
+    "KMSDisabledException": _USABLE_KEY,
+    "KMSNotFoundException": _USABLE_KEY,
+    "KMSInvalidStateException": _USABLE_KEY,
+    "KMS.DisabledException": _USABLE_KEY,
+    "KMS.NotFoundException": _USABLE_KEY,
+    "KMS.KMSInvalidStateException": _USABLE_KEY,
+    "KMSOptInRequired": "sign this account up for KMS",
     "ExpiredTokenException": "renew the AWS credentials",
     "ExpiredToken": "renew the AWS credentials",
     "ValidationException": _REQUEST,
@@ -30,6 +42,12 @@ REMEDIES = {  # about errors that waiting cannot mend, by their codes
     "PermanentRedirect": "set region to the bucket's",
     "IllegalLocationConstraintException": "set region to the bucket's",
 }
+THROTTLES = (  # that come of much use, and pass
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "ThrottlingException",
+    "KMSThrottlingException",
+)
 INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)  # settings
 UNREACHABLE = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 

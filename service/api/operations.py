@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import orjson
@@ -12,9 +13,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from service.api import models
 from service.api.answers import Maker, json
 from service.api.params import LettersQuery
+from service.state.leases import StateError
 from service.worker.service import Service
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}, "example": "cutwater_records_total 4711.0\n"}}
+LETTERS_SECONDS = 5.0  # that an answer waits for the store of dead letters
 _AWAY = "The store of dead letters cannot be asked now."
 
 
@@ -54,7 +57,12 @@ def router(service: Service, maker: Maker) -> APIRouter:
 
         The form is that in which Amazon Data Firehose keeps failed documents; ``rawData`` is Base64.
         """
-        found = await service.letters.newest(query.limit)
+        try:
+            async with asyncio.timeout(LETTERS_SECONDS):
+                found = await service.letters.newest(query.limit)
+        except TimeoutError:
+            trouble = service.letters.trouble or f"no answer within {LETTERS_SECONDS:g} s"
+            raise StateError(f"dead letters: {trouble}") from None
         return await maker.answer(request, lambda: orjson.dumps({"dead_letters": found}))
 
     return routes

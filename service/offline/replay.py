@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import aiohttp
 import orjson
 from botocore.exceptions import BotoCoreError, ClientError
 
+from service.aws import THROTTLES
 from service.pipeline.decode import Decoder
 from service.pipeline.documents import Document, Entry
 from service.pipeline.records import Position, Record
@@ -22,9 +24,11 @@ from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
 from service.source.client import StreamError
 
+log = logging.getLogger("cutwater.replay")
+
+GAP = "gap"  # a letter about what was never read
 AT_ONCE = 500  # as many as PutRecords takes
 CALL_BYTES = 5 * 1024 * 1024
-_THROTTLED = ("ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException")
 
 
 @dataclass(slots=True)
@@ -35,12 +39,15 @@ class Outcome:
         indexed: documents that the index has now.
         put: records that the stream has again.
         kept: letters that stay, by the reason why.
+        gaps: letters about records that left the stream before they were read: there is nothing to send, and they are
+            forgotten once they are told.
         doubtful: records that were on their way when a replay was killed: they may be in the stream, or not.
     """
 
     indexed: int = 0
     put: int = 0
     kept: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
     doubtful: int = 0
 
 
@@ -85,7 +92,12 @@ class Replay:
             doubtful = set()
         async for letters in self._letters.pages(AT_ONCE):
             self.outcome.doubtful += sum(letter["id"] in doubtful for letter in letters)
-            sendable = [letter for letter in letters if letter["id"] not in doubtful]
+            gaps = [letter for letter in letters if letter["errorCode"] == GAP]
+            for gap in gaps:
+                log.warning("%s: %s; nothing is left to send, so this is forgotten", gap["shard"], gap["errorMessage"])
+            await self._letters.remove(gaps)
+            self.outcome.gaps += len(gaps)
+            sendable = [letter for letter in letters if letter["id"] not in doubtful and letter["errorCode"] != GAP]
             await self._send_documents([letter for letter in sendable if letter["esDocumentId"]])
             await self._send_records([letter for letter in sendable if not letter["esDocumentId"]])
             done(len(letters))
@@ -134,7 +146,7 @@ class Replay:
                 failed = [bool(result.get("ErrorCode")) for result in answer["Records"]]
             except ClientError as error:
                 await self._letters.call_back([letter["id"] for letter in part])
-                if error.response["Error"]["Code"] not in _THROTTLED:
+                if error.response["Error"]["Code"] not in THROTTLES:
                     raise StreamError(f"stream {self._stream!r}: {error}") from None
                 failed = [True] * len(part)
             except (BotoCoreError, aiohttp.ClientError, TimeoutError) as error:  # it may have arrived

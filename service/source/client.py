@@ -12,7 +12,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
 from service import UserError
-from service.aws import INCOMPLETE, REMEDIES, UNREACHABLE
+from service.aws import INCOMPLETE, REMEDIES, THROTTLES, UNREACHABLE
 from service.metrics import Metrics
 from service.retry import Patience
 from service.settings.model import Settings
@@ -23,10 +23,7 @@ T = TypeVar("T")
 USUAL_THROTTLES = 5  # in a row, that are not worth a word where others read the stream, too
 
 _THROTTLES = (
-    "ProvisionedThroughputExceededException",
-    "LimitExceededException",
-    "ThrottlingException",
-    "KMSThrottlingException",
+    *THROTTLES,
     "ResourceInUseException",  # a subscription soon after the last one, or a consumer that somebody else registers
 )
 _REMEDIES = REMEDIES | {

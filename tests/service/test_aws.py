@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from service.aws import AWSStore
+from service.state.leases import StateError
 
 MISSING = ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
 
@@ -44,3 +45,20 @@ async def test_an_answer_to_one_call_does_not_hide_that_another_gets_none():
     assert "Could not connect" in store.trouble
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("RequestExpired", "this machine's clock"),
+        ("RequestTimeTooSkewed", "this machine's clock"),
+        ("KMSAccessDeniedException", "allow this role to use the KMS key"),
+        ("KMS.DisabledException", "enable the KMS key"),
+    ],
+)
+async def test_what_somebody_must_mend_is_said_at_once(code, remedy):
+    async def refused():
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "PutObject")
+
+    with pytest.raises(StateError, match=remedy):
+        await Store().call(refused)

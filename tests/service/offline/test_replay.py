@@ -130,3 +130,12 @@ async def test_a_stream_that_is_gone_is_said_and_the_letters_stay(letters, index
         await run(letters, index, client)
     assert await letters.count() == 1
     assert await letters.on_their_way() == set()
+
+
+async def test_a_gap_is_told_and_forgotten(letters, index, client, caplog):
+    record = Record(Position(7), "", NOON, b"")
+    await letters.bury([DeadLetter(STREAM, "shard", record, "gap", "records after 6 may have left the stream")])
+    outcome = await Replay(letters, index, client, STREAM, DECODER).run(again=False, done=lambda number: None)
+    assert (outcome.gaps, outcome.kept.total(), outcome.put) == (1, 0, 0)
+    assert "records after 6 may have left the stream; nothing is left to send" in caplog.text
+    assert await letters.count() == 0
