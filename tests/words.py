@@ -21,6 +21,9 @@ WORDS = (
     (r"does no harm", "cannot overwrite newer checkpoints", EVERYWHERE),
     (r"it moves", "alert when the rate is above 0", EVERYWHERE),
     (r"## who we are", "authentication", DOCS),
+    (r"\ba matter\b|\*matter\*", "incident", DOCS),
+    (r"surprise gate", "score-proportional acceptance", DOCS),
+    (r"heard before", "repeat damping", DOCS),
 )
 
 
