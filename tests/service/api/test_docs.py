@@ -13,6 +13,8 @@ from service.settings.model import load
 from service.worker.server import serve
 from service.worker.service import Service
 from simulator.stream import LocalStream
+from tests.servers.browser import chromium
+from tests.service.api.conftest import serving
 from tests.simulator.conftest import kinesis
 
 EXAMPLES = 15  # for each operation
@@ -78,3 +80,25 @@ def test_the_written_reference_has_every_route_with_its_parameters():
     for heading in ("## GET /scores", "## GET /anomalies", "## POST /score", "## GET /sensors", "## GET /dead-letter"):
         assert heading in text
     assert "| `min_severity` | integer ≥ 0 ≤ 100 |" in text
+
+
+async def test_the_page_of_the_api_works_without_anything_from_outside(tmp_path):
+    asked = []
+    async with (
+        serving(tmp_path) as (service, _),
+        serve(build(service), "127.0.0.1", 0) as address,
+        chromium() as browser,
+    ):
+        page = await browser.new_page()
+
+        async def only_here(route):
+            asked.append(route.request.url)
+            await (route.continue_() if route.request.url.startswith((address, "data:")) else route.abort())
+
+        await page.route("**/*", only_here)
+        await page.goto(f"{address}/docs")
+        await page.wait_for_selector("#operations-default-scores")
+        paths = await page.locator(".opblock-summary-path").all_inner_texts()
+        await page.close()
+    assert len(paths) == 10
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
