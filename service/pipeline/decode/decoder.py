@@ -13,11 +13,9 @@ from detector.types import Readings
 from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like
 from service.pipeline.decode.decoded import Decoded, DecodeError, Refusal
 from service.pipeline.decode.fields import Fields, Find, Reading, describe, find_field, first_line
-from service.pipeline.decode.json import Broken, dump, parse
+from service.pipeline.decode.json import MAX_READINGS, Broken, dump, parse
 from service.pipeline.records import Record
 
-MAX_READINGS = 100_000
-"""Readings in a record; beyond, it is refused as a whole."""
 MANY = 1000  # readings of a record, of which all are refused, that make one refusal and not so many
 _BEYOND_64_BITS = 2.0**63
 _OTHER_SHARD = (

@@ -15,6 +15,10 @@ _SEPARATORS = re.compile(r"[\s,\x1e]*")  # between values; 0x1E as in RFC 7464
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BETWEEN = re.compile(r"(?<=\})[\s,\x1e]*(?=\{)")
 _DECODER = json.JSONDecoder()
+_HOPELESS = 100  # broken lines of a record before any other
+
+MAX_READINGS = 100_000
+"""Readings in a record; beyond, it is refused as a whole."""
 
 
 class Broken(NamedTuple):
@@ -49,7 +53,9 @@ def parse(data: bytes, *, exact: bool = False) -> list[Any | Broken]:
     try:
         return _values(text, exact=exact)
     except DecodeError as error:
-        found = [_line(part, exact=exact) for line in text.split("\n") for part in _parts(line)]
+        if error.code == "too_large":
+            raise
+        found = _lines(text, exact=exact)
         if len(found) < 2 or all(isinstance(each, Broken) for each in found):
             raise _not_json(unpacked, str(error)) from None
         return found
@@ -66,6 +72,25 @@ def dump(value: Any, otherwise: bytes) -> bytes:
             return otherwise
 
 
+def _lines(text: str, *, exact: bool) -> list[Any | Broken]:
+    """The values in each line, or what is broken there; after many broken ones and no other it is given up."""
+    found: list[Any | Broken] = []
+    broken = 0
+    for line in text.split("\n"):
+        for part in _parts(line):
+            found.append(_line(part, exact=exact))
+            broken += isinstance(found[-1], Broken)
+            if broken == len(found) > _HOPELESS:
+                return found
+            _check_number(found)
+    return found
+
+
+def _check_number(found: list[Any]) -> None:
+    if len(found) > MAX_READINGS:
+        raise DecodeError("too_large", f"the record holds more than {MAX_READINGS} readings")
+
+
 def _values(text: str, *, exact: bool) -> list[Any]:
     """Values one after the other. Raises DecodeError at the first thing that is none."""
     found: list[Any] = []
@@ -80,6 +105,7 @@ def _values(text: str, *, exact: bool) -> list[Any]:
         except ValueError as error:
             raise DecodeError("not_json", str(error)) from None
         found.append(value if exact else _usual(text[at:end], value))
+        _check_number(found)
         at = _end(_SEPARATORS, text, end)
     return found
 
