@@ -103,6 +103,7 @@ function showChoice() {
   if (page.held) setText(byId("pinned"), page.at !== null ? `Held at ${brief(page.at)}` : "Held");
   byId("pinned").title = page.at !== null ? moment(page.at) : "";
   byId("window").hidden = page.held;
+  byId("tools").hidden = !page.sensor;
   byId("csv").hidden = !page.sensor;
   byId("csv").href = url("scores", { sensor: page.sensor, format: "csv", limit: 10_000, since: page.span?.from, until: page.span?.to });
   showConnection();
