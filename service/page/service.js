@@ -77,7 +77,10 @@ export async function around(sensor, time, count, signal) {
   const first = before.length ? Date.parse(before[0]["@timestamp"]) : time;
   const reach = Math.max(time - first, 1000);
   const after = await newest(sensor, 2 * count, { since: time + 1, until: time + 1 + reach, history, signal });
-  return { scores: [...before, ...after], from: time - reach, to: time + reach, historyLost };
+  // A silence is told later than it began, perhaps beyond the span.
+  const silence = await get("scores", { sensor, kind: "silent", since: time, order: "asc", limit: 1, history }, signal);
+  const later = silence.scores.filter((score) => !after.some((known) => known["event.id"] === score["event.id"]));
+  return { scores: [...before, ...after, ...later], from: time - reach, to: time + reach, historyLost };
 }
 
 /**

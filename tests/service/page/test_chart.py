@@ -55,7 +55,7 @@ async def test_zooming_out_and_moving_load_what_lies_beyond(page: Page, site: Si
     await expect(foot).to_contain_text(re.compile(r"^1,(49|50)\d readings"))  # on the one side where there are any
     for _ in range(4):
         await page.get_by_role("slider").press("Shift+ArrowLeft")
-    await expect(foot).to_contain_text(re.compile(r"^(1,99|2,00)\d readings"))
+    await expect(foot).to_contain_text(re.compile(r"^1,50\d readings.* 08:00:00 –"))
 
 
 async def test_the_wheel_zooms_where_the_page_has_nothing_to_scroll(page: Page, site: Site) -> None:
@@ -80,8 +80,8 @@ async def test_a_time_range_can_be_chosen(page: Page, site: Site) -> None:
     await page.locator("#span-to").fill(start)
     await page.get_by_role("button", name="Show", exact=True).click()
     assert await page.locator("#span-from").evaluate("field => field.validationMessage") != ""
-    await page.locator("#span-from").fill(start.replace(start[:4], str(int(start[:4]) - 1), 1))
-    await page.locator("#span-to").fill(start.replace(start[:4], str(int(start[:4]) - 1), 1)[:-2] + "59")
+    await page.locator("#span-from").fill("2020-01-01T00:00:00")
+    await page.locator("#span-to").fill("2020-01-02T00:00:00")
     await page.get_by_role("button", name="Show", exact=True).click()
     await expect(page.get_by_text("Nothing at that time")).to_be_visible()
 
