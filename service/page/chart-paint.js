@@ -103,7 +103,7 @@ function grid(scene, index) {
   context.fillStyle = colours.muted;
   context.textAlign = "right";
   context.textBaseline = "middle";
-  const values = ticks(low, high, Math.max(1.5, height / (em * 3)));
+  const values = ticks(low, high, Math.max(2.5, height / (em * 3)));
   for (const value of values) {
     const y = Math.round(scene.y(index, value)) + 0.5;
     context.beginPath();
