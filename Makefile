@@ -71,7 +71,7 @@ docs: venv  ## Write what is made from the code: settings, documents, API, dashb
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson
 
 docs-site: venv  ## Build the documentation into site/; a link that leads nowhere fails
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 picture: venv  ## Take docs/images/page.png from a running demo
 	$(BIN)/python -m tests.picture docs/images/page.png
