@@ -77,7 +77,7 @@ class Settings(BaseModel):
     readings_field: str = ""
     """Where a record holds a list of readings (a JMESPath expression), such as records; the other expressions are then
     looked up in each element, and from $ on in the whole record, as in $.device. Without it each JSON object is a
-    reading. See docs/reference/records.md."""
+    reading. See docs/how-to/record-format.md."""
     sensor_field: str = "iotName"
     """Where a reading names its sensor (a JMESPath expression). A name with other characters than letters, digits and _
     needs quotes: '"device-id"'."""
