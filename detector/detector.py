@@ -106,6 +106,8 @@ class Detector:
     as of the newest time seen, a repeated time is a gap of 0. NaN is a missing value: the value's last one stands in.
     """
 
+    alone = True  # whether a reading that ends its own sensor's silence is an alert; in a fleet the others tell of it
+
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
         self._buffer = np.zeros(state_bytes(*self._shape(configuration)), dtype=np.uint8)
@@ -140,6 +142,7 @@ class Detector:
             filled,
             missing,
             self.configuration.needed,
+            self.alone,
             scores.score,
             scores.grade,
             scores.threshold,

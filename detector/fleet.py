@@ -13,7 +13,7 @@ import numpy as np
 from detector.detector import Configuration, Detector
 from detector.liveness import Heard, Silence, Watch
 from detector.snapshot_format import compressed, fields_of, with_fields
-from detector.types import SILENT, Floats, Integers, Readings, Scores
+from detector.types import Floats, Integers, Readings, Scores
 
 OTHERS = "*"  # in templates: sensors that have none of their own
 
@@ -105,8 +105,8 @@ class Fleet:
     def process(self, readings: Readings) -> Scores:
         """Score each reading against its sensor's past, then learn it.
 
-        ``silences`` then holds those of any sensors that these readings revealed; the alert of a reading that only
-        ends one of them is taken back.
+        ``silences`` then holds those of any sensors that these readings revealed. A reading that ends one is no alert
+        because of it, and a pause of the whole stream is none.
         """
         scores = Scores.empty(len(readings), self.configuration.dimensions)
         self.silences = []
@@ -126,11 +126,8 @@ class Fleet:
         self._make_room(sensors)
         for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
-        silences, ends = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
+        silences, _ = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
         self.silences += [self._respecting_quiet(replace(each, row=each.row + first)) for each in silences]
-        for row in ends[scores.kind[ends] == SILENT].tolist():
-            rules = self._detectors[readings.sensors[readings.codes[row]]].configuration.rules
-            rules.take_back(np.array([row]), readings.times, readings.values, scores)
         self._changed.update(sensors, (silence.sensor for silence in silences))
         self._note_use(sensors, order[np.append(starts[1:], len(order)) - 1])
         for sensor in {silence.sensor for silence in silences} - self._detectors.keys():
@@ -177,6 +174,7 @@ class Fleet:
             self._shelf.put(sensor, compressed(snapshots[sensor]))
         for sensor in by_use[max(len(by_use) - room, 0) :]:
             self._detectors[sensor] = self._restored(sensor, snapshots[sensor])
+            self._detectors[sensor].alone = False
             self._used[sensor] = used[sensor]
         self._readings = max(used.values(), default=self._readings)
         self._watch.restore(heard)
@@ -191,6 +189,7 @@ class Fleet:
         detector = self._detectors.get(sensor)
         if detector is None:
             detector = self._detectors[sensor] = self._returned(sensor) or self._new(sensor)
+            detector.alone = False
         return detector
 
     def _new(self, sensor: str) -> Detector:

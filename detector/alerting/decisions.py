@@ -72,6 +72,7 @@ YOUNG_JUMP = 1.0  # instead, and less and less, after a jump: no season comes so
 JUMP = 5.0  # deviations from the fast mean
 LOUDER = 1.0  # as much as HASTE asks for four times the chances
 DAY = 86_400_000
+_CLOCKLESS = 1000.0 * DAY  # ms; a gap that no sensor pauses for: the device had no clock before
 FATIGUE = 0.3
 GROSS_FATIGUE = 1.0  # the same for gross outliers, which nothing else makes familiar
 NOTED = 2.5  # a sum from which it is remembered
@@ -88,10 +89,9 @@ CLOCK = 19  # GROSS_LAST, GROSS_COUNT: of gross outliers; GROSS_ALERT, GROSS_TIM
 SEEN, TIME, LATE, LAST_ALERT, PEAKS, SCORED, PAST, SLOW, MATTER, GOING_ON = range(10)
 EPISODE, EPISODE_READINGS, EPISODE_FIRST, EPISODE_LAST, EPISODE_KIND = range(10, 15)
 GROSS_LAST, GROSS_COUNT, GROSS_ALERT, GROSS_TIME = range(15, CLOCK)
-LEVEL = 11  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
-EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED, GROSS_PEAK, GROSS_LOUDEST = range(
-    LEVEL
-)
+LEVEL = 12  # BROKEN, JUMPED: count at the last broken limit and the last jump; LOUDEST: of the matter
+EPISODE_PEAK, USUAL, DEVIATION, TAIL, INTERVAL, LONGEST_GAP, BROKEN, LOUDEST, JUMPED = range(9)
+GROSS_PEAK, GROSS_LOUDEST, CLOCK_SETS = range(9, LEVEL)
 
 
 class State(NamedTuple):
@@ -275,6 +275,10 @@ def waited(clock: Any, level: Any, time: int) -> float:
     if clock[TIME] == NEVER:
         return 0.0
     gap = np.float64(time - clock[TIME]) if clock[LATE] == 0 else 0.0  # late readings broke the silence
+    if seen < WARM and gap > DAY and level[INTERVAL] < HOUR:  # a clock that was set, unless it happens again
+        level[CLOCK_SETS] += 1.0
+        if gap > _CLOCKLESS or level[CLOCK_SETS] == 1.0:
+            return 0.0
     silence = gap / patience_now(level, seen)
     longest = max(level[LONGEST_GAP], gap if seen < WARM else level[INTERVAL])
     level[LONGEST_GAP] = max(0.9999 * level[LONGEST_GAP], min(gap, 3.0 * longest))
@@ -679,6 +683,7 @@ def decide(
     values: Any,
     missing: Any,
     needed: int,
+    alone: bool,
     score: Any,
     grade: Any,
     threshold: Any,
@@ -695,13 +700,18 @@ def decide(
     episode_readings: Any,
     patience: Any,
 ) -> None:
-    """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out."""
+    """Decide on each reading in turn and learn it; ``score`` [n] comes from the forest, the other columns go out.
+
+    ``alone``: no other sensors say whether this one was silent, so its own return does.
+    """
     clock, level = state.clock, state.level
     view, scores = np.empty(VIEWS), np.empty(VIEWS)
     ratios, learnt = np.zeros((values.shape[1], STATISTICS)), np.empty(values.shape[1])
     for i in range(len(times)):
         time = max(times[i], clock[TIME])  # a late reading counts as now
         silence = waited(clock, level, time)
+        if not alone:
+            silence = 0.0
         clock[TIME], clock[LATE] = time, times[i] < time
         total, strange, looks_like, known, adopted = observe(
             state, time, values[i], missing[i], expected[i], attribution[i], view, scores, ratios, learnt

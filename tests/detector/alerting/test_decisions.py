@@ -57,7 +57,7 @@ def run(state: State, times: np.ndarray, values: np.ndarray, score: np.ndarray) 
     out = Scores.empty(len(values), values.shape[1])
     out.score[:] = score
     decide(
-        state, times, values, missing, NEEDED, out.score, out.grade, out.threshold, out.is_anomaly, out.expected,
+        state, times, values, missing, NEEDED, True, out.score, out.grade, out.threshold, out.is_anomaly, out.expected,
         out.attribution, out.alert, out.alert_score, out.kind, out.episode_start, out.episode_kind,
         out.renamed, out.episode_peak, out.episode_readings, out.patience,
     )  # fmt: skip
