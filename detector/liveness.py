@@ -90,7 +90,8 @@ class Heard:
         numbers = packed if isinstance(packed, list) else []
         if len(numbers) != 7 or not all(type(number) is int and abs(number) <= 2**62 for number in numbers):
             raise ValueError(f"when it was last heard of cannot be {packed!r}")
-        return cls(*numbers[:5], bool(numbers[5]), bool(numbers[6]), patience)
+        watermark, paused, newest, last, gap, overdue, told = numbers
+        return cls(watermark, paused, newest, last, gap, bool(overdue), bool(told), patience)
 
 
 class Watch:
