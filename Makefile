@@ -25,10 +25,14 @@ INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(INSTALL) '.[dev,bench,docs]' --quiet
 	@touch $@ .venv/run
 
-# What `cutwater run` needs and no more.
+# What `cutwater run` needs and no more. While the rest is installed, the detector is compiled, which needs numba alone.
 .venv/run: pyproject.toml constraints.txt | python
-	$(PYTHON) -m venv .venv
-	$(INSTALL) . --quiet --progress-bar on
+	@echo 'Installing what Cutwater needs into .venv, once: 1 of 3, an environment'
+	@$(PYTHON) -m venv .venv
+	@echo '2 of 3, numba'
+	@$(subst --editable,,$(INSTALL)) numba orjson zstandard --quiet
+	@echo '3 of 3, everything else; and the detector is compiled for this machine'
+	@$(BIN)/python -m detector & $(INSTALL) . --quiet; status=$$?; wait; exit $$status
 	@touch $@
 
 python:
