@@ -22,7 +22,7 @@ async def take(browser: Browser, address: str, scheme: str, path: Path) -> None:
         viewport=SIZE, device_scale_factor=2, color_scheme="dark" if scheme == "dark" else "light", locale="en-GB"
     )
     await page.goto(address)
-    await expect(page.locator("#latest li")).not_to_have_count(0, timeout=120_000)
+    await expect(page.locator("#anomalies li")).not_to_have_count(0, timeout=120_000)
     await asyncio.sleep(LOOK_SECONDS)
     await page.screenshot(path=path)
 
