@@ -50,7 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] in (["run"], ["demo"], ["stream"]):
-        signal.signal(signal.SIGTERM, _stop_early)
+        before = signal.signal(signal.SIGTERM, _stop_early)
+        try:
+            return _run(words)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return _run(words)
+
+
+def _run(words: Sequence[str]) -> int:
+    """One command."""
     if "_ARGCOMPLETE" in os.environ:
         _complete()
     options = _parser(words).parse(words)
