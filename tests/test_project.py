@@ -99,7 +99,7 @@ def test_tests_are_called_after_what_they_test(room):
     names = {path.stem for path in (PROJECT / room).rglob("*") if "__pycache__" not in path.parts}
     names |= {"complaints"}  # that users have of other detectors, against the whole of ours
     names |= {"severity", "snapshot"}  # words of several modules
-    for test in (PROJECT / "tests" / room).glob("test_*.py"):
+    for test in (PROJECT / "tests" / room).rglob("test_*.py"):
         subject = test.stem.removeprefix("test_")
         assert any(subject == name or subject.startswith(f"{name}_") for name in names), test.name
 

@@ -104,9 +104,9 @@ def test_a_file_of_dashboards_is_written_and_has_no_fault(tmp_path, capsys):
     path = tmp_path / "charts.ndjson"
     assert main(["dashboards", "write", str(path), "--index-prefix", "boilers", "--value-fields", "a,b"]) == 0
     assert main(["dashboards", "lint", str(path)]) == 0
-    path.write_text(path.read_text().replace("anomaly_grade", "anomaly_great", 1))
+    path.write_text(path.read_text().replace(r"field\":\"anomaly_kind", r"field\":\"anomaly_kin", 1))
     assert main(["dashboards", "lint", str(path)]) == 1
-    assert f"{path}: visualization boilers-grades: charts anomaly_grade" in capsys.readouterr().out
+    assert f"{path}: visualization boilers-kinds: charts anomaly_kin," in capsys.readouterr().out
 
 
 def test_secrets_are_no_flags(capsys):
