@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -49,8 +48,9 @@ def build(service: Service) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(str(PAGE / "index.html"))
 
-    plain = app.openapi
-    app.openapi = cache(lambda: describe(plain(), service.settings, scores.columns_of(service.settings)))  # type: ignore[method-assign]
+    # Made now, not at the first request: requests come in threads, and FastAPI's generator knows no lock.
+    description = describe(app.openapi(), service.settings, scores.columns_of(service.settings))
+    app.openapi = lambda: description  # type: ignore[method-assign]
     return app
 
 

@@ -32,6 +32,7 @@ const page = {
   units: {},
   needed: null,
   stream: "",
+  indexTrouble: null, // why the index does not take documents
   connected: null,
   lostAt: 0,
   series: null,
@@ -252,6 +253,7 @@ function regain(status) {
   delete document.body.dataset.connection;
   showConnection();
   page.stream = status.stream;
+  page.indexTrouble = status.index.detail;
   const { features } = status;
   const changed = features.join() !== page.features.join();
   page.features = anomalies.features = features;

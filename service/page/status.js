@@ -39,16 +39,6 @@ export function showStatus(status) {
   showShards(shards);
 }
 
-const REMEDIES = {
-  not_json: "A record must be JSON; see what the writer sends.",
-  not_an_object: "A record must be a JSON object; see what the writer sends.",
-  no_sensor: "The setting sensor_field says where a record names its sensor.",
-  bad_sensor: "The setting sensor_field says where a record names its sensor.",
-  no_value: "The setting value_fields says where a record holds its values.",
-  bad_value: "The setting value_fields says where a record holds its values; they must be numbers.",
-  bad_time: "The setting time_field says where a record holds its event time.",
-};
-
 /** Say it when all, or many, of the last minute's records could not be read, and what to do. */
 function showTrouble(letters) {
   const box = byId("trouble");
@@ -61,7 +51,7 @@ function showTrouble(letters) {
   setText(box.querySelector("b"), letters.everything ? "Nothing can be scored." : "Some records cannot be scored.");
   const which = letters.everything ? `All ${many} of the last minute` : `${many} in the last minute`;
   const went = `${which} went to the dead letters. The latest, at ${brief(Date.parse(time))}: ${reason.replace(/\.$/, "")} (${code}).`;
-  setText(box.querySelector("span"), `${went} ${REMEDIES[code] ?? ""} Once it is mended, cutwater replay scores them.`);
+  setText(box.querySelector("span"), `${went} What to do: ${letters.remedy}.`);
 }
 
 function tile(name, text, state = "") {

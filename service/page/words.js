@@ -61,16 +61,19 @@ function showEmpty(page) {
   const box = byId("empty");
   const series = page.series;
   let reason = "";
-  if (!page.sensor) reason = page.connected ? "none" : "loading";
+  if (!page.sensor) reason = !page.connected ? "loading" : page.indexTrouble ? "unindexed" : "none";
   else if (series.loading) reason = "loading";
   else if (!series.length) reason = page.held ? "forgotten" : "silent";
   box.hidden = reason === "";
   host.hidden = !box.hidden;
-  if (box.dataset.reason === reason + page.sensor) return;
-  box.dataset.reason = reason + page.sensor;
+  const about = reason + (reason === "unindexed" ? page.indexTrouble : page.sensor);
+  if (box.dataset.reason === about) return;
+  box.dataset.reason = about;
   const say = (title, ...lines) => box.replaceChildren(make("strong", {}, title), ...lines.map((line) => make("p", {}, ...line)));
   if (reason === "none") {
     say("No readings yet", [`The service reads the stream ${page.stream}. Send it readings, for instance with`], [make("code", {}, "cutwater simulate")]);
+  } else if (reason === "unindexed") {
+    say("The index does not answer", [page.indexTrouble], ["No sensor is known yet. Nothing is lost: what cannot be indexed stays in the stream, and is read once the index answers."]);
   } else if (reason === "silent") {
     say("Nothing from this sensor yet", ["It shows here with its first reading. Press ", make("kbd", {}, "/"), " to choose another sensor."]);
   } else if (reason === "forgotten") {

@@ -1,10 +1,18 @@
 """The API as a whole: errors in one shape, a description, a page of it that needs nothing from outside."""
 
+import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
+import httpx
 import pytest
 
+from service.api.app import build
+from service.api.docs import describe
+from service.settings.model import load
 from service.sinks.recent_scores import RecentScores
+from service.worker.service import Service
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,33 @@ async def test_metrics_and_openapi_are_served(client):
         "/ready",
         "/dead-letter",
     } <= paths.keys()
+
+
+async def test_requests_in_parallel_see_one_description_made_before_the_first(tmp_path, monkeypatch):
+    made = []
+
+    def note(*parts):
+        made.append(describe(*parts))
+        return made[-1]
+
+    monkeypatch.setattr("service.api.app.describe", note)
+    async with Service.open(load({"data_dir": tmp_path, "endpoint_url": "http://127.0.0.1:9"}, {})) as service:
+        api = build(service)
+        assert len(made) == 1
+        together = Barrier(8)
+
+        def ask(_):
+            together.wait(timeout=30)
+            return api.openapi()
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(seen is made[0] for seen in threads.map(ask, range(8)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://test") as client:
+            answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
+            assert all(answer.json() == made[0] for answer in answers)
+            answers = await asyncio.gather(*(client.get("/scores", params={"sensor": "pump"}) for _ in range(8)))
+            assert [answer.status_code for answer in answers] == [200] * 8
+    assert len(made) == 1
 
 
 async def test_the_page_of_the_api_needs_nothing_from_outside(client):

@@ -148,14 +148,22 @@ async def test_sensors_can_be_searched_and_sorted(client):
     assert answer["sensors"][0] | {"last": None} == {
         "sensor": "boiler", "shard": "shardId-000000000000", "state": "ready", "readings_seen": 1, "needed": 256,
         "last": None, "anomalies": 3, "last_anomaly": timestamp(NOW + 41_000),
-        "severity": answer["sensors"][0]["severity"],
+        "severity": 100,
     }  # fmt: skip
     by_anomaly = (await client.get("/sensors", params={"sort": "last_anomaly"})).json()["sensors"]
     assert [sensor["sensor"] for sensor in by_anomaly] == ["=1+1,\n<b>", "boiler"]
-    by_severity = (await client.get("/sensors", params={"sort": "severity"})).json()["sensors"]
-    assert [sensor["severity"] for sensor in by_severity] == sorted(
-        (sensor["severity"] for sensor in by_severity), reverse=True
-    )
+
+
+async def test_the_severest_sensors_come_first_whatever_came_last(tmp_path):
+    async with serving(tmp_path) as (service, client):
+        rows = [("mild", 1.0), ("severe", 4.0), ("calm", None), ("middling", 2.0)]
+        service.recent.append(
+            batch([(name, NOW + i, score or 0.5, score is not None) for i, (name, score) in enumerate(rows)])
+        )
+        sensors = (await client.get("/sensors", params={"sort": "severity"})).json()["sensors"]
+    assert [(sensor["sensor"], sensor["severity"]) for sensor in sensors] == [
+        ("severe", 80), ("middling", 40), ("mild", 20), ("calm", 0),
+    ]  # fmt: skip
 
 
 async def test_trying_a_reading_needs_its_values_and_a_known_sensor(client):

@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from service.pipeline.records import DeadLetter, Position, Record
+from service.worker.dead_letter_monitor import REMEDY
 from tests.service.page.site import ALERT, START, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -23,7 +24,7 @@ async def test_everything_in_the_dead_letters_is_said_with_the_remedy(page: Page
     banner = page.get_by_role("alert")
     await expect(banner).to_contain_text("Nothing can be scored. All 40 records of the last minute")
     await expect(banner).to_contain_text("iotName is missing, so the reading has no sensor (no_sensor)")
-    await expect(banner).to_contain_text("The setting sensor_field says where a record names its sensor.")
+    await expect(banner).to_contain_text(f"What to do: {REMEDY}.")
     await page.get_by_role("button", name="Show them").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
 
@@ -50,6 +51,18 @@ async def test_with_the_index_away_memory_is_shown_and_the_tile_is_red(page: Pag
     await page.goto(f"{site.address}/?sensor=pump&from={at - 3_600_000}&to={at + 3_600_000}")
     await expect(page.locator("#range")).to_contain_text("the index is away: older readings are missing")
     await expect(page.locator("#lost")).to_be_hidden()
+
+
+@pytest.mark.parametrize("more_settings", [{"opensearch_url": "http://127.0.0.1:9"}], ids=["opensearch"])
+async def test_with_the_index_away_from_the_start_the_page_names_the_index(page: Page, site: Site) -> None:
+    await page.goto(site.address)
+    said = page.locator("#empty")
+    await expect(said).to_contain_text("The index does not answer")
+    await expect(said).to_contain_text("http://127.0.0.1:9")
+    await expect(page.get_by_text("No readings yet")).to_be_hidden()
+    site.score("pump", [15.0] * 20)
+    await expect(page.get_by_role("combobox", name="Sensor")).to_have_value("pump")
+    await expect(said).to_be_hidden()
 
 
 @pytest.mark.parametrize("more_settings", [{"dashboards_url": DASHBOARDS}], ids=["dashboards"])
