@@ -198,6 +198,7 @@ class Shard(BaseModel):
 
     shard: str
     state: str
+    error: str | None = Field(description="Why it failed, in one line; null if it did not.")
     owner: str | None
     millis_behind_latest: int | None
     checkpoint: str | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep everything here [a temporary folder]")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends what was started, too
     total = {"kills": 0, "documents": 0, "lost": 0, "doubled": 0, "different": 0}
     rows = []
     with tempfile.TemporaryDirectory(prefix="cutwater-chaos-") as temporary:

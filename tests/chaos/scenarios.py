@@ -25,10 +25,9 @@ def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[W
         for number in range(count):
             if number % 2:
                 moment = moments[number // 2 % len(moments)]
-                worker = world.start(moment, world.random.randint(1, 6))
-                if not world.await_death(worker, PATIENCE):
-                    say(f"nothing came to the moment {moment!r}: {worker.status()}")
-                    world.kill(worker)
+                often = world.shards if moment == "taken" else 6  # a lone worker takes each shard once
+                worker = world.start(moment, world.random.randint(1, often))
+                _await_death(world, worker)
             else:
                 worker = world.start()
                 moment = world.random.choice(["at the start", "at work"])
@@ -81,15 +80,18 @@ def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Diff
         _await_shares(world, (4,))
         first, _, third, fourth = world.open_shards()
         world.call("SplitShard", ShardToSplit=first, NewStartingHashKey=str(2**125))
-        _await_death(world, dying, say, "split: a worker died before it had noted the shard's end")
+        _await_death(world, dying)
+        say("split: a worker died before it had noted the shard's end")
         dying = world.start("ended", 2)
         world.call("MergeShards", ShardToMerge=third, AdjacentShardToMerge=fourth)
-        _await_death(world, dying, say, "merge: a worker died between parents and child")
+        _await_death(world, dying)
+        say("merge: a worker died between parents and child")
         steady = world.start()
         world.await_work(steady, PATIENCE)
         dying = world.start("taken", 2)
         world.call("UpdateShardCount", TargetShardCount=8, ScalingType="UNIFORM_SCALING")
-        _await_death(world, dying, say, "8 shards: a worker died with what it had just taken")
+        _await_death(world, dying)
+        say("8 shards: a worker died with what it had just taken")
         world.call("SplitShard", ShardToSplit=world.open_shards()[-1], NewStartingHashKey=str(2**128 - 2**100))
         time.sleep(world.random.uniform(0.0, 2.0))
         world.kill(steady)
@@ -159,10 +161,9 @@ def _await_shares(world: World, shares: tuple[int, ...]) -> float:
     return time.monotonic() - began
 
 
-def _await_death(world: World, worker: Worker, say: Report, what: str) -> None:
+def _await_death(world: World, worker: Worker) -> None:
     if not world.await_death(worker, PATIENCE):
-        raise AssertionError(f"the moment of {worker.moment!r} did not come:\n{worker.output}")
-    say(what)
+        raise AssertionError(f"the moment {worker.moment!r} did not come: {worker.status()}\n{worker.output}")
 
 
 def _watch(worker: Worker, seconds: float) -> int:

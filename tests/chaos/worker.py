@@ -26,6 +26,7 @@ from service.cli import main
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
 from service.state.leases import Leases
+from tests.chaos.tied import end_with_parent
 
 
 class _Fuse:
@@ -125,6 +126,7 @@ def _at_statement(pattern: str, fuse: _Fuse) -> None:
 
 def run(arguments: Sequence[str], folder: Path, log: Path, moment: str | None, number: int) -> NoReturn:
     """In a process of its own: run a command, and be killed at the ``number``-th time that it comes to the moment."""
+    end_with_parent()
     os.chdir(folder)
     with log.open("wb", buffering=0) as file:
         os.dup2(file.fileno(), 1)

@@ -149,14 +149,14 @@ class World:
         self._prefix = opensearch.unique_prefix()
         self._settings = settings
         self._load = {"rate": rate, "sensors": sensors, "seed": seed, "padding": padding}
-        self._shards = shards
+        self.shards = shards
         self._refuse = refuse
         self._stack = ExitStack()
 
     def __enter__(self) -> World:
         self.folder.mkdir(parents=True, exist_ok=True)
-        start = ("stream", "--port", "0", "--create", STREAM, "--shards", str(self._shards))
-        local = self._stack.enter_context(Cutwater(*start, folder=self.folder))
+        start = ("stream", "--port", "0", "--create", STREAM, "--shards", str(self.shards))
+        local = self._stack.enter_context(_tied("service.cli", *start, folder=self.folder))
         self.endpoint_url = local.find(r"Kinesis API at (http://\S+)")
         options = {"endpoint-url": self.endpoint_url, "stream": STREAM, **self._load}
         words = [f"--{name}={value}" for name, value in options.items()]
@@ -165,7 +165,7 @@ class World:
             mappings = {"_meta": {"owner": OWNER}, "_routing": {"required": True}}
             self.server.request("PUT", f"/{self._prefix}-2025.12.31", {"mappings": mappings})
             words.append("--refuse")
-        self._writer = self._stack.enter_context(Cutwater(*words, folder=self.folder, module=("tests.chaos.writer",)))
+        self._writer = self._stack.enter_context(_tied("tests.chaos.writer", *words, folder=self.folder))
         self._writer.find("(writing)")
         return self
 
@@ -349,6 +349,11 @@ class World:
         if sensors := disorder(self._undisturbed_data):
             raise AssertionError(f"out of order even undisturbed: {', '.join(sensors[:5])}")
         return in_sqlite(self._undisturbed_data), letters_in(self._undisturbed_data)
+
+
+def _tied(module: str, *arguments: str, folder: Path) -> Cutwater:
+    """A module as a process that ends with this one."""
+    return Cutwater(module, *arguments, folder=folder, module=("tests.chaos.tied",))
 
 
 def wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -4,8 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.chaos.compare import compare
@@ -16,7 +19,7 @@ OUTAGE = 120  # s
 
 
 def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.chaos", *arguments, "--folder", str(folder), "--json"]
+    command = [sys.executable, "-m", "tests.chaos.tied", "tests.chaos", *arguments, "--folder", str(folder), "--json"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -53,6 +56,30 @@ def test_an_index_that_is_away_for_minutes_costs_nothing(outage):
     found = result(outage)
     assert found["documents"] > 2_000
     assert (found["kills"], found["lost"], found["doubled"], found["different"]) == (1, 0, 0, 0)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends processes with their parents")
+def test_nothing_outlives_a_run_that_is_killed(tmp_path):
+    with start("--scenario", "kills", "--kills", "1", folder=tmp_path) as run:
+        workers = tmp_path / "kills"
+        await_that(lambda: any(log.stat().st_size for log in workers.glob("worker-*.log")))
+        started = psutil.Process(run.pid).children(recursive=True)
+        run.kill()
+        assert len(started) >= 4  # the stream, the writer, the server that forks, and a worker at least
+        await_that(lambda: not any(map(runs, started)))
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def await_that(condition: Callable[[], bool]) -> None:
+    while not condition():  # for as long as the test may take
+        time.sleep(0.1)
 
 
 def test_what_differs_is_counted():
