@@ -42,6 +42,7 @@ def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) 
         decoder=make_decoder(settings),
         index_all=settings.index == "all",
         index_record=settings.index_record == "on",
+        labels=tuple(settings.label_fields),
     )
 
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from detector.detector import Configuration
 from detector.fleet import Fleet
+from detector.liveness import Silence
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
-from service.pipeline.models import Model, ModelMap, SensorKeyRanges, Shelf
+from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
 
 
@@ -35,6 +36,7 @@ class CoreConfiguration:
         decoder: makes readings of records; None where readings come in no record.
         index_all: whether each reading becomes a document, or only what is unusual.
         index_record: whether documents hold their records.
+        labels: the names of the labels that documents may have.
     """
 
     stream: str
@@ -43,6 +45,7 @@ class CoreConfiguration:
     decoder: Decoder | None = None
     index_all: bool = True
     index_record: bool = False
+    labels: Sequence[str] = ()
 
 
 class Documents:
@@ -129,7 +132,6 @@ class Core:
         self.shard = shard
         self._fleet = fleet
         self._shelf = shelf or Shelf(ModelMap(), SensorKeyRanges(hash_keys))
-        self._key_ranges = self._shelf.key_ranges
 
     @property
     def sensors(self) -> SensorCounts:
@@ -177,7 +179,7 @@ class Core:
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
         """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""
         changed = self._fleet.snapshot(also)
-        return {sensor: Model(state, *self._shelf.keys_of(sensor)) for sensor, state in changed.items()}
+        return {sensor: self._shelf.complete(sensor, state) for sensor, state in changed.items()}
 
     def restore(self, models: Mapping[str, Model]) -> None:
         """Go on where snapshots were taken, with all models as of there.
@@ -185,12 +187,12 @@ class Core:
         Raises ValueError, naming the sensor, if one is refused; then this core has seen nothing.
         """
         fleet = self._fleet.fresh()
-        self._key_ranges.restore(models)
+        self._shelf.restore(models, self.configuration.labels)
         try:
             fleet.restore({sensor: model.state for sensor, model in models.items()})
         except ValueError:
             self._fleet = self._fleet.fresh()
-            self._key_ranges.restore({})
+            self._shelf.restore({}, ())
             raise
         self._fleet = fleet
 
@@ -199,13 +201,13 @@ class Core:
         readings: Readings,
         sources: Sequence[Record],
         ordinals: Sequence[int],
-        labels: Sequence[Mapping[str, str]],
+        labels: Sequence[Labels],
         letters: Sequence[DeadLetter],
     ) -> Output:
         """Score and learn n readings; ``sources`` [n] are their records."""
         made_for = self.configuration
         names = [readings.sensors[code] for code in readings.codes.tolist()]
-        self._key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
+        self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
         scores = self._fleet.process(readings)
         silences = self._fleet.silences
         scored = ScoredBatch(
@@ -219,7 +221,7 @@ class Core:
             readings=readings,
             scores=scores,
             silences=silences,
-            labels=labels,
+            labels=[*labels, *self._labels_of(silences, names, labels)] if labels else (),
         )
         wanted = scores.ready if made_for.index_all else scores.is_anomaly | scores.alert | scores.renamed
         rows = [*np.flatnonzero(wanted).tolist(), *range(len(scores), len(scores) + len(silences))]
@@ -227,6 +229,25 @@ class Core:
             rows.sort(key=lambda row: (silences[row - len(scores)].row if row >= len(scores) else row, row))
         decoder = made_for.decoder if made_for.index_record else None
         return Output(Documents(scored, rows, sources, decoder), letters, scored)
+
+    def _labels_of(self, silences: Sequence[Silence], names: Sequence[str], labels: Sequence[Labels]) -> list[Labels]:
+        """The labels of each silence's sensor at its last reading before; then remember those of the n readings.
+
+        Args:
+            silences: in the order of their rows.
+            names: [n] each reading's sensor.
+            labels: [n] of each reading.
+        """
+        latest: dict[str, Labels] = {}  # of readings so far
+        found, start = [], 0
+        for silence in silences:
+            latest.update(zip(names[start : silence.row], labels[start : silence.row], strict=True))
+            start = silence.row
+            known = latest.get(silence.sensor)
+            found.append(self._shelf.labels_of(silence.sensor) if known is None else _short(known))
+        latest.update(zip(names[start:], labels[start:], strict=True))
+        self._shelf.note_labels({sensor: _short(last) for sensor, last in latest.items()})
+        return found
 
     def _gap_letter(self, gap: Gap) -> DeadLetter:
         """What may have been lost, as a dead letter at the place just behind the checkpoint."""
@@ -239,3 +260,8 @@ class Core:
         return DeadLetter(
             self.configuration.stream, self.shard, Record(place, "", gap.resumed or 0, b""), "gap", reason
         )
+
+
+def _short(labels: Labels) -> Labels:
+    """What is remembered of a reading's labels: those that are not longer than ``LONGEST_LABEL``."""
+    return {name: text for name, text in labels.items() if len(text) <= LONGEST_LABEL}

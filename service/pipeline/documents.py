@@ -53,7 +53,8 @@ class ScoredBatch:
         ordinals: [n] the reading's number inside its record.
         features: [d] the names of the values.
         detector: what scored them.
-        labels: [n] what else the records say of their sensors; empty where nothing is asked for.
+        labels: what else the records say of each row's sensor, of a silence's at its last reading; empty where nothing
+            is asked for.
     """
 
     stream: str
@@ -120,31 +121,38 @@ def describe(batch: ScoredBatch, row: int) -> Document:
         document[f"feature_data_{feature}"] = float(readings.values[row, column])
         document[f"expected_values_{feature}"] = float(scores.expected[row, column])
         document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
-    if batch.labels:
-        document |= {f"labels.{name}": value for name, value in batch.labels[row].items()}
-    return document | _origin(batch, row, row, bool(scores.alert[row]))
+    return document | _labels(batch, row) | _origin(batch, row, row, bool(scores.alert[row]))
 
 
 def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Document:
     """Of a sensor that says nothing, at the event time and with the record that revealed it: an episode of its own."""
-    return {
-        "@timestamp": timestamp(silence.time),
-        "sensor": silence.sensor,
-        "anomaly_score": None,
-        "anomaly_grade": silence.grade,
-        "severity": silence.severity,
-        "confidence": 1.0,
-        "threshold": None,
-        "is_anomaly": True,
-        "alert": silence.alert,
-        "alert_score": None,
-        "anomaly_kind": KINDS[SILENT],
-        "silent_since": timestamp(silence.since),
-        "episode_id": _episode(batch, silence.sensor, silence.since),
-        "episode_kind": KINDS[SILENT],
-        "approx_anomaly_start_time": timestamp(silence.since),
-        "state": "ready",
-    } | _origin(batch, row, silence.row, silence.alert)
+    return (
+        {
+            "@timestamp": timestamp(silence.time),
+            "sensor": silence.sensor,
+            "anomaly_score": None,
+            "anomaly_grade": silence.grade,
+            "severity": silence.severity,
+            "confidence": 1.0,
+            "threshold": None,
+            "is_anomaly": True,
+            "alert": silence.alert,
+            "alert_score": None,
+            "anomaly_kind": KINDS[SILENT],
+            "silent_since": timestamp(silence.since),
+            "episode_id": _episode(batch, silence.sensor, silence.since),
+            "episode_kind": KINDS[SILENT],
+            "approx_anomaly_start_time": timestamp(silence.since),
+            "state": "ready",
+        }
+        | _labels(batch, row)
+        | _origin(batch, row, silence.row, silence.alert)
+    )
+
+
+def _labels(batch: ScoredBatch, row: int) -> Document:
+    """What else is known of a row's sensor."""
+    return {f"labels.{name}": text for name, text in batch.labels[row].items()} if batch.labels else {}
 
 
 def _origin(batch: ScoredBatch, row: int, source: int, alert: bool) -> Document:

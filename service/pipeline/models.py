@@ -1,21 +1,28 @@
-"""A sensor's model as checkpoints hold it, and the hash keys that say which shard it belongs to."""
+"""A sensor's model as checkpoints hold it, with its labels and the hash keys that say which shard it belongs to."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 
+Labels = Mapping[str, str]
+NO_LABELS: Labels = {}
+LONGEST_LABEL = 1024  # characters that are remembered
+
 
 class Model(NamedTuple):
-    """A sensor's detector, and the first and last hash key of the records that its readings came in."""
+    """A sensor's detector, the first and last hash key of the records that its readings came in, and the labels of its
+    last reading.
+    """
 
     state: bytes
     first_key: int = ALL_HASH_KEYS[0]
     last_key: int = ALL_HASH_KEYS[1]
+    labels: Labels = NO_LABELS
 
 
 class ModelStore(Protocol):
@@ -100,6 +107,10 @@ class SensorKeyRanges:
         self._ranges.pop(sensor, None)
         self._latest.pop(sensor, None)
 
+    def __contains__(self, sensor: str) -> bool:
+        """Whether it is remembered."""
+        return sensor in self._ranges
+
     def of(self, sensor: str) -> HashKeys:
         """The first and the last."""
         return self._ranges.get(sensor, self._shard)
@@ -111,18 +122,30 @@ class SensorKeyRanges:
 
 
 class Shelf:
-    """What a fleet puts aside, as models with their hash keys in a ``ModelStore``."""
+    """What a fleet puts aside, as models with their hash keys and labels in a ``ModelStore``.
+
+    Hash keys and labels of the sensors in memory are kept here; those of the others lie with their models.
+    """
 
     def __init__(self, store: ModelStore, key_ranges: SensorKeyRanges) -> None:
-        """``key_ranges`` of the sensors in memory; those of the others lie with their models."""
         self._store, self.key_ranges = store, key_ranges
+        self._labels: dict[str, Labels] = {}
+
+    def restore(self, models: Mapping[str, Model], labels: Sequence[str]) -> None:
+        """Go on from a checkpoint, with all sensors in memory; ``labels``: the names of those still asked for."""
+        self.key_ranges.restore(models)
+        self._labels = {
+            sensor: {name: model.labels[name] for name in labels if name in model.labels}
+            for sensor, model in models.items()
+            if labels and model.labels
+        }
 
     def put(self, sensor: str, model: bytes) -> None:
         """Keep a model, and its hash keys with it."""
         if before := self._store.get(sensor):  # what memory knows of its keys by now is of readings still to come
             self._store.put(sensor, before._replace(state=model))
         else:
-            self._store.put(sensor, Model(model, *self.key_ranges.of(sensor)))
+            self._store.put(sensor, Model(model, *self.key_ranges.of(sensor), self._labels.pop(sensor, NO_LABELS)))
             self.key_ranges.forget(sensor)
 
     def get(self, sensor: str) -> bytes | None:
@@ -131,18 +154,36 @@ class Shelf:
         return model.state if model else None
 
     def take(self, sensor: str) -> bytes | None:
-        """A model that no longer lies here; its hash keys are in memory, too."""
+        """A model that no longer lies here; its hash keys and labels are in memory, too."""
         model = self._store.get(sensor)
         if model is None:
             return None
         self._store.remove(sensor)
         self.key_ranges.remember(sensor, (model.first_key, model.last_key))
+        if model.labels:
+            self._labels[sensor] = model.labels
         return model.state
 
-    def keys_of(self, sensor: str) -> HashKeys:
-        """A sensor's hash keys, wherever they are."""
+    def complete(self, sensor: str, state: bytes) -> Model:
+        """A sensor's detector with its hash keys and labels, wherever they are."""
+        if model := self._store.get(sensor):
+            return model._replace(state=state)
+        return Model(state, *self.key_ranges.of(sensor), self._labels.get(sensor, NO_LABELS))
+
+    def labels_of(self, sensor: str) -> Labels:
+        """A sensor's labels, wherever they are; empty if it has none."""
+        if sensor in self.key_ranges:
+            return self._labels.get(sensor, NO_LABELS)
         model = self._store.get(sensor)
-        return (model.first_key, model.last_key) if model else self.key_ranges.of(sensor)
+        return model.labels if model else NO_LABELS
+
+    def note_labels(self, latest: Mapping[str, Labels]) -> None:
+        """The labels of the last reading of each sensor that the fleet has just processed."""
+        for sensor, labels in latest.items():
+            if sensor in self.key_ranges:
+                self._labels[sensor] = labels
+            elif model := self._store.get(sensor):
+                self._store.put(sensor, model._replace(labels=labels))
 
     def clear(self) -> None:
         """Forget all models."""

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
+
 from service.pipeline.models import Model
 from service.state.leases import StateError
 
 T = TypeVar("T")
 
-_SCHEMA = "CREATE TABLE model (sensor BLOB PRIMARY KEY, first TEXT, last TEXT, state BLOB) WITHOUT ROWID"
+_SCHEMA = "CREATE TABLE model (sensor BLOB PRIMARY KEY, first TEXT, last TEXT, state BLOB, labels BLOB) WITHOUT ROWID"
 _CACHE_KB = 16_384  # of pages in memory
 
 
@@ -43,16 +45,17 @@ class ModelFile:
 
     def put(self, sensor: str, model: Model) -> None:
         """Keep a model, in place of the sensor's last one."""
-        row = (_key(sensor), str(model.first_key), str(model.last_key), model.state)
+        labels = orjson.dumps(dict(model.labels))
+        row = (_key(sensor), str(model.first_key), str(model.last_key), model.state, labels)
         known = self._has(sensor)
-        self._try(lambda: self._db.execute("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?)", row))
+        self._try(lambda: self._db.execute("INSERT OR REPLACE INTO model VALUES (?, ?, ?, ?, ?)", row))
         self._count += not known
 
     def get(self, sensor: str) -> Model | None:
         """A model, or None."""
-        statement = "SELECT state, first, last FROM model WHERE sensor = ?"
+        statement = "SELECT state, first, last, labels FROM model WHERE sensor = ?"
         row = self._try(lambda: self._db.execute(statement, (_key(sensor),)).fetchone())
-        return Model(row[0], int(row[1]), int(row[2])) if row else None
+        return Model(row[0], int(row[1]), int(row[2]), orjson.loads(row[3])) if row else None
 
     def remove(self, sensor: str) -> None:
         """Forget a model."""

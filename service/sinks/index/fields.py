@@ -40,7 +40,10 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "feature_data_": ("double", "The value itself."),
     "expected_values_": ("double", "What the model would have expected."),
     "relevant_attribution_": ("double", "The value's share of the score."),
-    "labels.": ("keyword", "What the record says of its sensor, as `label_fields` asks."),
+    "labels.": (
+        "keyword",
+        "What the record says of its sensor, as `label_fields` asks; of a silence: what its sensor's last one said.",
+    ),
     "record": ("object", "The record itself, as `index_record` asks."),
     "record_bytes": ("long", "Its length in the stream; one that is too long or too deep is not there itself."),
     "stream": ("keyword", "Stream of the record."),

@@ -278,8 +278,11 @@ def _parts(models: Mapping[str, Model]) -> Iterator[dict[str, Model]]:
 
 
 def _pack(models: Mapping[str, Model]) -> bytes:
-    """The models behind a table of them in JSON that says any name and number."""
-    rows = [(sensor, model.first_key, model.last_key, len(model.state)) for sensor, model in models.items()]
+    """The models behind a table of them in JSON that says any name and number; labels only where there are any."""
+    rows = [
+        (sensor, model.first_key, model.last_key, len(model.state), *([dict(model.labels)] if model.labels else []))
+        for sensor, model in models.items()
+    ]
     table = json.dumps(rows).encode()
     body = b"".join([table, *(model.state for model in models.values())])
     return snapshot_format.encode(_CHUNK, {"table": len(table)}, body)
@@ -290,10 +293,11 @@ def _unpack(data: bytes, name: str) -> dict[str, Model]:
     models = {}
     try:
         start = int(fields["table"])
-        for sensor, first, last, size in json.loads(body[:start]):
-            models[str(sensor)] = Model(body[start : start + size], int(first), int(last))
+        for sensor, first, last, size, *found in json.loads(body[:start]):
+            labels = {str(name): str(text) for each in found for name, text in each.items()}
+            models[str(sensor)] = Model(body[start : start + size], int(first), int(last), labels)
             start += size
-    except (LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         raise SnapshotError(f"snapshot {name} is damaged: its table of models cannot be read") from None
     if start != len(body):
         raise SnapshotError(f"snapshot {name} is damaged: it holds {len(body)} bytes of models and names {start}")

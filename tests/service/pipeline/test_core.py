@@ -45,7 +45,7 @@ def shard(n: int = 900, seed: int = 5) -> list[Record]:
             "time": 1_700_000_000_000 + number * MINUTE // 3,
             "temperature": 20 + random.normal() + (30 if 600 < number < 620 else 0),
             "pressure": None if number % 97 == 0 else 5 + random.normal(),
-            "site": f"site {sensor}",
+            "site": f"site {sensor}, floor {number // 50}",
         }
         data = b"junk" if number % 101 == 50 else json.dumps(body).encode()
         found.append(Record(Position(1000 + number), sensor, body["time"] + 500, data))
@@ -57,6 +57,10 @@ def written(outputs) -> bytes:
     documents = [(each.id, each.document) for output in outputs for each in output.documents]
     letters = [asdict(each) | {"record": each.record.position} for output in outputs for each in output.dead_letters]
     return orjson.dumps([documents, [repr(letter) for letter in letters]])
+
+
+def is_silence(entry) -> bool:
+    return entry.document["anomaly_kind"] == "silent"
 
 
 SHARD = shard()
@@ -85,6 +89,49 @@ def test_the_output_is_the_same_bytes_whatever_the_batches_snapshots_and_restore
             core = make_core(SETTINGS, "shard")
             core.restore(models)
     assert written(outputs) == WHOLE
+
+
+def test_a_silence_has_the_labels_of_its_sensors_last_reading():
+    """Even if the sensor comes back in the same batch, with another label."""
+    silences = [each.document for each in make_core(SETTINGS, "shard").process(SHARD).documents if is_silence(each)]
+    assert [(each["sensor"], each["labels.site"]) for each in silences] == [("c", "site c, floor 8")]
+
+
+@pytest.mark.parametrize(("now", "expected"), [("site", "site c, floor 8"), ("other=site", None), ("", None)])
+def test_a_silence_has_labels_that_are_still_asked_for(now, expected):
+    """The sensor's last reading was before the restart with these label_fields."""
+    before = make_core(SETTINGS, "shard")
+    before.process(SHARD[:449])
+    core = make_core(load(SETTINGS.model_dump() | {"label_fields": now}, {}), "shard")
+    core.restore(before.snapshot())
+    (silence,) = [each.document for each in core.process(SHARD[453:]).documents if is_silence(each)]
+    assert {name: text for name, text in silence.items() if name.startswith("labels.")} == (
+        {"labels.site": expected} if expected else {}
+    )
+
+
+def test_a_label_that_is_missing_from_the_last_reading_or_too_long_is_not_remembered():
+    core = make_core(load(SETTINGS.model_dump() | {"label_fields": "site,pump"}, {}), "shard")
+    labels = {"a": [{"pump": 7}, {"site": "x" * 1025, "pump": 8}], "b": [{"pump": 7}, {"site": "x" * 1024}]}
+    for number in range(2):
+        body = {"time": 1_700_000_000_000 + number * MINUTE, "temperature": 1, "pressure": 2}
+        core.process(
+            [
+                Record(Position(number), sensor, body["time"], orjson.dumps(body | {"device": sensor} | found[number]))
+                for sensor, found in labels.items()
+            ]
+        )
+    assert {sensor: model.labels for sensor, model in core.snapshot().items()} == {
+        "a": {"pump": "8"},
+        "b": {"site": "x" * 1024},
+    }
+
+
+def test_without_label_fields_nothing_is_remembered():
+    core = make_core(SETTINGS.model_copy(update={"label_fields": {}}), "shard")
+    output = core.process(SHARD)
+    assert len(output.scored.labels) == 0
+    assert [model.labels for model in core.snapshot().values()] == [{}, {}, {}]
 
 
 def test_a_batch_scored_again_after_a_crash_writes_the_same():
@@ -131,9 +178,7 @@ def test_a_document_knows_its_record():
     for number, entry in enumerate(output.documents):
         source = output.documents.source(number)
         assert source.position == entry.position
-        assert (entry.document["anomaly_kind"] == "silent") != (
-            entry.document.get("record") == orjson.loads(source.data)
-        )
+        assert is_silence(entry) != (entry.document.get("record") == orjson.loads(source.data))
 
 
 def test_a_gap_is_a_dead_letter_before_the_records_that_follow_it():

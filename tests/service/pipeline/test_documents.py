@@ -42,6 +42,14 @@ def test_a_silence_is_an_episode_of_its_own():
     assert entry.id == document["event.id"] not in {each.id for each in entries(made, range(4))}
 
 
+def test_readings_and_silences_have_their_labels():
+    silence = Silence(row=3, sensor="mute", since=500, time=2500, patience=60.0)
+    labels = [*({"site": f"site {row}"} for row in range(4)), {"site": "far away"}]
+    made = dataclasses.replace(scored(), silences=[silence], labels=labels)
+    assert [describe(made, row)["labels.site"] for row in (0, 3, 4)] == ["site 0", "site 3", "far away"]
+    assert not any(name.startswith("labels.") for name in describe(dataclasses.replace(made, labels=()), 4))
+
+
 def test_readings_of_an_episode_bear_its_name_and_beginning():
     before, alert, after, end = (describe(scored(), row) for row in range(4))
     assert before["episode_kind"] is end["episode_kind"] is None

@@ -1,6 +1,6 @@
-"""Which hash keys a sensor belongs to."""
+"""Which hash keys a sensor belongs to, and that they and its labels follow it to the shelf and back."""
 
-from service.pipeline.models import SensorKeyRanges, hash_key
+from service.pipeline.models import Model, ModelMap, SensorKeyRanges, Shelf, hash_key
 from service.pipeline.records import ALL_HASH_KEYS
 
 KEY_A, KEY_B = hash_key("a"), hash_key("b")
@@ -18,3 +18,20 @@ def test_a_sensor_put_with_an_explicit_hash_key_may_belong_anywhere_in_the_shard
     ranges = SensorKeyRanges(elsewhere)
     ranges.note([("one", "a")])
     assert ranges.of("one") == elsewhere
+
+
+def test_hash_keys_and_labels_follow_a_sensor_to_the_shelf_and_back():
+    ranges, store = SensorKeyRanges(ALL_HASH_KEYS), ModelMap()
+    shelf = Shelf(store, ranges)
+    ranges.note([("one", "a")])
+    shelf.note_labels({"one": {"site": "x"}})
+    for labels in ({"site": "x"}, {"site": "y"}):
+        assert (shelf.labels_of("one"), shelf.complete("one", b"1")) == (labels, Model(b"1", KEY_A, KEY_A, labels))
+        shelf.put("one", b"2")
+        assert store == {"one": Model(b"2", KEY_A, KEY_A, labels)}
+        assert (shelf.labels_of("one"), shelf.complete("one", b"1")) == (labels, Model(b"1", KEY_A, KEY_A, labels))
+        shelf.note_labels({"one": {"site": "y"}})
+        assert store == {"one": Model(b"2", KEY_A, KEY_A, {"site": "y"})}
+        assert shelf.take("one") == b"2"
+        assert store == {}
+    assert shelf.labels_of("unknown") == {}

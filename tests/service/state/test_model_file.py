@@ -9,17 +9,18 @@ from service.state.leases import StateError
 from service.state.model_file import ModelFile
 
 NAMES = st.sampled_from(["a", "b", "", "ä", "\ud800", "a\0b", "x" * 3000])
-ACTIONS = st.tuples(st.sampled_from(["put", "get", "remove", "clear"]), NAMES, st.binary(max_size=30))
+LABELS = st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2)
+ACTIONS = st.tuples(st.sampled_from(["put", "get", "remove", "clear"]), NAMES, st.binary(max_size=30), LABELS)
 
 
 @given(st.lists(ACTIONS, max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_a_file_is_as_good_as_memory(tmp_path_factory, actions):
     stores = ModelFile(tmp_path_factory.mktemp("models")), ModelMap()
-    for action, sensor, state in actions:
+    for action, sensor, state, labels in actions:
         for store in stores:
             if action == "put":
-                store.put(sensor, Model(state, 0, 2**128 - 1))
+                store.put(sensor, Model(state, 0, 2**128 - 1, labels))
             elif action == "remove":
                 store.remove(sensor)
             elif action == "clear":

@@ -1,6 +1,7 @@
 """The contract of snapshots, on every store there is."""
 
 import asyncio
+import json
 
 import boto3
 import pytest
@@ -210,6 +211,26 @@ async def test_any_name_and_hash_key_comes_back():
     models = {name: Model(b"state", 2**127, 2**128 - 1) for name in ("", "ä", "\ud800", "a\0b")}
     written = await shard(blobs).write(Position(2**100), models)
     assert await shard(blobs, 2).read(written.name) == models
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), max_size=4))
+async def test_labels_come_back_with_their_models(labels):
+    blobs = Memory()
+    models = {f"s{number}": Model(b"state", 1, 2, found) for number, found in enumerate(labels)}
+    written = await shard(blobs).write(Position(1), models)
+    assert await shard(blobs, 2).read(written.name) == models
+
+
+@pytest.mark.parametrize("labels", [1, "text", ["list"], None, {"a": 1}])
+def test_a_table_with_other_labels_is_damaged_or_they_are_text(labels):
+    table = json.dumps([("s", 1, 2, 5, labels)]).encode()
+    data = snapshot_format.encode("models", {"table": len(table)}, table + b"state")
+    if isinstance(labels, dict):
+        assert snapshots._unpack(data, "x") == {"s": Model(b"state", 1, 2, {"a": "1"})}
+    else:
+        with pytest.raises(SnapshotError, match="table of models cannot be read"):
+            snapshots._unpack(data, "x")
 
 
 async def test_large_models_are_cut_into_chunks(blobs, monkeypatch):
