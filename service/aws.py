@@ -12,6 +12,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
+from service import regions
 from service.retry import STATE_PAUSE, Patience
 from service.state.leases import StateError
 
@@ -72,8 +73,8 @@ def _session() -> AioSession:
 class AWSStore:
     """One store at AWS: a connection, and calls over it.
 
-    Guarantee: a call is tried again, with growing pauses, until it is answered. StateError says what waiting cannot
-    mend.
+    Guarantee: a call is tried again, with growing pauses, until it is answered. StateError and
+    RegionError say what waiting cannot mend.
     """
 
     def __init__(
@@ -120,7 +121,8 @@ class AWSStore:
             if isinstance(error, INCOMPLETE):
                 raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
             if isinstance(error, UNREACHABLE):
-                return str(error) or type(error).__name__
+                doubt = regions.doubt(self._region, error, answered=self._patience.answered)
+                return f"{str(error) or type(error).__name__}{doubt}"
             raise error
 
         answer = await self._patience.insist(answered, passing)

@@ -30,12 +30,14 @@ class GaveUpError(UserError):
 class Patience:
     """Pauses that grow, and a log that tells of what lasts, reminds of it, and says when it is over.
 
-    ``trouble`` says in one line why what is waited for cannot be used now, and None if it can.
+    ``trouble`` says in one line why what is waited for cannot be used now, and None if it can; ``answered`` whether it
+    ever could.
     """
 
     def __init__(self, name: str, longest: float = LONGEST_PAUSE) -> None:
         """``name`` is what is waited for, in messages; ``longest`` is the longest pause, in seconds."""
         self.trouble: str | None = "has not answered yet"
+        self.answered = False
         self._name = name
         self._longest = longest
         self._since: float | None = None  # when trouble began
@@ -78,6 +80,7 @@ class Patience:
         if self._told is not None and self._since is not None:
             seconds = asyncio.get_running_loop().time() - self._since
             log.warning("%s: works again after %.0f s", self._name, seconds)
+        self.answered = True
         self.trouble = self._told = self._since = None
 
     def _tell(self, trouble: str) -> None:

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import track
 
+from service import regions
 from service.cli import EXIT_OK
 from service.cli.options import add_settings, fraction, load_settings
 from service.cli.readings import check_readings, define_readings, paced, recorded, simulated
@@ -82,7 +83,8 @@ async def _create(settings: Settings, shards: int) -> None:
             if error.response["Error"]["Code"] != "ResourceInUseException":
                 raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
         except BotoCoreError as error:
-            raise StreamError(f"cannot create stream {settings.stream!r}: {error}") from None
+            doubt = regions.doubt(settings.region, error, answered=False)
+            raise StreamError(f"cannot create stream {settings.stream!r}: {error}{doubt}") from None
 
 
 def _kinds(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from service import UserError
+from service import UserError, regions
 from service.aws import INCOMPLETE, REMEDIES, THROTTLES, UNREACHABLE
 from service.metrics import Metrics
 from service.retry import Patience
@@ -79,7 +79,7 @@ class PatientCaller:
         return self._patience.trouble
 
     async def call(self, name: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Call until it works. Raises StreamError, or ClientError if an iterator has expired."""
+        """Call until it works. Raises StreamError or RegionError, or ClientError if an iterator has expired."""
         throttled = 0
 
         def passing(error: Exception) -> str:
@@ -98,7 +98,7 @@ class PatientCaller:
             if isinstance(error, INCOMPLETE):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
             if isinstance(error, UNREACHABLE):
-                doubt = "" if self._settings.endpoint_url else f"; region is {self._settings.region!r}"
+                doubt = regions.doubt(self._settings.region, error, answered=self._patience.answered)
                 return f"{name}: {str(error) or type(error).__name__}{doubt}"
             raise error
 

@@ -462,8 +462,8 @@ async def test_records_come_as_soon_as_they_are_put(pushed):
     found = []
     pushed.put(b"0")
     async with pushed.stream() as stream, asyncio.timeout(30):
-        async for fetched in stream.read(FIRST, None, pushed.room, pushed.since):
-            await pushed.room.release(fetched.size)
+        async for fetched in stream.read(FIRST, None, pushed.budget, pushed.since):
+            await pushed.budget.release(fetched.size)
             found += [record.data for record in fetched.records]
             if len(found) == 3:
                 break
