@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ class Difference:
     doubled: int
     different: int
     examples: tuple[str, ...]
+
+    def __add__(self, other: Difference) -> Difference:
+        """Both together."""
+        return Difference(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
     def none(self) -> bool:

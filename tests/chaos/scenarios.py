@@ -104,6 +104,35 @@ def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Diff
         return world, world.finish()
 
 
+def anew(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+    """The stream is deleted and made anew under its name while one worker reads and another stands still.
+
+    Nobody may go on with the new stream where the old one was left, also not when started again. In another data_dir
+    the new one is read from its start. Both streams' documents are compared.
+    """
+    refusal = "'chaos' was deleted and made anew since its checkpoint"
+    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
+        first, second = world.start(), world.start()
+        _await_shares(world, (2, 2))
+        world.freeze(second)
+        world.stop_writing()
+        world.make_anew()
+        world.work(1.0)
+        second.thaw()
+        for worker in (first, second):
+            # One that looks for new shards while there is no stream ends for that reason.
+            world.await_refusal(worker, f"{refusal}|on stream 'chaos': .*; create the stream")
+        if world.owners():
+            raise AssertionError(f"leases were not handed over: {world.owners()}")
+        say("both workers have ended, and nobody holds a shard")
+        world.await_refusal(world.start(), refusal)
+        say("one that was started again has ended, too")
+        old = world.difference()
+        say(f"of the old stream: {old}")
+        world.move()
+        return world, old + world.finish()
+
+
 def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
     """The stream throttles, fails, hides what is new and lets iterators expire, while a worker is killed twice."""
     with World(folder, seed, rate=LIGHT) as world:
@@ -179,6 +208,7 @@ SCENARIOS: dict[str, Callable[..., tuple[World, Difference]]] = {
     "kills": kills,
     "workers": workers,
     "reshard": reshard,
+    "anew": anew,
     "storm": storm,
     "outage": outage,
 }

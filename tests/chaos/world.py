@@ -144,8 +144,7 @@ class World:
         self.workers: list[Worker] = []
         self.written = 0  # readings a second, in the end
         self.server = server
-        self._data = folder / "data" / "cutwater.db"
-        self._undisturbed_data = folder / "undisturbed" / "cutwater.db"
+        self._stage = ""  # of the folders in which data lies
         self._prefix = opensearch.unique_prefix()
         self._settings = settings
         self._load = {"rate": rate, "sensors": sensors, "seed": seed, "padding": padding}
@@ -165,8 +164,8 @@ class World:
             mappings = {"_meta": {"owner": OWNER}, "_routing": {"required": True}}
             self.server.request("PUT", f"/{self._prefix}-2025.12.31", {"mappings": mappings})
             words.append("--refuse")
-        self._writer = self._stack.enter_context(_tied("tests.chaos.writer", *words, folder=self.folder))
-        self._writer.find("(writing)")
+        self._words = words
+        self._write()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,6 +175,18 @@ class World:
                 worker.kill()
         self._stack.close()
 
+    def _write(self) -> None:
+        self._writer = self._stack.enter_context(_tied("tests.chaos.writer", *self._words, folder=self.folder))
+        self._writer.find("(writing)")
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / f"data{self._stage}" / "cutwater.db"
+
+    @property
+    def _undisturbed_data(self) -> Path:
+        return self.folder / f"undisturbed{self._stage}" / "cutwater.db"
+
     # What can be done to it
 
     def start(self, moment: str | None = None, number: int = 1) -> Worker:
@@ -184,7 +195,7 @@ class World:
         if self.server:
             index = ("--opensearch-url", self.server.url, "--index-prefix", self._prefix)
         worker = Worker(
-            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", "data"),
+            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", self._data.parent.name),
             *(*index, *SETTINGS, *self._settings),
             folder=self.folder, moment=moment, number=number,
         )  # fmt: skip
@@ -224,6 +235,12 @@ class World:
         if not wait(lambda: worker.received() > 0 or not worker.alive, patience) or not worker.alive:
             raise AssertionError(f"a worker does not work:\n{worker.output}")
 
+    def await_refusal(self, worker: Worker, reason: str) -> None:
+        """Wait until a worker has ended with exit code 1 and its reason as the last line."""
+        code, last = worker.ended(PATIENCE), worker.output.rstrip().rpartition("\n")[2]
+        if code != 1 or not re.search(reason, last):
+            raise AssertionError(f"a worker ended with {code}, and not for {reason!r}:\n{worker.output}")
+
     def await_death(self, worker: Worker, patience: float) -> bool:
         """Wait until a worker has killed itself, counted; whether it did."""
         code = worker.ended(patience)
@@ -247,6 +264,16 @@ class World:
         parents = {shard.get(name) for shard in shards for name in ("ParentShardId", "AdjacentParentShardId")}
         leaves = [shard for shard in shards if shard["ShardId"] not in parents]
         return [shard["ShardId"] for shard in sorted(leaves, key=lambda s: int(s["HashKeyRange"]["StartingHashKey"]))]
+
+    def make_anew(self) -> None:
+        """Delete the stream, make another one of its name, and write to that."""
+        self.call("DeleteStream")
+        self.call("CreateStream", ShardCount=self.shards)
+        self._write()
+
+    def move(self) -> None:
+        """Let whoever starts from now on use another data_dir."""
+        self._stage = "-anew"
 
     def work(self, seconds: float) -> None:
         """Let the workers work undisturbed."""
@@ -286,27 +313,36 @@ class World:
         """Let the workers do what is left, and compare with one that was never disturbed."""
         if not any(worker.alive for worker in self.workers):
             self.start()
+        self.stop_writing()
+        for worker in self.workers:
+            if worker.alive:
+                worker.leave()
+        return self.difference()
+
+    def stop_writing(self) -> None:
+        """Let the writer end, and wait until the workers have done all that it has written."""
         if not wait(lambda: self.count() >= ENOUGH, PATIENCE):
             raise AssertionError(f"only {self.count()} documents came:\n{self.workers[-1].output}")
         if self._writer.terminate():
             raise AssertionError(self._writer.output)
         written = int(self._writer.find(r"(\d+) readings in"))
         self.written = int(self._writer.find(r", (\d+) a second"))
-        expected, letters = self._undisturbed(written)
-        refused = self._refused() if self._refuse else {}
-        for document in refused.values():
-            del expected[document]
-        self._await_documents(len(expected))
-        for worker in self.workers:
-            if worker.alive:
-                worker.leave()
+        self._expected, self._letters = self._undisturbed(written)
+        self._refusals = self._refused() if self._refuse else {}
+        for document in self._refusals.values():
+            del self._expected[document]
+        self._await_documents(len(self._expected))
+
+    def difference(self) -> Difference:
+        """How what the workers have made differs from what one makes that was never disturbed."""
+        refused = self._refusals
         buried = letters_in(self._data)
         if missing := refused.keys() - buried.keys():
             raise AssertionError(f"refused documents are no dead letters: {sorted(missing)[:5]}")
-        difference = compare(letters, {id_: letter for id_, letter in buried.items() if id_ not in refused})
+        difference = compare(self._letters, {id_: letter for id_, letter in buried.items() if id_ not in refused})
         if not difference.none:
             raise AssertionError(f"dead letters differ: {difference}")
-        return compare(expected, self.documents())
+        return compare(self._expected, self.documents())
 
     def _await_documents(self, count: int) -> None:
         """Wait until the index has so many documents, or none has come for long."""
@@ -330,7 +366,8 @@ class World:
     def _undisturbed(self, readings: int) -> tuple[Contents, Contents]:
         """Documents and dead letters of one worker of its own that nobody disturbs."""
         worker = Worker(
-            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir", "undisturbed", *SETTINGS),
+            *("--stream", STREAM, "--endpoint-url", self.endpoint_url, "--data-dir"),
+            *(self._undisturbed_data.parent.name, *SETTINGS),
             folder=self.folder,
         )
         self.workers.append(worker)
