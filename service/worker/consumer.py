@@ -279,7 +279,7 @@ class Consumer(Generic[P]):
         now = asyncio.get_running_loop().time()
         for shard in list(self.faults.current):
             if pipeline := self.pipelines.get(shard):
-                moved = pipeline.committed != self._began_at[shard]
+                moved = pipeline.committed not in (None, self._began_at[shard])  # None: still being restored
                 if moved or now - self._began[shard] > RECOVERY_SECONDS:
                     self.faults.over(shard)
 

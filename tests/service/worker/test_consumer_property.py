@@ -1,6 +1,7 @@
 """Whatever workers do and suffer, in whatever order: no gap below a checkpoint, models equal to a replay, and in the
 end the documents of an undisturbed run, each once."""
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path
@@ -325,3 +326,22 @@ def test_a_worker_none_of_whose_shards_can_be_read_ends_with_the_reason(world, m
     with pytest.raises(StateError, match="damaged"):
         advance(world, 20)
     assert all(lease.owner is None for lease in world.rows())
+
+
+def test_a_shard_that_is_still_being_restored_is_not_said_to_work_again(world, caplog, monkeypatch):
+    feed(world, 40)
+    world.start()
+    for _ in range(5):
+        world.advance(1)
+    assert all(lease.position for lease in world.rows())
+    world.kill(world.workers[0])
+
+    async def restore(self):
+        await asyncio.sleep(5.0)  # while the worker looks at its shards several times
+        raise StateError(f"{self.shard}: its snapshot is damaged; restore it from a copy")
+
+    monkeypatch.setattr(HeldLease, "restore", restore)
+    world.start()
+    with pytest.raises(StateError, match="damaged"):
+        advance(world, 40)
+    assert "works again" not in caplog.text
