@@ -53,9 +53,10 @@ from detector.alerting.features import (
     resemblance,
 )
 from detector.alerting.outliers import ADOPTED, FIRST, GROSS, ORDINARY, OUTLIERS, START, bounded, sort_first, sort_value
+from detector.alerting.shapes import SHAPE, TAIL_COLUMNS, WINDOW, exceedance, look_at_shape
 from detector.forest.closed_form import BLOCK, FARTHEST, HELD, line_insert, line_score, uniform
 from detector.jit import entry
-from detector.types import LEAST_GRADE, NEVER, NONE, SILENT, SPIKE, STUCK
+from detector.types import LEAST_GRADE, NEVER, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
 
 WARM = 128  # readings that views learn unseen before their first alert
 PROVISIONAL = 32  # readings before the first score
@@ -66,6 +67,9 @@ REFRACTORY = 30  # readings after an alert before the next, and without an anoma
 BRIEF = 10_000.0  # ms; a shorter pause is no silence: fast streams stall for a moment, and nobody could act on it
 ALERT = 3.2  # at a reading in five minutes or more
 HASTE = 0.5  # more for each doubling of the values a day beyond that: they are as many chances of a false alarm
+_NARROW_SENSOR = 4.0  # values; of one that has n times as many, a condition must lie n times as far beyond its limit
+NEW_REACH = 5.5  # mean excesses of what is new in the shapes; see ``shapes.exceedance``
+NEW_WARM, NEW_WARM_OF_SEVERAL = 600.0, 1500.0  # readings before the first alert by shape
 _UNHURRIED, _HASTIEST = 300_000.0, 10_000.0  # milliseconds between readings
 YOUNG = 2.0  # more for the views until a day is known: before, what is new may be the season
 YOUNG_JUMP = 1.0  # instead, and less and less, after a jump: no season comes so suddenly
@@ -118,6 +122,10 @@ class State(NamedTuple):
     errors: NDArray[np.float64]  # [d, 2]
     course: NDArray[np.float64]  # [d, COURSE] of the episode
     outliers: NDArray[np.float64]  # [d, OUTLIERS]
+    shapes: NDArray[np.float64]  # [d, SHAPE]
+    newness: NDArray[np.float64]  # [1, TAIL_COLUMNS] of the sum of the values' shapes
+    shape_random: NDArray[np.uint64]  # [1]
+    windows: NDArray[np.float32]  # [d, WINDOW, W] earlier shapes
     points: NDArray[np.float64]  # [d, VIEWS, S]
     keys: NDArray[np.float64]  # [d, VIEWS, S]
     squares: NDArray[np.float64]  # [d, VIEWS, S / BLOCK]
@@ -153,6 +161,10 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
         "errors": (f, (d, 2)),
         "course": (f, (d, COURSE)),
         "outliers": (f, (d, OUTLIERS)),
+        "shapes": (f, (d, SHAPE)),
+        "newness": (f, (1, TAIL_COLUMNS)),
+        "shape_random": (np.uint64, (1,)),
+        "windows": (np.float32, (d, WINDOW, shapes_kept(d, points))),
         "points": (f, (d, VIEWS, points)),
         "keys": (f, (d, VIEWS, points)),
         "squares": (f, (d, VIEWS, -(-points // BLOCK))),
@@ -164,11 +176,16 @@ def layout(dimensions: int, points: int, lines: int, raw: int) -> dict[str, tupl
     }
 
 
+def shapes_kept(dimensions: int, points: int) -> int:
+    """Earlier windows that a value keeps: fewer of each where there are more values, whose surprises add up."""
+    return max(points // (2 * dimensions), 128)
+
+
 def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, raw: int) -> State:
     """The state that lies in ``buffer``; its fields are views."""
     fields, at = {}, 0
     for name, (kind, shape) in layout(dimensions, points, lines, raw).items():
-        size = 8 * math.prod(shape)
+        size = np.dtype(kind).itemsize * math.prod(shape)
         fields[name] = buffer[at : at + size].view(kind).reshape(shape)
         at += size
     return State(**fields)
@@ -176,13 +193,15 @@ def carve(buffer: NDArray[np.uint8], dimensions: int, points: int, lines: int, r
 
 def state_bytes(dimensions: int, points: int, lines: int, raw: int) -> int:
     """Size of a state."""
-    return sum(8 * math.prod(shape) for _, shape in layout(dimensions, points, lines, raw).values())
+    return sum(
+        np.dtype(kind).itemsize * math.prod(shape) for kind, shape in layout(dimensions, points, lines, raw).values()
+    )
 
 
 def reseed(state: State, seed: int) -> None:
     """Give each generator a state of its own."""
-    draws = np.random.SeedSequence(seed).generate_state(1 + len(state.raw_random), np.uint64) | np.uint64(1)
-    state.random[0], state.raw_random[:] = draws[0], draws[1:]
+    draws = np.random.SeedSequence(seed).generate_state(2 + len(state.raw_random), np.uint64) | np.uint64(1)
+    state.random[0], state.raw_random[:], state.shape_random[0] = draws[0], draws[1:-1], draws[-1]
 
 
 def begin(state: State, seed: int) -> None:
@@ -380,6 +399,8 @@ def strongest(clock: Any, stats: Any, ratios: Any, time: int) -> tuple[float, in
         stuck = is_stuck(stats[j])
         for k in range(STATISTICS):
             kind = STATISTIC_KINDS[k]
+            if 1.0 < len(ratios) / _NARROW_SENSOR > ratios[j, k]:
+                continue
             if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - clock[SLOW] < DAY)):
                 stats[j, k, ALARM] = TOLD
                 if is_slow(kind):
@@ -523,6 +544,23 @@ def observe(
 
 
 @entry
+def look_at_shapes(state: State, values: Any, window: Any, sums: Any) -> float:
+    """How far the newness of the shapes exceeds its own past (1: at the limit); learns a reading's ``values`` [d].
+
+    ``window`` [WINDOW] and ``sums`` [W] are room to work in.
+    """
+    d = len(values)
+    if state.clock[SEEN] < START:  # gross outliers are not known yet
+        return 0.0
+    total = 0.0
+    for j in range(d):
+        total += look_at_shape(values[j], state.shapes[j], state.windows[j], state.shape_random, window, sums)
+    # a sum of many varies less beside its excesses
+    reach, warm = NEW_REACH * d**-0.25, NEW_WARM if d == 1 else NEW_WARM_OF_SEVERAL
+    return float(exceedance(state.newness[0], total, reach, warm))
+
+
+@entry
 def mark_told(clock: Any, stats: Any, ratios: Any, time: int, condition: int) -> None:
     """Count all that a reading shows as told."""
     clock[LAST_ALERT] = clock[SEEN]
@@ -553,7 +591,15 @@ def is_news(clock: Any, level: Any, time: int, condition: int, loudness: float) 
 
 @entry
 def tell(
-    clock: Any, level: Any, stats: Any, ratios: Any, time: int, silence: float, new: float, looks_like: int
+    clock: Any,
+    level: Any,
+    stats: Any,
+    ratios: Any,
+    time: int,
+    silence: float,
+    new: float,
+    looks_like: int,
+    unseen: float,
 ) -> tuple[bool, float, int, int]:
     """Whether someone is told: of what is new, above the recent past, not just after an alert, not the same matter.
 
@@ -563,6 +609,9 @@ def tell(
     evidence, condition, found, alarming = strongest(clock, stats, ratios, time)
     if silence > max(1.0, evidence):
         evidence, condition, found = silence, SILENT, SILENT
+    by_shape = unseen > max(1.0, evidence) and time - clock[SLOW] >= DAY  # a slow fault has new shapes, and so its end
+    if by_shape:
+        evidence, condition, found = unseen, PATTERN_CHANGE, PATTERN_CHANGE
     bar = bar_now(level, len(ratios))
     proof = bar * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
     loudness = max(proof, new)
@@ -575,7 +624,7 @@ def tell(
         clock[GOING_ON] = seen
     alert, kind = False, NONE
     if alert_score > bar + (0.0 if proof > 0.0 else youth_now(clock, level)):
-        mark_told(clock, stats, ratios, time, condition)
+        mark_told(clock, stats, ratios, time, NONE if by_shape else condition)
         if is_news(clock, level, time, condition, loudness):
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found
@@ -707,6 +756,7 @@ def decide(
     clock, level = state.clock, state.level
     view, scores = np.empty(VIEWS), np.empty(VIEWS)
     ratios, learnt = np.zeros((values.shape[1], STATISTICS)), np.empty(values.shape[1])
+    window, sums = np.empty(WINDOW, np.float32), np.empty(state.windows.shape[2], np.float32)
     for i in range(len(times)):
         time = max(times[i], clock[TIME])  # a late reading counts as now
         silence = waited(clock, level, time)
@@ -716,11 +766,12 @@ def decide(
         total, strange, looks_like, known, adopted = observe(
             state, time, values[i], missing[i], expected[i], attribution[i], view, scores, ratios, learnt
         )
+        unseen = look_at_shapes(state, learnt, window, sums)
         if adopted:
             adopt(clock, level, time)
         new = novelty(clock, state.sums, state.peaks, total)
         alert[i], alert_score[i], kind[i], found = tell(
-            clock, level, state.stats, ratios, time, silence, 0.0 if known else new, looks_like
+            clock, level, state.stats, ratios, time, silence, 0.0 if known else new, looks_like, unseen
         )
         if strange > 0.0:
             limit = bar_now(level, values.shape[1]) + youth_now(clock, level)

@@ -140,7 +140,7 @@ def test_fields_share_the_bytes_of_a_state_and_leave_none():
         field = getattr(state, name)
         assert (field.dtype, field.shape) == (kind, size)
         field.view(np.uint64)[...] = number
-    expected = [number for number, field in enumerate(state, 1) for _ in range(field.size)]
+    expected = [number for number, field in enumerate(state, 1) for _ in range(field.nbytes // 8)]
     assert memory.view(np.uint64).tolist() == expected
 
 
