@@ -103,7 +103,7 @@ function grid(scene, index) {
   context.fillStyle = colours.muted;
   context.textAlign = "right";
   context.textBaseline = "middle";
-  const values = ticks(low, high, Math.max(2.5, height / (em * 3)));
+  const values = ticks(low, high, height / (em * 3));
   for (const value of values) {
     const y = Math.round(scene.y(index, value)) + 0.5;
     context.beginPath();
@@ -161,7 +161,8 @@ function stems(scene, index, marks) {
   const { top, height } = placed(scene, index);
   const title = 1.9 * layout.em;
   for (const { x, alert, severity } of marks) {
-    stroke(scene, severityColour(severity), layout.unit, alert ? 0.45 : 0.18, () => {
+    if (!alert) continue; // those of a whole episode would be a fence
+    stroke(scene, severityColour(severity), layout.unit, 0.45, () => {
       context.moveTo(x, top - (index === 0 ? 0 : title));
       context.lineTo(x, top + height);
     });

@@ -81,8 +81,13 @@ export function zone() {
   return minutes === 0 ? "UTC" : `UTC${sign}${Math.floor(size / 60)}${rest}`;
 }
 
-/** Round numbers within [low, high], about `wanted` of them. */
+/** Round numbers within [low, high], about `wanted` of them, but at least two: with one nobody knows the scale. */
 export function ticks(low, high, wanted) {
+  const found = roundNumbers(low, high, wanted);
+  return found.length < 2 && wanted < 10 ? ticks(low, high, wanted + 1) : found;
+}
+
+function roundNumbers(low, high, wanted) {
   const rough = (high - low) / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999) ?? rough;

@@ -32,6 +32,7 @@ const page = {
   units: {},
   needed: null,
   stream: "",
+  dead: 0, // letters
   indexTrouble: null, // why the index does not take documents
   connected: null,
   lostAt: 0,
@@ -253,6 +254,7 @@ function regain(status) {
   delete document.body.dataset.connection;
   showConnection();
   page.stream = status.stream;
+  page.dead = status.dead_letters.count;
   page.indexTrouble = status.index.detail;
   const { features } = status;
   const changed = features.join() !== page.features.join();

@@ -61,7 +61,7 @@ function showEmpty(page) {
   const box = byId("empty");
   const series = page.series;
   let reason = "";
-  if (!page.sensor) reason = !page.connected ? "loading" : page.indexTrouble ? "unindexed" : "none";
+  if (!page.sensor) reason = !page.connected ? "loading" : page.indexTrouble ? "unindexed" : page.dead ? "unreadable" : "none";
   else if (series.loading) reason = "loading";
   else if (!series.length) reason = page.held ? "forgotten" : "silent";
   box.hidden = reason === "";
@@ -72,6 +72,8 @@ function showEmpty(page) {
   const say = (title, ...lines) => box.replaceChildren(make("strong", {}, title), ...lines.map((line) => make("p", {}, ...line)));
   if (reason === "none") {
     say("No readings yet", [`The service reads the stream ${page.stream}. Send it readings, for instance with`], [make("code", {}, "cutwater simulate")]);
+  } else if (reason === "unreadable") {
+    say("No reading yet that can be scored", ["What came so far went to the dead letters; each says why."]);
   } else if (reason === "unindexed") {
     say("The index does not answer", [page.indexTrouble], ["No sensor is known yet. Nothing is lost: what cannot be indexed stays in the stream, and is read once the index answers."]);
   } else if (reason === "silent") {

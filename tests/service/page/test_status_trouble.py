@@ -25,6 +25,7 @@ async def test_everything_in_the_dead_letters_is_said_with_the_remedy(page: Page
     await expect(banner).to_contain_text("Nothing can be scored. All 40 records of the last minute")
     await expect(banner).to_contain_text("iotName is missing, so the reading has no sensor (no_sensor)")
     await expect(banner).to_contain_text(f"What to do: {REMEDY}.")
+    await expect(page.locator("#empty")).to_contain_text("No reading yet that can be scored")
     await page.get_by_role("button", name="Show them").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
 
