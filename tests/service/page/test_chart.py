@@ -76,6 +76,7 @@ async def test_a_time_range_can_be_chosen(page: Page, site: Site) -> None:
     await page.get_by_role("button", name="15 min").click()
     await expect(page.locator("#range")).to_contain_text("3,000 readings")
     await page.get_by_text("Time range").click()
+    await expect(page.locator("#span-from")).to_have_value("2027-01-15T07:49:59")  # filled in a moment after it opens
     start = await page.locator("#span-from").input_value()
     await page.locator("#span-to").fill(start)
     await page.get_by_role("button", name="Show", exact=True).click()
