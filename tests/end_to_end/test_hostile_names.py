@@ -123,10 +123,10 @@ async def test_the_page_shows_each_as_text(world):
         outside = lambda request: None if request.url.startswith(service.address) else problems.append(request.url)  # noqa: E731
         page.on("request", outside)
         await page.goto(service.address)
-        await page.locator("#latest .name").nth(len(NAMES) - 1).wait_for()
-        assert set(NAMES) <= set(await page.locator("#latest .name").all_text_contents())
+        await page.locator("#anomalies .name").nth(len(NAMES) - 1).wait_for()
+        assert set(NAMES) <= set(await page.locator("#anomalies .name").all_text_contents())
         for name in NAMES[:4]:
-            await page.get_by_role("combobox").fill(name.splitlines()[0])
+            await page.get_by_role("combobox", name="Sensor").fill(name.splitlines()[0])
             await expect(page.locator("#options .name").first).to_have_text(name, use_inner_text=False)
             await page.keyboard.press("Escape")
         assert await page.locator("img[src=x]").count() == 0

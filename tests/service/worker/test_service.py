@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from service.api.app import build
 from service.settings.model import load
-from service.source.kinesis import StreamError, connect
+from service.source.client import StreamError, connect
 from service.state.leases import StateError
 from service.worker.service import Service
 from simulator.stream import LocalStream
