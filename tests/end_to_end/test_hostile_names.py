@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import time
 
 import httpx
 import pytest
@@ -64,6 +65,7 @@ def world(tmp_path_factory):
         where = ("--opensearch-url", url, "--index-prefix", prefix)
         with Service(endpoint_url, *more, *where, folder=folder) as service:
             service.wait_for_readings(READINGS * len(NAMES))
+            wait_until_all_are_found(url, prefix)
             yield service, url, prefix, folder
 
 
@@ -74,6 +76,14 @@ def outliers(documents):
 def search(url, prefix, body):
     opensearch.count(url, prefix)  # refreshes
     return opensearch.request(url, "POST", f"/{prefix}/_search", {"size": 10_000} | body)
+
+
+def wait_until_all_are_found(url, prefix):
+    """Scored is not yet written, and written is not yet refreshed."""
+    deadline = time.monotonic() + 60
+    while outliers(hit["_source"] for hit in search(url, prefix, {})["hits"]["hits"]).keys() != set(NAMES):
+        assert time.monotonic() < deadline, "not all outliers came to the index"
+        time.sleep(0.2)
 
 
 def test_the_index_finds_each_by_its_name(world):
