@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.alerting.outliers import bounded
 from detector.forest.closed_form import uniform
 from detector.jit import entry
 
@@ -25,8 +26,6 @@ _LARGEST = 30.0  # usual distances, of one value's shape
 _LEAST = 0.05  # of the standard deviation: smaller distances are equal
 _ACCEPT = 1.5  # usual distances at which a window is always learnt
 _REFRESH = 0.02  # share of windows that is learnt in any case
-
-_FARTHEST = 2.0**200  # readings beyond are all alike: squares are still finite
 
 # Columns of a value's state.
 SHAPE = 5 + WINDOW
@@ -53,11 +52,11 @@ def exceedance(tail: Any, size: float, reach: float, warm: float) -> float:
     count, centre, scale, high = tail[_COUNT], tail[_CENTRE], tail[_SCALE], tail[_HIGH]
     limit = high + reach * (1.0 + _UNCERTAIN / (tail[_CLUSTERS] + 1.0)) * max(tail[_EXCESS], 0.3 * scale)
     ratio = (size - centre) / (limit - centre) if count >= warm and limit > centre else 0.0
-    bounded = min(size, limit) if count >= 32.0 else size
+    counted = min(size, limit) if count >= 32.0 else size
     tail[_COUNT] += 1.0
     rate = max(1.0 / tail[_COUNT], 1e-3)
-    tail[_CENTRE] += rate * (bounded - centre)
-    tail[_SCALE] += rate * (1.25 * abs(bounded - tail[_CENTRE]) - scale)
+    tail[_CENTRE] += rate * (counted - centre)
+    tail[_SCALE] += rate * (1.25 * abs(counted - tail[_CENTRE]) - scale)
     if count < _EARLY:
         tail[_HIGH] = tail[_CENTRE] + 1.3 * tail[_SCALE]  # as of a normal distribution
         tail[_EXCESS] = 0.5 * tail[_SCALE]
@@ -65,7 +64,7 @@ def exceedance(tail: Any, size: float, reach: float, warm: float) -> float:
     step = max(5.0 / count, 0.01) * tail[_SCALE]
     tail[_HIGH] += step * (_QUANTILE if size > high else _QUANTILE - 1.0)
     if size > tail[_HIGH]:
-        tail[_PEAK] = max(tail[_PEAK], bounded - tail[_HIGH])
+        tail[_PEAK] = max(tail[_PEAK], counted - tail[_HIGH])
         tail[_QUIET] = 0.0
     elif tail[_PEAK] > 0.0:
         tail[_QUIET] += 1.0
@@ -120,7 +119,7 @@ def look_at_shape(x: float, state: Any, windows: Any, random: Any, window: Any, 
     float32, are room to work in.
     """
     seen = int(state[_SEEN])
-    x = max(-_FARTHEST, min(_FARTHEST, x))
+    x = bounded(x)
     ring = state[_RING:]
     sigma = np.sqrt(state[_VARIANCE])
     away = x - state[_MEAN]
@@ -142,8 +141,7 @@ def look_at_shape(x: float, state: Any, windows: Any, random: Any, window: Any, 
     if seen == WINDOW:
         state[_ZERO] = _median_of_five(ring, at)
     capacity = windows.shape[1]
-    taken = seen - WINDOW
-    held = min(taken, capacity)
+    held = min(seen - WINDOW, capacity)
     for j in range(WINDOW):
         window[j] = np.float32(max(-_LIMIT, min(_LIMIT, ring[(at + 1 + j) % WINDOW] - state[_ZERO])))
     distance = _nearest(windows, held, window, sums) if held >= WINDOW else 0.0
@@ -158,6 +156,6 @@ def look_at_shape(x: float, state: Any, windows: Any, random: Any, window: Any, 
     if place >= 0:
         for j in range(WINDOW):
             windows[j, place] = window[j]
-    bounded = min(distance, 4.0 * usual) if seen > 64 else distance
-    state[_DISTANCE] += max(1.0 / (seen + 1.0), 1.0 / _USUAL) * (bounded - state[_DISTANCE])
+    counted = min(distance, 4.0 * usual) if seen > 64 else distance
+    state[_DISTANCE] += max(1.0 / (seen + 1.0), 1.0 / _USUAL) * (counted - state[_DISTANCE])
     return float(min(new, _LARGEST))
