@@ -108,10 +108,13 @@ class Fleet:
         ``silences`` then holds those of any sensors that these readings revealed. A reading that ends one is no alert
         because of it, and a pause of the whole stream is none.
         """
-        scores = Scores.empty(len(readings), self.configuration.dimensions)
         self.silences = []
         self.processed += len(readings)
-        for start, stop in _parts(readings.codes, self._max_sensors):
+        parts = list(_parts(readings.codes, self._max_sensors))
+        if len(parts) == 1:
+            return self._process(readings, 0)
+        scores = Scores.empty(len(readings), self.configuration.dimensions)
+        for start, stop in parts:
             rows = np.arange(start, stop)
             part = Readings(readings.sensors, readings.codes[rows], readings.times[rows], readings.values[rows])
             scores.put(rows, self._process(part, start))
@@ -211,11 +214,14 @@ class Fleet:
         """Put detectors on the shelf until there is room for those of these sensors."""
         if self._max_sensors is None:
             return
+        new = sum(sensor not in self._detectors for sensor in sensors)
+        surplus = len(self._detectors) + new - self._max_sensors
+        if surplus <= 0:
+            return
         for sensor in sensors:  # these must stay
             if sensor in self._detectors:
                 self._detectors[sensor] = self._detectors.pop(sensor)
-        new = sum(sensor not in self._detectors for sensor in sensors)
-        for sensor in list(self._detectors)[: max(len(self._detectors) + new - self._max_sensors, 0)]:
+        for sensor in list(self._detectors)[:surplus]:
             self._shelf.put(sensor, compressed(self._pack(sensor)))
             del self._detectors[sensor], self._used[sensor]
             self._watch.forget(sensor)
