@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
+from service.nearest import nearest
 from service.pipeline.times import TimeError, parse_time
 from service.sinks.query import CURSOR, NEWEST, Filter, Order, Place, parse_cursor
 
@@ -212,7 +212,4 @@ def place_of(cursor: str | None, order: Order = NEWEST) -> tuple[Order, Place | 
 
 def unknown(name: str, known: Sequence[str], what: str) -> str:
     """A sentence that refuses a name, with the one that may be meant."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"{name!r} is unknown; did you mean {near[0]}?"
-    return f"{name!r} is unknown; {what} {', '.join(known) or 'none'}"
+    return f"{name!r} is unknown" + (nearest(name, known, likeness=0.5) or f"; {what} {', '.join(known) or 'none'}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from service.nearest import nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,9 +40,3 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(
                 None, f"there is no {kind} {value!r}{nearest(str(value), names)}; there are {', '.join(names)}"
             )
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A question for the word that is like this one; nothing if none is."""
-    found = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f"; did you mean {found[0]}?" if found else ""

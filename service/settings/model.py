@@ -6,7 +6,6 @@ line; the last one wins. ``--help`` and docs/reference/settings.md are made from
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -37,6 +36,7 @@ from detector.detector import Configuration
 from detector.forest.forest import MAX_SAMPLES, MAX_TREES
 from detector.rules import Rules
 from service import UserError
+from service.nearest import nearest
 from service.pipeline.decode import find_field
 from service.pipeline.times import TimeError, check_format, parse_time
 
@@ -503,8 +503,7 @@ def _spell(origin: str, name: str) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else "; docs/reference/settings.md lists them all"
+    return nearest(name, names) or "; docs/reference/settings.md lists them all"
 
 
 def _complaints(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:

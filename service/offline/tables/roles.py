@@ -6,12 +6,12 @@ that never change are neither times nor values.
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from service.nearest import nearest
 from service.offline.tables.dialect import Grid
 from service.offline.tables.files import HistoryError
 from service.offline.tables.numbers import Mark, is_missing, marks_of
@@ -224,7 +224,7 @@ class _Finder:
         numbers = [repr(title) for k, title in enumerate(self.header) if self.marks[k] is not None and k not in taken]
         raise HistoryError(
             f"{self.name}: no column for the value{'s' * (len(missing) > 1)} {', '.join(missing)}"
-            f"{_near(missing[0], self.header)}; the values are {', '.join(named)}, "
+            f"{nearest(missing[0], self.header, most=2)}; the values are {', '.join(named)}, "
             f"the columns of numbers {', '.join(numbers) or 'none'}; set value_fields"
         )
 
@@ -294,7 +294,7 @@ class _Finder:
             names = ", ".join(repr(each) for each in self.header)
             flag = setting.replace("_", "-")
             raise HistoryError(
-                f"{self.name}: --{flag} {title}: no such column{_near(title, self.header)}; there are {names}"
+                f"{self.name}: --{flag} {title}: no such column{nearest(title, self.header, most=2)}; there are {names}"
             )
         return None
 
@@ -326,8 +326,3 @@ class _Finder:
 def marked(cell: str) -> bool:
     """Whether a label says that a reading is an anomaly."""
     return cell.lower() not in _NO
-
-
-def _near(title: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(title, [name for name in names if name], 2, 0.6)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
