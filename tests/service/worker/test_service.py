@@ -43,6 +43,11 @@ async def until(look, wanted) -> None:
             await asyncio.sleep(0.1)
 
 
+async def said(caplog, text) -> bool:
+    """Whether the log has it by now."""
+    return text in caplog.text
+
+
 async def test_a_service_whose_index_is_away_says_so_and_can_be_stopped(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     settings = load({"data_dir": tmp_path, "endpoint_url": NOWHERE, "opensearch_url": NOWHERE}, {})
@@ -54,9 +59,9 @@ async def test_a_service_whose_index_is_away_says_so_and_can_be_stopped(tmp_path
         assert (await client.get("/scores")).json()["history"] == "unavailable"
         assert (await client.get("/anomalies")).status_code == 503
         assert not running.done()
+        await until(lambda: said(caplog, "index http://127.0.0.1:9"), True)  # what is away for a moment is no news
         service.stop()
         assert await running
-    assert "index http://127.0.0.1:9" in caplog.text
 
 
 async def test_a_service_whose_stream_and_state_are_away_names_each_of_them(tmp_path):
