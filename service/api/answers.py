@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from service.reasons import reason
 from service.sinks.index import IndexUnavailableError
 from service.state.leases import StateError
 
@@ -72,8 +73,9 @@ async def explain_refusal(_: Request, error: Exception) -> Response:
     problems = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
-        shown = problem.get("input")
-        problems.append(f"{name}: {problem['msg']}" + ("" if isinstance(shown, dict) else f", got {shown!r}"))
+        value = problem.get("input")
+        shown = "" if problem["type"] in ("missing", "extra_forbidden") or isinstance(value, dict) else f" = {value!r}"
+        problems.append(f"{name}{shown}: {reason(problem)}")
     return failure(422, "; ".join(problems))
 
 

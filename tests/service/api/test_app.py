@@ -18,12 +18,12 @@ from service.worker.service import Service
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/scores?limit=x", "limit: Input should be a valid integer"),
-        ("/scores?limit=0", "limit: Input should be greater than or equal to 1"),
+        ("/scores?limit=x", "limit = 'x': must be an integer"),
+        ("/scores?limit=0", "limit = '0': must be at least 1"),
         ("/scores?since=yesterday", "since: 'yesterday' is not a time"),
         ("/scores?cursor=abc", "cursor: 'abc' is not one that an earlier answer gave"),
-        ("/scores?format=xml", "format: Input should be 'json', 'ndjson' or 'csv'"),
-        ("/sensors?sort=size", "sort: Input should be"),
+        ("/scores?format=xml", "format = 'xml': must be 'json', 'ndjson' or 'csv'"),
+        ("/sensors?sort=size", "sort = 'size': must be 'name'"),
     ],
 )
 async def test_an_error_says_what_is_wrong_with_which_parameter(client, path, message):
@@ -95,10 +95,10 @@ async def test_the_page_of_the_api_needs_nothing_from_outside(client):
         ("/health?x=1", "'x' is unknown"),
         ("/dead-letter?limits=1", "'limits' is unknown; did you mean limit?"),
         ("/scores?fields=sensr", "fields: 'sensr' is unknown; did you mean sensor?"),
-        ("/scores?kind=spikes", "kind: Input should be 'spike'"),
+        ("/scores?kind=spikes", "kind = 'spikes': must be 'spike', 'level shift'"),
         ("/scores?label=site:north", "label: 'site' is unknown; label_fields names none"),
         ("/scores?label.site=north", "label: 'site' is unknown"),
-        ("/scores?min_score=nan", "min_score: Input should be"),
+        ("/scores?min_score=nan", "min_score = 'nan': must be a finite number"),
     ],
 )
 async def test_what_the_api_does_not_know_is_refused_with_the_nearest_name(client, path, message):
