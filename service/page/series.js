@@ -21,6 +21,7 @@ export class Series {
     this.time = column();
     this.score = column();
     this.threshold = column();
+    this.alertScore = column();
     this.severity = column();
     this.confidence = column();
     this.seen = column();
@@ -33,7 +34,7 @@ export class Series {
     this.expected = features.map(column);
     this.attribution = features.map(column);
     this.columns = [
-      ...[this.time, this.score, this.threshold, this.severity, this.confidence, this.seen],
+      ...[this.time, this.score, this.threshold, this.alertScore, this.severity, this.confidence, this.seen],
       ...[this.anomaly, this.alert, this.learning, this.kind, this.episode],
       ...this.values, ...this.expected, ...this.attribution,
     ];
@@ -70,6 +71,7 @@ export class Series {
     const scored = document.state !== "learning" || document.threshold !== null;
     this.score[at] = scored ? (document.anomaly_score ?? NONE) : NONE;
     this.threshold[at] = document.threshold ?? NONE;
+    this.alertScore[at] = document.alert_score ?? NONE;
     this.severity[at] = document.severity;
     this.confidence[at] = document.confidence ?? NONE;
     this.seen[at] = document.readings_seen;

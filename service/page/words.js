@@ -85,6 +85,9 @@ function showEmpty(page) {
   }
 }
 
+// An alert goes by what the last readings add up to, of which one reading's score says little.
+const WHY_BELOW = "An alert by its last readings together, not by this one's score.";
+
 /** What a reading is: "Alert: level shift", "Anomaly", "Learning" or "Usual"; the last before a silence is its alert. */
 function verdictOf(series, index, silence) {
   const learning = series.learning[index] ? "Learning" : "";
@@ -115,6 +118,8 @@ export function showReadout(page, index, x, y) {
   });
   if (Number.isFinite(series.score[index])) rows.push(["score", score(series.score[index])]);
   if (Number.isFinite(series.threshold[index])) rows.push(["threshold", score(series.threshold[index])]);
+  const unlikeItsScore = series.alert[index] === 1 && !(series.score[index] > series.threshold[index]);
+  if (series.alert[index] && series.alertScore[index] > 0) rows.push(["alert score", score(series.alertScore[index])]);
   if (series.learning[index]) rows.push(["reading", `${count(series.seen[index] + 1)}${page.needed ? ` / ${count(page.needed)}` : ""}`]);
   const verdict = verdictOf(series, index, silence);
   box.dataset.state = anomaly ? "anomaly" : "";
@@ -122,6 +127,7 @@ export function showReadout(page, index, x, y) {
     make("p", {}, make("b", {}, verdict), anomaly ? severityBadge(severity) : ""),
     make("p", {}, moment(series.time[index])),
     make("dl", {}, ...rows.map(([name, value, blame]) => make("div", { class: blame ? "blamed" : null }, make("dt", {}, name), make("dd", {}, value)))),
+    unlikeItsScore ? make("p", {}, WHY_BELOW) : "",
   );
   const { offsetWidth: width, offsetHeight: height } = box;
   const gap = 14;

@@ -55,6 +55,7 @@ class Site:
         episode: int = 0,
         learning: bool = False,
         blamed: int = 0,
+        score: float | None = None,
         silences: Sequence[Silence] = (),
     ) -> ScoredBatch:
         """The same, but not in memory. ``episode`` is the time at which it began; values are [n] or [n, d]."""
@@ -71,12 +72,14 @@ class Site:
         anomaly = grade > 0
         readings = Readings(known, np.array([codes[name] for name in names]), times, table)
         scores = Scores.empty(n, d)
-        scores.score[:] = 0 if learning else 4.5 if anomaly else 0.9
+        usual = 0 if learning else 4.5 if anomaly else 0.9
+        scores.score[:] = usual if score is None else score
         scores.threshold[:] = np.nan if learning else 2.0
         scores.grade[:] = grade
         scores.confidence[:] = 1.0
         scores.is_anomaly[:] = anomaly
         scores.alert[:] = grade > 0.7
+        scores.alert_score[:] = 6.5 if grade > 0.7 else 0.0
         scores.kind[:] = scores.episode_kind[:] = KINDS.index("spike" if anomaly and kind == "none" else kind)
         scores.episode_start[:] = episode
         scores.ready[:] = not learning

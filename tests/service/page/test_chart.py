@@ -111,6 +111,15 @@ async def test_one_goes_from_anomaly_to_anomaly_past_those_of_the_same_episode(p
     await expect(page.locator("#hint")).to_have_text("No later anomaly of pump.")
 
 
+async def test_an_alert_whose_score_lies_below_the_threshold_says_why_it_is_one(page: Page, site: Site) -> None:
+    site.score("pump", [15.0] * 50)
+    at = site.time
+    site.score("pump", [16.0], grade=ALERT, score=1.5, episode=at)
+    await page.goto(f"{site.address}/?sensor=pump&at={at}")
+    await expect(page.locator("#readout")).to_contain_text("alert score6.5")
+    await expect(page.locator("#readout")).to_contain_text("by its last readings together")
+
+
 async def test_the_last_reading_before_a_silence_reads_as_its_alert(page: Page, site: Site) -> None:
     site.score("pump", [15.0] * 50)
     since = site.time - STEP
