@@ -17,6 +17,9 @@ from service.sinks.index.access import Access
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.prepare import Step
 
+_WHAT_IT_MUST_BE = (
+    "dashboards_url must be that of OpenSearch Dashboards or Kibana, with its base path (/_dashboards on AWS)"
+)
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
 _DONE = {"create": "created", "update": "updated"}
 
@@ -82,8 +85,10 @@ async def _description(url: str, access: Access, identity: str) -> str | None:
     status, content = await _post(f"{url}/api/saved_objects/_export", wanted, access, "application/json")
     if status == 200:
         return str(orjson.loads(content.splitlines()[0])["attributes"].get("description", ""))
-    if status == 400:  # an object to export is not there
+    if status == 400 and _from_dashboards(content):  # an object to export is not there
         return None
+    if not _from_dashboards(content):
+        raise IndexSetupError(f"dashboards at {_place(url)}: {status}; {_WHAT_IT_MUST_BE}")
     raise IndexSetupError(f"dashboards at {_place(url)}: {status} {_complaint(content)}")
 
 
@@ -119,10 +124,18 @@ async def _post(url: str, data: Any, access: Access, kind: str = "") -> tuple[in
             orjson.loads(content.splitlines()[0] if content else b"")
             return answer.status, content
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise IndexSetupError(
-            f"dashboards at {_place(url)}: {type(error).__name__}; is this OpenSearch Dashboards or Kibana,"
-            " with its base path (/_dashboards on AWS)?"
-        ) from None
+        raise IndexSetupError(f"dashboards at {_place(url)}: {_why(error)}; {_WHAT_IT_MUST_BE}") from None
+
+
+def _why(error: Exception) -> str:
+    """A line for people; an answer that is no JSON is one of something else, such as a page to sign in at."""
+    return "its answer is no JSON" if isinstance(error, ValueError) else str(error) or type(error).__name__
+
+
+def _from_dashboards(content: bytes) -> bool:
+    """Whether an error looks like one of Dashboards or Kibana; servers of the index say it in another way."""
+    body: Any = orjson.loads(content.splitlines()[0] if content else b"{}")
+    return isinstance(body, dict) and "statusCode" in body
 
 
 def _complaint(content: bytes) -> str:

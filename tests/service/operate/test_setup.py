@@ -248,3 +248,27 @@ async def test_what_is_no_dashboards_is_said_without_the_password(server):
     with pytest.raises(IndexSetupError, match="with its base path") as caught:
         await import_dashboards(server, opensearch.unique_prefix(), "http://u:geheim@127.0.0.1:9/nowhere")
     assert "geheim" not in str(caught.value)
+
+
+async def test_the_index_itself_is_no_dashboards(server):
+    """It, too, answers 400, which Dashboards says of objects that are not there."""
+    with pytest.raises(IndexSetupError, match="400; dashboards_url must be that of OpenSearch Dashboards or Kibana"):
+        await import_dashboards(server, opensearch.unique_prefix(), server)
+
+
+async def test_a_page_to_sign_in_at_is_no_dashboards(server):
+    async def page(_):
+        return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+        with pytest.raises(IndexSetupError, match="its answer is no JSON; dashboards_url must be that of"):
+            await import_dashboards(server, opensearch.unique_prefix(), url)
+    finally:
+        await runner.cleanup()
