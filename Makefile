@@ -67,7 +67,7 @@ format: venv  ## Put the code in order
 	$(BIN)/ruff format
 
 docs: venv  ## Write what is made from the code: settings, documents, API, dashboards
-	$(BIN)/python -m service.settings.model
+	$(BIN)/python -m service.settings.docs
 	$(BIN)/python -m service.cli.docs
 	$(BIN)/python -m service.sinks.index.fields
 	$(BIN)/python -m service.api.docs

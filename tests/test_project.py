@@ -16,7 +16,9 @@ from packaging.utils import canonicalize_name
 
 from service.api import docs as api
 from service.cli import docs as cli
-from service.settings import model as settings
+from service.settings import docs as settings
+from service.settings.model import Settings
+from service.settings.sources import PREFIX
 from service.sinks.index import fields
 
 PROJECT = Path(__file__).parents[1]
@@ -230,7 +232,7 @@ def test_ecs_runs_the_image_as_the_dockerfile_means_it():
     assert {mount["ContainerPath"] for mount in container["MountPoints"]} == set(json.loads(volumes[1]))
     user = stack()["AccessPoint"]["Properties"]["PosixUser"]["Uid"]
     assert f"USER {user}\n" in dockerfile
-    known = {settings.PREFIX + name.upper() for name in settings.Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert {variable["Name"] for variable in container["Environment"]} <= known
     assert set(re.findall(r"CUTWATER_\w+", dockerfile)) <= known
 

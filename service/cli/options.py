@@ -11,7 +11,8 @@ from typing import Any
 from service import UserError
 from service.offline.tables import Columns
 from service.pipeline.times import TimeError, parse_time
-from service.settings.model import SECRETS, Settings, allowed, default, load
+from service.settings.fields import allowed, default
+from service.settings.model import SECRETS, Settings, load
 
 # Settings that several commands take
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))

@@ -1,1 +1,1 @@
-"""All settings."""
+"""All settings: ``model`` has the table and ``load``, ``groups`` the fields."""

@@ -6,7 +6,8 @@ import pytest
 
 from detector.detector import Detector
 from detector.rules import Rules
-from service.settings.model import Settings, SettingsError, load, markdown
+from service.settings.docs import markdown
+from service.settings.model import Settings, SettingsError, load
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""The settings of records and readings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from service.pipeline.times import check_format
+from service.settings.expressions import check_expression, split_commas
+from service.settings.table import Table
+
+
+class RecordSettings(Table):
+    """Where a record holds its readings, and how they are written."""
+
+    readings_field: str = ""
+    """Where a record holds a list of readings (a JMESPath expression), such as records; the other expressions are then
+    looked up in each element, and from $ on in the whole record, as in $.device. Without it each JSON object is a
+    reading. See docs/how-to/record-format.md."""
+    sensor_field: str = "iotName"
+    """Where a reading names its sensor (a JMESPath expression). A name with other characters than letters, digits and _
+    needs quotes: '"device-id"'."""
+    value_fields: dict[str, str] = Field({"iotValue": "iotValue"})
+    """Where a reading holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    numeric_text: Literal["refuse", "accept"] = "refuse"
+    """Whether a value may be a number as text, such as "23.4" or "23,8", or a word for a missing one, such as "n/a"."""
+    value_units: dict[str, str] = Field({})
+    """In which units the values are, for people: NAME=UNIT pairs, such as temperature=°C."""
+    time_field: str = "iotTime"
+    """Where a reading holds its event time: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970; without it
+    the record's arrival time counts. Two fields are join(' ', [date, time])."""
+    time_format: str = ""
+    """How event times are written if not so, in the signs of Python's strptime: %d.%m.%Y %H:%M:%S is 31.01.2026
+    12:00:00. Several are separated by |. Without an offset (%z) they are in UTC."""
+    label_fields: dict[str, str] = Field({})
+    """What documents shall say of their sensor besides: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
+    called labels.NAME."""
+    max_future_seconds: float = Field(86400.0, ge=0)
+    """How far a reading's event time may lie after its record's arrival before it counts as wrong."""
+    max_past_seconds: float = Field(0.0, ge=0)
+    """How far it may lie before its record's arrival; 0 for any time since 2000. Earlier ones always count as wrong:
+    they come from devices whose clock is not set."""
+
+    @field_validator("value_fields", "value_units", "label_fields", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        """Accept ``a,b=path.to.b`` and lists of such words besides a table."""
+        if isinstance(value, str):
+            value = [word for word in (part.strip() for part in split_commas(value)) if word]
+        if isinstance(value, list):
+            pairs = [str(word).partition("=") for word in value]
+            value = {name.strip(): (expression or name).strip() for name, _, expression in pairs}
+        return value
+
+    @field_validator("value_fields", "label_fields")
+    @classmethod
+    def _some_values(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        least = 1 if info.field_name == "value_fields" else 0
+        if not least <= len(value) <= 30:
+            raise ValueError(f"needs {least} to 30 fields, not {len(value)}")
+        for name, expression in value.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name!r} cannot name a value in documents; write for example value={expression}")
+            check_expression(expression)
+        return value
+
+    @model_validator(mode="after")
+    def _units_of_values(self) -> Self:
+        for name in self.value_units:
+            if name not in self.value_fields:
+                known = ", ".join(self.value_fields)
+                raise ValueError(f"value_units: there is no value {name}; value_fields has {known}")
+        return self
+
+    @field_validator("sensor_field", "time_field", "readings_field")
+    @classmethod
+    def _expression(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name != "readings_field":
+            check_expression(value)
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _some_formats(cls, value: str) -> str:
+        for format_ in _formats(value):
+            check_format(format_)
+        return value
+
+    @property
+    def time_formats(self) -> list[str]:
+        """The formats in ``time_format``."""
+        return _formats(self.time_format)
+
+
+def _formats(text: str) -> list[str]:
+    return [part.strip() for part in text.split("|") if part.strip()]
