@@ -1,4 +1,4 @@
-"""AWS's DynamoDB and S3, called until they answer."""
+"""AWS's DynamoDB, S3 and EC2, called until they answer."""
 
 from __future__ import annotations
 
@@ -50,15 +50,16 @@ THROTTLES = (  # that come of much use, and pass
     "KMSThrottlingException",
 )
 INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)  # settings
+Service = Literal["dynamodb", "s3", "ec2"]
 UNREACHABLE = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 
 
-def client(service: Literal["dynamodb", "s3"], region: str) -> AbstractAsyncContextManager[Any]:
-    """A client that tries once. AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_S3 lead elsewhere."""
+def client(service: Service, region: str) -> AbstractAsyncContextManager[Any]:
+    """A client that tries once. AWS_ENDPOINT_URL_DYNAMODB, _S3 and _EC2 lead elsewhere."""
     config = AioConfig(
         retries={"total_max_attempts": 1},
         connect_timeout=3,
-        read_timeout=60 if service == "s3" else 3,
+        read_timeout=3 if service == "dynamodb" else 60,
         max_pool_connections=64,
     )
     return _session().create_client(service, region_name=region, config=config)  # type: ignore[no-any-return]
@@ -77,9 +78,7 @@ class AWSStore:
     RegionError say what waiting cannot mend.
     """
 
-    def __init__(
-        self, service: Literal["dynamodb", "s3"], region: str, store: str, remedies: Mapping[str, str]
-    ) -> None:
+    def __init__(self, service: Service, region: str, store: str, remedies: Mapping[str, str]) -> None:
         """``store``: its name in messages; ``remedies``: more of them, or better ones, for this store."""
         self._service = service
         self._region = region

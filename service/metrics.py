@@ -117,6 +117,20 @@ class Metrics:
             "batch_seconds", "Time to decode and score one batch", 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10
         )
 
+        # Enrichment
+        self.table_age = gauge(
+            "table_age_seconds",
+            "How long ago a table was last seen to be what its source has",
+            "table",
+            advice="Alert when it is above five times the table's `refresh`: the log says why it cannot be read anew.",
+        )
+        self.table_refused_rows = gauge(
+            "table_refused_rows",
+            "Rows of a reference table that cannot be read and are left out",
+            "table",
+            advice="Alert when it is above 0: the log has the first rows and what is wrong with them.",
+        )
+
         # Checkpoints and leases
         self.checkpoints = counter(
             "checkpoints", "Checkpoints committed", advice="Alert when the rate is 0 while readings come."

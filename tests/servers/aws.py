@@ -1,4 +1,4 @@
-"""DynamoDB and S3 as real processes: moto from PyPI for both, dynalite from npm for the former."""
+"""DynamoDB, S3 and EC2 as real processes: moto from PyPI for all, dynalite from npm for the former."""
 
 from __future__ import annotations
 
@@ -65,12 +65,13 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
-def environment(*, dynamodb: str = "", s3: str = "") -> dict[str, str]:
+def environment(*, dynamodb: str = "", s3: str = "", ec2: str = "") -> dict[str, str]:
     """What leads a process to these servers."""
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
     return keys | {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb or "http://127.0.0.1:9",
         "AWS_ENDPOINT_URL_S3": s3 or "http://127.0.0.1:9",
+        "AWS_ENDPOINT_URL_EC2": ec2 or "http://127.0.0.1:9",
     }
 
 

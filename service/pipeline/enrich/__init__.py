@@ -34,8 +34,16 @@ class Enricher(Protocol):
     """
 
     version: str
-    mapping: Mapping[str, FieldType]
-    aliases: Mapping[str, str]
+
+    @property
+    def mapping(self) -> Mapping[str, FieldType]:
+        """See above."""
+        ...
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """See above."""
+        ...
 
     def enrich(self, fields: Fields, time: int) -> None:
         """Add to an event's ``fields``, in place; ``time`` is the event's, in ms since 1970."""
