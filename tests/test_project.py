@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -191,7 +192,8 @@ def test_constraints_name_one_version_of_each_dependency_and_no_more():
 CALLERS = {
     "kinesis": ["service/source/kinesis.py", "service/source/fan_out.py"],
     "dynamodb": ["service/state/leases/dynamodb.py"],
-    "s3": ["service/state/snapshots/s3.py"],
+    "s3": ["service/state/snapshots/s3.py", "service/source/tables.py"],
+    "ec2": ["service/source/tables.py"],
 }
 PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:DeleteObjects": "s3:DeleteObject"}
 
@@ -199,7 +201,9 @@ PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:DeleteObjects": "s3:Dele
 def called(service: str) -> set[str]:
     """The permissions that the code needs of an AWS service."""
     source = "".join((PROJECT / path).read_text() for path in CALLERS[service])
-    names = {f"{service}:{name.title().replace('_', '')}" for name in re.findall(r"_client\.(\w+)", source)}
+    known = set(boto3.client(service, region_name="us-east-1").meta.method_to_api_mapping)
+    calls = known.intersection(re.findall(r"_client\.(\w+)", source))
+    names = {f"{service}:{name.title().replace('_', '')}" for name in calls}
     return {PERMISSIONS.get(name, name) for name in names}
 
 

@@ -11,7 +11,14 @@ from service import __version__
 from service.metrics import Metrics, markdown
 
 UNITS = ("bytes", "seconds", "total", "info")
-COUNTS = ("sensors", "hash_range_gaps", "leases_held", "ready", "component_up")  # gauges without a unit
+COUNTS = (
+    "sensors",
+    "hash_range_gaps",
+    "leases_held",
+    "ready",
+    "component_up",
+    "table_refused_rows",
+)  # gauges without a unit
 PROJECT = Path(__file__).parents[2]
 
 
