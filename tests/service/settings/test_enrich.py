@@ -60,7 +60,7 @@ def test_groups_come_from_ec2_and_places_need_nothing():
         ("a b", USERS, "name must be letters"),
         ("", USERS, "name must be letters"),
         ("t", {}, "type = None: must be reference, security-groups, geo"),
-        ("t", USERS | {"colums": {}}, "did you mean columns"),
+        ("t", USERS | {"column": {}}, "did you mean columns"),
         ("t", USERS | {"refresh": 0}, "1 to 86400 seconds"),
         ("t", USERS | {"refresh": "1"}, "1 to 86400 seconds"),
         ("t", USERS | {"url": "ftp://x"}, "must be a file, or s3://"),
