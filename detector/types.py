@@ -69,6 +69,10 @@ class Readings:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def names(self) -> list[str]:
+        """[n] the name of each reading's sensor."""
+        return [self.sensors[code] for code in self.codes.tolist()]
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:

@@ -9,18 +9,23 @@ not on how they were cut into batches, nor on snapshots and restores in between.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from itertools import accumulate
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
+import orjson
 
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.liveness import Silence
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
+from service.pipeline.decode.decoded import Refusal
 from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
+from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
 
@@ -33,7 +38,8 @@ class CoreConfiguration:
         stream: name of the stream.
         detector: identifies what makes the documents, see ``identity.detector_id``.
         features: [d] the names of the values.
-        decoder: makes readings of records; None where readings come in no record.
+        decoder: makes readings of records; None where readings come in no record, or are counted events.
+        events: what is done with a stream of events, whose windows give the readings.
         index_all: whether each reading becomes a document, or only what is unusual.
         index_record: whether documents hold their records.
         labels: the names of the labels that documents may have.
@@ -46,6 +52,7 @@ class CoreConfiguration:
     index_all: bool = True
     index_record: bool = False
     labels: Sequence[str] = ()
+    events: EventConfiguration | None = None
 
 
 class Documents:
@@ -74,9 +81,6 @@ class Documents:
             entry.document.update(record_fields(data))
         return entry
 
-    def __iter__(self) -> Iterator[Entry]:
-        return map(self.__getitem__, range(len(self)))
-
     def source(self, index: int) -> Record:
         """The record that a document came from; a silence comes from the one that revealed it."""
         row = self._rows[index]
@@ -84,19 +88,62 @@ class Documents:
         return self._sources[silence.row if silence else row]
 
 
+class DocumentSequence(Protocol):
+    """Documents that are made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Entry: ...
+
+    def source(self, index: int, /) -> Record:
+        """The record that a document came from."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What came of a batch of records.
 
     Attributes:
-        documents: to be indexed, in the order of their records.
-        dead_letters: records that can never be scored.
+        documents: to be indexed, in the order of their records: of events, of windows, of scores.
+        dead_letters: records that can never be scored, and events that no window counts.
         scored: all readings with their scores and the silences that they revealed.
+        counts: of events; None for a stream of readings.
     """
 
-    documents: Documents
+    documents: JoinedDocuments
     dead_letters: Sequence[DeadLetter]
     scored: ScoredBatch
+    counts: EventCounts | None = None
+
+
+class JoinedDocuments:
+    """Several sequences of documents as one."""
+
+    def __init__(self, *parts: DocumentSequence) -> None:
+        self._parts = [part for part in parts if len(part)]
+        self._starts = list(accumulate(map(len, self._parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> Entry:
+        part, within = self._place(index)
+        return part[within]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(len(self)))
+
+    def source(self, index: int) -> Record:
+        """The record that a document came from."""
+        part, within = self._place(index)
+        return part.source(within)
+
+    def _place(self, index: int) -> tuple[DocumentSequence, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._starts, index) - 1
+        return self._parts[number], index - self._starts[number]
 
 
 class SensorCounts(NamedTuple):
@@ -132,6 +179,9 @@ class Core:
         self.shard = shard
         self._fleet = fleet
         self._shelf = shelf or Shelf(ModelMap(), SensorKeyRanges(hash_keys))
+        events = configuration.events
+        self._events = EventStage(events, configuration.stream, shard, hash_keys) if events else None
+        self._notices: list[str] = []  # what a restore could not take over, to be told with the next records
 
     @property
     def sensors(self) -> SensorCounts:
@@ -146,13 +196,42 @@ class Core:
     def process(self, records: Sequence[Record], gap: Gap | None = None) -> Output:
         """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them."""
         letters = [] if gap is None else [self._gap_letter(gap)]
+        if self._events:
+            return self._process_events(self._events, records, letters)
         assert self.configuration.decoder is not None
         decoded = self.configuration.decoder.decode(records)
-        for number, ordinal, code, reason, data in decoded.refusals:
-            record = records[number]._replace(data=data)
-            letters.append(DeadLetter(self.configuration.stream, self.shard, record, code, reason, ordinal=ordinal))
+        letters += self._refused(records, decoded.refusals)
         sources = [records[number] for number in decoded.records]
+        names = decoded.readings.names()
+        self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
         return self._score(decoded.readings, sources, decoded.ordinals, decoded.labels, letters)
+
+    def _process_events(self, stage: EventStage, records: Sequence[Record], letters: list[DeadLetter]) -> Output:
+        staged = stage.process(records)
+        letters += self._refused(records, staged.refusals)
+        letters += [self._event_letter(each) for each in staged.not_counted]
+        if records and self._notices:
+            first = records[0]
+            letters += [self._letter(first, "windows_dropped", notice) for notice in self._notices]
+            self._notices = []
+        for sensor, keys in zip(staged.readings.names(), staged.keys, strict=True):
+            self._shelf.key_ranges.remember(sensor, keys)
+        scores = self._score(staged.readings, staged.sources, staged.ordinals, (), letters)
+        documents = JoinedDocuments(*staged.documents, scores.documents)
+        return replace(scores, documents=documents, counts=staged.counts)
+
+    def _refused(self, records: Sequence[Record], refusals: Sequence[Refusal]) -> list[DeadLetter]:
+        return [
+            self._letter(records[number]._replace(data=data), code, reason, ordinal)
+            for number, ordinal, code, reason, data in refusals
+        ]
+
+    def _event_letter(self, event: NotCountedEvent) -> DeadLetter:
+        data = orjson.dumps(event.fields, default=str)
+        return self._letter(event.record._replace(data=data), event.code, event.reason, event.ordinal)
+
+    def _letter(self, record: Record, code: str, reason: str, ordinal: int | None = None) -> DeadLetter:
+        return DeadLetter(self.configuration.stream, self.shard, record, code, reason, ordinal=ordinal)
 
     def process_readings(self, readings: Readings, first: int = 0) -> Output:
         """Score and learn n readings that come in no record, as those of a file do.
@@ -161,11 +240,12 @@ class Core:
         first one.
         """
         numbers = range(first, first + len(readings))
-        names = [readings.sensors[code] for code in readings.codes.tolist()]
+        names = readings.names()
         sources = [
             Record(Position(number), name, time, b"")
             for number, name, time in zip(numbers, names, readings.times.tolist(), strict=True)
         ]
+        self._shelf.key_ranges.note(zip(names, names, strict=True))
         return self._score(readings, sources, [0] * len(readings), (), [])
 
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
@@ -181,20 +261,26 @@ class Core:
         changed = self._fleet.snapshot(also)
         return {sensor: self._shelf.complete(sensor, state) for sensor, state in changed.items()}
 
-    def restore(self, models: Mapping[str, Model]) -> None:
-        """Go on where snapshots were taken, with all models as of there.
+    def state(self) -> bytes:
+        """What else there is besides models, whole: the open windows of a stream of events; empty for readings."""
+        return self._events.snapshot() if self._events else b""
+
+    def restore(self, models: Mapping[str, Model], states: Sequence[bytes] = ()) -> None:
+        """Go on where snapshots were taken, with all models as of there and its ``state``, or those of its parents.
 
         Raises ValueError, naming the sensor, if one is refused; then this core has seen nothing.
         """
-        fleet = self._fleet.fresh()
+        fleet, events = self._fleet.fresh(), self._events.fresh() if self._events else None
         self._shelf.restore(models, self.configuration.labels)
         try:
             fleet.restore({sensor: model.state for sensor, model in models.items()})
+            dropped = events.restore(states) if events else []
         except ValueError:
             self._fleet = self._fleet.fresh()
+            self._events = events.fresh() if events else None
             self._shelf.restore({}, ())
             raise
-        self._fleet = fleet
+        self._fleet, self._events, self._notices = fleet, events, dropped
 
     def _score(
         self,
@@ -206,8 +292,7 @@ class Core:
     ) -> Output:
         """Score and learn n readings; ``sources`` [n] are their records."""
         made_for = self.configuration
-        names = [readings.sensors[code] for code in readings.codes.tolist()]
-        self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
+        names = readings.names()
         scores = self._fleet.process(readings)
         silences = self._fleet.silences
         scored = ScoredBatch(
@@ -228,7 +313,7 @@ class Core:
         if silences:  # each behind the reading that revealed it
             rows.sort(key=lambda row: (silences[row - len(scores)].row if row >= len(scores) else row, row))
         decoder = made_for.decoder if made_for.index_record else None
-        return Output(Documents(scored, rows, sources, decoder), letters, scored)
+        return Output(JoinedDocuments(Documents(scored, rows, sources, decoder)), letters, scored)
 
     def _labels_of(self, silences: Sequence[Silence], names: Sequence[str], labels: Sequence[Labels]) -> list[Labels]:
         """The labels of each silence's sensor at its last reading before; then remember those of the n readings.
@@ -257,9 +342,7 @@ class Core:
             f"records after sequence number {gap.after.sequence} and before {until} may have left the stream before "
             "they were read: the service stood still for longer than the stream keeps records"
         )
-        return DeadLetter(
-            self.configuration.stream, self.shard, Record(place, "", gap.resumed or 0, b""), "gap", reason
-        )
+        return self._letter(Record(place, "", gap.resumed or 0, b""), "gap", reason)
 
 
 def _short(labels: Labels) -> Labels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -28,17 +28,20 @@ SCHEMA_VERSION = 1
 LARGEST_RECORD, DEEPEST_RECORD = 16_384, 20
 
 Document = dict[str, Any]
+Kind = Literal["score", "event", "window"]
+"""What a document is of."""
 _UNKNOWN = Position(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A document with its id, the event time (ms) that chooses its index, and its record's position."""
+    """A document with its id, the event time (ms) that chooses its index, its record's position, and what it is of."""
 
     id: str
     time: int
     document: Document
     position: Position = _UNKNOWN
+    kind: Kind = "score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,13 @@ class ScoredBatch:
     def revealed(self, row: int) -> Silence | None:
         """The silence that a row is, None for a reading."""
         return self.silences[row - len(self)] if row >= len(self) else None
+
+
+def kind_of(document: Document) -> Kind:
+    """What a document is of, by its fields."""
+    if "window.program" in document:
+        return "window"
+    return "event" if "event.dataset" in document else "score"
 
 
 def timestamp(milliseconds: int) -> str:

@@ -30,6 +30,8 @@ from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 
 MOST_OF_AN_EVENT = 64
 """Keys that one event may count for, where fields of the key hold lists."""
+LONGEST_KEY = 1024
+"""Characters of a key's text."""
 NULL = r"\N"  # in a key's text: the event lacks the field
 _SNAPSHOT, _VERSION = "windows", 1
 
@@ -225,9 +227,14 @@ class _Table:
         name = _name(values)
         key = self.keys.get(name)
         if key is None:
+            text = key_text(values)
+            if (not text.isascii() and _is_broken(text)) or len(text) > LONGEST_KEY:
+                return [
+                    ("bad_key", f"{self.program.name}: its key is longer than {LONGEST_KEY} characters, or no text")
+                ]
             if len(self.keys) >= self.program.max_keys:
-                return [("too_many_keys", self._too_many(values))]
-            key = self.keys[name] = _Key(values, key_text(values))
+                return [("too_many_keys", self._too_many(text))]
+            key = self.keys[name] = _Key(values, text)
         if key.latest != partition_key:
             key.note(partition_key, self._hash_keys)
         cell = key.open.get(start)
@@ -315,15 +322,24 @@ class _Table:
             f"the newest event (lateness = {self.program.lateness / 1000:g})"
         )
 
-    def _too_many(self, values: KeyValues) -> str:
+    def _too_many(self, text: str) -> str:
         return (
-            f"{self.program.name}: key {key_text(values)[:200]!r} is new, and {len(self.keys)} are remembered already "
+            f"{self.program.name}: key {text[:200]!r} is new, and {len(self.keys)} are remembered already "
             f"(max_keys = {self.program.max_keys}); raise it, or key by fields with fewer values"
         )
 
 
 def _name(values: KeyValues) -> _Name:
     return tuple([value if value is None or type(value) is str else as_text(value) for value in values])
+
+
+def _is_broken(text: str) -> bool:
+    """Whether it is nothing that UTF-8 can say."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def key_text(values: Iterable[Any]) -> str:

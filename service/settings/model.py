@@ -16,6 +16,7 @@ from pydantic import SecretStr, ValidationError
 from detector.detector import Configuration
 from service.settings.complaints import complaints, no_such
 from service.settings.groups.detector import DetectorSettings
+from service.settings.groups.events import EventSettings
 from service.settings.groups.index import IndexSettings
 from service.settings.groups.process import ProcessSettings
 from service.settings.groups.records import RecordSettings
@@ -27,7 +28,9 @@ __all__ = ["SECRETS", "Settings", "SettingsError", "load", "start_time"]
 
 
 # Fields are in the order of the documentation, which begins with the last base.
-class Settings(ProcessSettings, IndexSettings, RuleSettings, DetectorSettings, RecordSettings, StreamSettings):
+class Settings(
+    ProcessSettings, IndexSettings, RuleSettings, DetectorSettings, EventSettings, RecordSettings, StreamSettings
+):
     """What ``cutwater run`` can be told."""
 
     def configuration(self) -> Configuration:

@@ -35,11 +35,13 @@ class Checkpoint:
     """All records up to ``position`` are done, and the whole shard if ``ended``.
 
     ``models`` are all of them when it is read, and those that changed since the last checkpoint when it is written.
+    ``states`` are what the core has besides models: when it is written one, when it is read one or its parents'.
     """
 
     position: Position | None = None
     ended: bool = False
     models: Mapping[str, Model] = field(default_factory=dict)
+    states: Sequence[bytes] = ()
 
 
 class Checkpoints:
@@ -120,22 +122,22 @@ class Hold:
         """
         lease = self.lease
         models: dict[str, Model] = {}
+        states: list[bytes] = []
         if lease.snapshot:
+            states = [await self._state(self._snapshots, lease.snapshot)]
             models = await self._read(self._snapshots, lease.snapshot)
             if models:  # else nothing says what is still needed
                 await self._snapshots.sweep()
         elif lease.position is None:
-            parents = [
-                await self._read(self._checkpoints.snapshots(parent), parent.snapshot)
-                for parent in self.parents
-                if parent.snapshot
-            ]
-            models = self._inherited = of_keys(merged(parents), lease.hash_keys)
+            parents = [(self._checkpoints.snapshots(parent), parent.snapshot) for parent in self.parents]
+            states = [await self._state(snapshots, name) for snapshots, name in parents if name]
+            read = [await self._read(snapshots, name) for snapshots, name in parents if name]
+            models = self._inherited = of_keys(merged(read), lease.hash_keys)
         else:
             log.warning(
                 "%s: the lease at %s names no snapshot; its sensors are learnt anew", self.shard, lease.position
             )
-        return Checkpoint(lease.position, lease.ended, models)
+        return Checkpoint(lease.position, lease.ended, models, tuple(filter(None, states)))
 
     def refuse(self, reason: str) -> None:
         """The restored models turn out to be unusable. Raises StateError unless the settings say to learn anew."""
@@ -153,7 +155,8 @@ class Hold:
 
     async def commit(self, checkpoint: Checkpoint) -> Written:
         """Move the shard to ``checkpoint``. All up to there must be acknowledged. Raises LeaseLostError."""
-        written = await self._snapshots.write(checkpoint.position, self._inherited | dict(checkpoint.models))
+        models, state = self._inherited | dict(checkpoint.models), b"".join(checkpoint.states)
+        written = await self._snapshots.write(checkpoint.position, models, state)
         async with self._unless_lost():
             self.lease = await self._checkpoints.leases.checkpoint(
                 self.lease, checkpoint.position, written.name, checkpoint.ended
@@ -178,6 +181,12 @@ class Hold:
             except LeaseLostError:
                 self.lost.set()
                 raise
+
+    async def _state(self, snapshots: ShardSnapshots, name: str) -> bytes:
+        try:
+            return await snapshots.state(name)
+        except SnapshotError:
+            return b""  # told when its models are read, which needs the same piece
 
     async def _read(self, snapshots: ShardSnapshots, name: str) -> dict[str, Model]:
         try:

@@ -25,7 +25,7 @@ import numpy as np
 
 from detector.types import KINDS, SILENT, Floats, Scores
 from service.metrics import Metrics
-from service.pipeline.core import Core, Documents, Output
+from service.pipeline.core import Core, JoinedDocuments, Output
 from service.pipeline.documents import Entry
 from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters import DeadLetters, describe_letter, refusal_letter
@@ -133,11 +133,12 @@ class ShardPipeline:
         start = await self._hold.restore()
         self.committed = start.position
         try:
-            await self._in_thread(self._core.restore, start.models)
+            await self._in_thread(self._core.restore, start.models, start.states)
         except ValueError as error:
             self._hold.refuse(str(error))
         if self._hold.lease.parents and not self._hold.lease.snapshot:
-            await self._hold.commit(Checkpoint(start.position))  # what it has inherited is its own from now on
+            # What it has inherited is its own from now on.
+            await self._hold.commit(Checkpoint(start.position, states=(self._core.state(),)))
         return start
 
     async def _watch(self) -> None:
@@ -214,7 +215,8 @@ class ShardPipeline:
                         pending = PendingBatch()
                     await self._commit_done.wait()  # only then is it known which models the next snapshot must hold
                     models = await self._in_thread(self._core.snapshot, self._hold.outdated())
-                    pending.checkpoint = Checkpoint(position, ended, models)
+                    state = await self._in_thread(self._core.state)
+                    pending.checkpoint = Checkpoint(position, ended, models, (state,))
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
                     self._commit_done.clear()
             if pending.output or pending.checkpoint:
@@ -283,7 +285,7 @@ class ShardPipeline:
             self.in_flight -= pending.size
             await self._context.room.release(pending.size)
 
-    async def _write(self, wanted: Sequence[tuple[Documents, int]]) -> list[DeadLetter]:
+    async def _write(self, wanted: Sequence[tuple[JoinedDocuments, int]]) -> list[DeadLetter]:
         """Return when the index has these documents; those that it will never take, as dead letters."""
         made = await self._in_thread(_made, wanted)
         refused = {refusal.id: refusal for refusal in await self._context.index.write(made)}
@@ -321,6 +323,6 @@ async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:
     return items, True
 
 
-def _made(wanted: Sequence[tuple[Documents, int]]) -> list[Entry]:
+def _made(wanted: Sequence[tuple[JoinedDocuments, int]]) -> list[Entry]:
     """In a worker thread: documents by their batch and number."""
     return [documents[number] for documents, number in wanted]

@@ -195,12 +195,16 @@ class ShardSnapshots:
         self._committed = {name, *head["chunks"]}
         return models
 
+    async def state(self, name: str) -> bytes:
+        """What a snapshot holds besides models, whatever made those. Raises SnapshotError."""
+        return _decoded(await self._get(name), name, _HEAD).body
+
     def outdated(self) -> set[str]:
         """Sensors whose models the next snapshot must hold even if they have not changed."""
         return self._chunks.outdated()
 
-    async def write(self, position: Position | None, models: Mapping[str, Model]) -> Written:
-        """Store the models that changed since the last snapshot, and those that were ``outdated``."""
+    async def write(self, position: Position | None, models: Mapping[str, Model], state: bytes = b"") -> Written:
+        """Store the models that changed since the last snapshot, those that were ``outdated``, and all other state."""
         self._number += 1
         name = f"{self._place}/{self._term:012d}-{self._number:08d}"
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -222,7 +226,7 @@ class ShardSnapshots:
             "settings": dict(self._making.settings),
             "chunks": self._chunks.names(),
         }
-        data = snapshot_format.encode(_HEAD, head, b"")
+        data = snapshot_format.encode(_HEAD, head, state)
         await self._blobs.put(name, data)
         return Written(name, len(data) + sum(size for _, size in stored))
 
