@@ -21,12 +21,12 @@ from service.pipeline.enrich import Fields, TableError, digest
 from service.pipeline.events import FieldType
 
 # Fields of flow log events that are looked at.
-INTERFACE, FLOW_DIRECTION, TCP_FLAGS = "aws.vpcflow.interface_id", "aws.vpcflow.flow_direction", "aws.vpcflow.tcp_flags"
+INTERFACE, FLOW_DIRECTION, TCP_FLAGS = "aws.vpcflow.interface_id", "network.direction", "aws.vpcflow.tcp_flags"
 SOURCE, SOURCE_PORT, PACKET_SOURCE = "source.ip", "source.port", "aws.vpcflow.pkt_srcaddr"
 DESTINATION, DESTINATION_PORT, PACKET_DESTINATION = "destination.ip", "destination.port", "aws.vpcflow.pkt_dstaddr"
 
 # Fields that are added.
-GROUPS, DIRECTION = "aws.security_group.ids", "network.direction"
+GROUPS, DIRECTION = "aws.security_group.ids", "flow.direction"
 INITIATOR, GUESSED, ROLE, SERVICE_PORT, PEER = (
     "flow.initiator",
     "flow.initiator_guessed",
@@ -64,7 +64,7 @@ class InterfaceTable:
         INITIATOR: "keyword",
         GUESSED: "boolean",
         ROLE: "keyword",
-        SERVICE_PORT: "long",
+        SERVICE_PORT: "integer",
         PEER: "ip",
     }
     aliases: Mapping[str, str] = {"security-group-ids": GROUPS, "direction": DIRECTION}

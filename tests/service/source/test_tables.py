@@ -217,7 +217,7 @@ async def test_network_interfaces_come_from_ec2_and_what_was_stays_known(tmp_pat
         flow = {INTERFACE: name, "source.ip": "8.8.8.8", "destination.ip": address}
         async with opened(made({"groups": {"type": "security-groups"}}, blobs, tmp_path, clock)) as tables:
             found = enriched(tables.current, **flow)
-            assert (found[GROUPS], found["network.direction"]) == ([one], "inbound")
+            assert (found[GROUPS], found["flow.direction"]) == ([one], "inbound")
             assert not await tables.refresh("groups")
             clock.time = 2000.0
             ec2.modify_network_interface_attribute(NetworkInterfaceId=name, Groups=[two])
