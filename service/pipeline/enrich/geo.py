@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol, TypeGuard
 
-import iptocc
-
 from service.pipeline.enrich import Fields, digest
 from service.pipeline.events import FieldType
 
@@ -88,11 +86,12 @@ class Places:
     def __init__(
         self, fields: Sequence[str] = DEFAULT_FIELDS, database: Database | None = None, content: str = ""
     ) -> None:
+        import iptocc  # only where places are wanted
+
+        self._country = iptocc.country_code
         self.version = digest(version("iptocc"), content, *fields)
-        prefixes = {name: f"{name.rpartition('.')[0] or name}.geo." for name in fields}
-        self.mapping = {prefix + part: kind for prefix in prefixes.values() for part, kind in _PLACE.items()}
-        old = {alias: f"source.geo.{part}" for alias, part in _OLD_NAMES.items()}
-        self.aliases = {alias: field for alias, field in old.items() if field in self.mapping}
+        prefixes = _prefixes(fields)
+        self.mapping, self.aliases = mapping_of(fields), aliases_of(fields)
         self._prefixes = tuple(prefixes.items())
         self._database = database
         self._cache: dict[str, tuple[tuple[str, Any], ...]] = {}
@@ -124,9 +123,26 @@ class Places:
             if parsed in network:
                 return {"name": name}
         found = _from_database(self._database, str(parsed)) if self._database else {}
-        if "country_iso_code" not in found and (country := iptocc.country_code(str(parsed))):
+        if "country_iso_code" not in found and (country := self._country(str(parsed))):
             found = {"country_iso_code": country} | found
         return found
+
+
+def _prefixes(fields: Sequence[str]) -> dict[str, str]:
+    """What the places' fields of addresses begin with."""
+    return {name: f"{name.rpartition('.')[0] or name}.geo." for name in fields}
+
+
+def mapping_of(fields: Sequence[str]) -> dict[str, FieldType]:
+    """Every field that ``Places`` of these fields may write."""
+    return {prefix + part: kind for prefix in _prefixes(fields).values() for part, kind in _PLACE.items()}
+
+
+def aliases_of(fields: Sequence[str]) -> dict[str, str]:
+    """Older names of some of them."""
+    known = mapping_of(fields)
+    old = {alias: f"source.geo.{part}" for alias, part in _OLD_NAMES.items()}
+    return {alias: field for alias, field in old.items() if field in known}
 
 
 def _from_database(database: Database, address: str) -> dict[str, Any]:
