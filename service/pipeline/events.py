@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
-FieldType = Literal["keyword", "text", "long", "integer", "double", "boolean", "date", "ip", "geo_point", "object"]
-"""How the index holds a field; ``object`` is the free part: JSON that is kept and searched, but never maps a name."""
+FieldType = Literal[
+    "keyword", "text", "stored", "long", "integer", "double", "boolean", "date", "ip", "geo_point", "object"
+]
+"""How the index holds a field. ``stored`` is text that is kept, but not searched; ``object`` is the free part: JSON that
+is kept and searched, but never maps a name.
+"""
 
 TimeSource = Literal["event", "local", "envelope", "arrival"]
 """Where an event time comes from: the event itself; its local time, in a zone that is set; its carrier; its record."""
@@ -34,6 +38,7 @@ class Envelope(NamedTuple):
         region: of EventBridge.
         extracted: the fields that a filter of CloudWatch Logs has cut out of the message.
         source, detail_type: who sent an event to EventBridge, and what it calls its kind.
+        resources: what an event of EventBridge says that it is about.
     """
 
     log_id: str = ""
@@ -45,6 +50,7 @@ class Envelope(NamedTuple):
     extracted: Mapping[str, str] = _NONE
     source: str = ""
     detail_type: str = ""
+    resources: tuple[str, ...] = ()
 
 
 class Event(NamedTuple):

@@ -18,7 +18,7 @@ from service.pipeline.records import Record
 
 MANY = 1000  # readings of a record, of which all are refused, that make one refusal and not so many
 _BEYOND_64_BITS = 2.0**63
-_OTHER_SHARD = (
+OTHER_SHARD = (
     "the partition key of this user record of an aggregate hashes into another shard than the aggregate's; its "
     "producer must aggregate by shard. After a resharding the Kinesis Producer Library sends such records again itself"
 )
@@ -77,7 +77,7 @@ class JSONDecoder:
         """Any record, whatever it holds."""
         try:
             if record.other_shard:
-                raise DecodeError("other_shard", _OTHER_SHARD)
+                raise DecodeError("other_shard", OTHER_SHARD)
             if not self._read(number, record, columns, exact=False):
                 self._read(number, record, columns, exact=True)
         except DecodeError as error:
