@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 FieldType = Literal[
     "keyword", "text", "stored", "long", "integer", "double", "boolean", "date", "ip", "geo_point", "object"
 ]
-"""How the index holds a field. ``stored`` is text that is kept, but not searched; ``object`` is the free part: JSON that
-is kept and searched, but never maps a name.
+"""How the index holds a field. ``stored`` is text that is kept, but not searched; ``object`` is the free part: JSON
+that is kept and searched, but never maps a name.
 """
 
 TimeSource = Literal["event", "local", "envelope", "arrival"]

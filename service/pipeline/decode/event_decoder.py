@@ -36,7 +36,7 @@ class DecodedEvents:
     dropped: Counter[str]
 
 
-class NewFormat(DecodeError):
+class FormatFoundError(DecodeError):
     """A line that is no event, but says how the lines after it in the same record are to be read."""
 
     def __init__(self, format_: EventFormat) -> None:
@@ -113,7 +113,7 @@ class EventDecoder:
                 if not YEAR_2000 <= event.time <= latest or self._max_past is not None:
                     self._check_time(event.time, arrival)
                 found.append((ordinal, event))
-            except NewFormat as new:
+            except FormatFoundError as new:
                 format_, header = new.format, str(part.message)
                 dropped.append("header line")
             except DecodeError as error:
@@ -131,7 +131,9 @@ class EventDecoder:
             reason = f"the event time {timestamp(time)} lies before the year 2000: a clock was not set"
             raise DecodeError("past_time", reason)
         if self._max_past is not None and time < arrival - self._max_past:
-            reason = f"the event time {timestamp(time)} lies {(arrival - time) / 1000:.0f} s before the record's arrival"
+            reason = (
+                f"the event time {timestamp(time)} lies {(arrival - time) / 1000:.0f} s before the record's arrival"
+            )
             raise DecodeError("past_time", f"{reason}, more than max_past_seconds = {self._max_past / 1000:g}")
 
 

@@ -21,6 +21,7 @@ import orjson
 
 from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like, unpack
 from service.pipeline.decode.decoded import DecodeError
+from service.pipeline.decode.exact import has_large_float, load, plain
 from service.pipeline.decode.fields import describe
 from service.pipeline.decode.json import MAX_READINGS, Broken, dump, parse
 from service.pipeline.events import Envelope, Message
@@ -28,7 +29,6 @@ from service.pipeline.times import TimeError, parse_time
 
 YEAR_2000 = 946_684_800_000
 _YEAR_10000 = 253_402_300_800_000
-_BEYOND_64_BITS = 2.0**63
 _DEPTH = 4
 _LONGEST_NAME = 2048  # of what an envelope says: each message's document repeats it
 _ALERTS_LOG = re.compile(r"^(?=\*\* Alert )", re.MULTILINE)
@@ -70,22 +70,6 @@ def alone(part: Part) -> bytes:
     return element.encode("utf-8", "replace") if isinstance(element, str) else dump(element, b"{}")
 
 
-def load(text: str | bytes) -> Any:
-    """A JSON value. Integers beyond 64 bits, NaN and infinities, which no index takes for numbers, become text.
-
-    Raises:
-        DecodeError: it is none.
-    """
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        found = parse(text.encode() if isinstance(text, str) else text, exact=True)
-        if len(found) != 1 or isinstance(found[0], Broken):
-            raise DecodeError("not_json", f"not JSON: {error}") from None
-        return _plain(found[0])
-    return _exactly(text, value) if _has_large_float(value) else value
-
-
 class _Budget:
     """How much a record may still unpack to, and hold."""
 
@@ -97,17 +81,17 @@ class _Budget:
         unpacked = unpack(data)
         self._bytes -= len(unpacked)
         if self._bytes < 0:
-            raise _TooMuch("too_large", f"what is packed in it unpacks to more than {MAX_UNPACKED} bytes")
+            raise _TooLargeError("too_large", f"what is packed in it unpacks to more than {MAX_UNPACKED} bytes")
         return unpacked
 
     def count(self) -> None:
         """One message more."""
         self._messages -= 1
         if self._messages < 0:
-            raise _TooMuch("too_large", f"the record holds more than {MAX_READINGS} messages")
+            raise _TooLargeError("too_large", f"the record holds more than {MAX_READINGS} messages")
 
 
-class _TooMuch(DecodeError):
+class _TooLargeError(DecodeError):
     """The whole record is refused."""
 
 
@@ -166,11 +150,11 @@ def _of_json(data: bytes, budget: _Budget, envelope: Envelope, depth: int) -> It
         try:
             values = [orjson.loads(line) for line in data.split(b"\n") if line and not line.isspace()]
         except orjson.JSONDecodeError:
-            values = [each if isinstance(each, Broken) else _plain(each) for each in parse(data, exact=True)]
+            values = [each if isinstance(each, Broken) else plain(each) for each in parse(data, exact=True)]
     if len(values) > MAX_READINGS:
-        raise _TooMuch("too_large", f"the record holds more than {MAX_READINGS} messages")
-    if any(map(_has_large_float, values)):
-        values = [each if isinstance(each, Broken) else _plain(each) for each in parse(data, exact=True)]
+        raise _TooLargeError("too_large", f"the record holds more than {MAX_READINGS} messages")
+    if any(map(has_large_float, values)):
+        values = [each if isinstance(each, Broken) else plain(each) for each in parse(data, exact=True)]
     for value in values:
         if isinstance(value, Broken):
             budget.count()
@@ -325,7 +309,7 @@ def _of_base64(text: Any, element: Any, budget: _Budget, envelope: Envelope, dep
         except ValueError as error:
             raise DecodeError("not_base64", f"its data is not Base64: {error}") from None
         yield from _of_bytes(data, budget, envelope, depth - 1)
-    except _TooMuch:
+    except _TooLargeError:
         raise
     except DecodeError as error:
         budget.count()
@@ -360,50 +344,3 @@ def _time(value: Any) -> int | None:
     except TimeError:
         return None
     return time if time >= YEAR_2000 else None
-
-
-def _has_large_float(value: Any) -> bool:
-    """Whether there is a float that was perhaps an integer beyond 64 bits. Values may be as deep as they like."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        kind = type(value)
-        if kind is float:
-            if not -_BEYOND_64_BITS < value < _BEYOND_64_BITS:
-                return True
-            continue
-        for each in value.values() if kind is dict else value if kind is list else ():
-            kind = type(each)
-            if kind is dict or kind is list or kind is float:
-                waiting.append(each)
-    return False
-
-
-def _exactly(text: str | bytes, value: Any) -> Any:
-    found = parse(text.encode() if isinstance(text, str) else text, exact=True)
-    return _plain(found[0]) if len(found) == 1 and not isinstance(found[0], Broken) else value
-
-
-def _plain(value: Any) -> Any:
-    """The value with text for what no index takes for a number. Raises DecodeError for text that is no UTF-8."""
-    if isinstance(value, dict):
-        return {_plain(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise DecodeError("not_json", f"a text has a lone surrogate, which UTF-8 cannot say: {error}") from None
-    elif isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return _digits(value)
-    elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
-
-
-def _digits(value: int) -> str:
-    try:
-        return str(value)
-    except ValueError:  # thousands of digits
-        raise DecodeError("not_json", "a number of thousands of digits") from None

@@ -83,7 +83,7 @@ class CloudTrail:
 
     name = "cloudtrail"
     mapping: Mapping[str, FieldType] = {
-        **{field: kind for field, kind in _PLAIN.values()},
+        **dict(_PLAIN.values()),
         **dict.fromkeys(_IDENTITY.values(), "keyword"),
         **LOG_FIELDS,
         "event.kind": "keyword",
@@ -150,7 +150,7 @@ def _is_record(body: Mapping[str, Any]) -> bool:
 
 
 def _unwrapped(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The record in an object of an agent's own, as its member or as text, and the other members. Raises DecodeError."""
+    """The record in an object of an agent's own, and the other members. Raises DecodeError if there is none."""
     for name, value in body.items():
         if name == "message" and type(value) is str and value.lstrip().startswith("{"):
             value, _ = as_object(value)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from service.pipeline.decode.decoded import DecodeError
-from service.pipeline.decode.event_decoder import NewFormat
+from service.pipeline.decode.event_decoder import FormatFoundError
 from service.pipeline.decode.fields import describe
 from service.pipeline.decode.formats.values import (
     LARGEST_LONG,
@@ -133,7 +133,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "sublocation-id": ("", "text"),
     "pkt-src-aws-service": ("", "text"),
     "pkt-dst-aws-service": ("", "text"),
-    "flow-direction": ("network.direction", "text"),
+    "flow-direction": ("", "text"),
     "traffic-path": ("", "integer"),
     "resource-type": ("", "text"),
     "tgw-id": ("", "text"),
@@ -195,7 +195,7 @@ class FlowLog:
         self._unknown = frozenset(name for name in names if name not in _TARGETS)
 
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
-        """The event of a line. Raises DecodeError, or NewFormat for a header line."""
+        """The event of a line. Raises DecodeError, or FormatFoundError for a header line."""
         if not isinstance(message, str) or message.startswith("{"):
             body, _ = as_object(message)
             line = body.get("message")
@@ -214,7 +214,8 @@ class FlowLog:
             raise
         if self._is_default and tokens[0] != "2":
             raise DecodeError(
-                "unknown_format", f"{_shown(tokens)} is of version {tokens[0]}, so of a custom format: set flow_log_format"
+                "unknown_format",
+                f"{_shown(tokens)} is of version {tokens[0]}, so of a custom format: set flow_log_format",
             )
         return self._event(fields, envelope, arrival)
 
@@ -267,7 +268,7 @@ class FlowLog:
     def _why_not(self, tokens: Sequence[str]) -> DecodeError:
         """Why a line is none, if it is no header line."""
         if _is_header(tokens):
-            return NewFormat(FlowLog(" ".join(tokens)))
+            return FormatFoundError(FlowLog(" ".join(tokens)))
         if not tokens:
             return DecodeError("empty", "an empty line")
         remedy = "; for a custom format set flow_log_format" if self._is_default else ", as flow_log_format has"

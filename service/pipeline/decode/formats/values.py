@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from service.pipeline.decode.decoded import DecodeError
+from service.pipeline.decode.exact import load
 from service.pipeline.decode.fields import describe
 from service.pipeline.decode.json import dump
-from service.pipeline.decode.payloads import load
 from service.pipeline.documents import DEEPEST_RECORD, LARGEST_RECORD, timestamp
 from service.pipeline.events import Envelope, FieldType, Message
 from service.pipeline.times import TimeError, parse_time
@@ -203,9 +203,10 @@ def _ip(value: Any) -> str | None:
 def _point(value: Any) -> dict[str, float] | None:
     if not isinstance(value, dict) or set(value) != {"lat", "lon"}:
         return None
-    found = {name: _double(value[name]) for name in ("lat", "lon")}
-    lat, lon = found["lat"], found["lon"]
-    return {"lat": lat, "lon": lon} if lat is not None and lon is not None and abs(lat) <= 90 and abs(lon) <= 180 else None
+    lat, lon = _double(value["lat"]), _double(value["lon"])
+    if lat is None or lon is None or abs(lat) > 90 or abs(lon) > 180:
+        return None
+    return {"lat": lat, "lon": lon}
 
 
 def _object(value: Any) -> Any:
