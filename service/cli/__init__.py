@@ -37,6 +37,7 @@ COMMANDS = {
     "replay": "send the dead letter again, after its cause was mended",
     "export": "write the index, or the dead letter, to a file",
     "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
+    "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
     "stream": "a local stream that speaks the Kinesis API, for development",
     "completion": "print what makes a shell complete commands and their arguments",
 }
