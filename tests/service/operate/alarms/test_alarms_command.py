@@ -267,4 +267,4 @@ def test_actions_that_are_not_given_stay(account, cutwater):
 def test_remove_all_must_say_of_what(account, cutwater, capsys):
     assert cutwater("remove", "all")[0] == 2
     assert cutwater("check", "--account", "12")[0] == 2
-    assert cutwater("check", "--rules", "clasic")[0] == 2
+    assert cutwater("check", "--rules", "clasick")[0] == 2

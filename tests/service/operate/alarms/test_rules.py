@@ -15,7 +15,7 @@ OTHER = "arn:aws-cn:sns:cn-north-1:123456789012:on-call"
     [
         ("rules = []", "rules: List should have at least 1 item"),
         ("rules = [", "Invalid value"),
-        (RULE + "treshold = 3", "rule 1, treshold: Extra inputs are not permitted; did you mean threshold?"),
+        (RULE + "thresholdd = 3", "rule 1, thresholdd: Extra inputs are not permitted; did you mean threshold?"),
         (RULE + "period = 7", "rule 1, period: must be 10, 20, 30 or a multiple of 60 seconds"),
         (RULE + "period = 43200\nperiods = 3", "rule 1: period times periods is above 86400 seconds"),
         (RULE + RULE, "rules 1 and 2 are for CPUUtilization; give one of them a name"),
@@ -35,7 +35,7 @@ def test_a_wrong_file_is_refused_with_the_place_and_the_reason(tmp_path, text, c
 
 def test_a_set_that_is_not_there_suggests_one():
     with pytest.raises(RulesError, match="did you mean classic"):
-        load("clasic")
+        load("clasick")
 
 
 def test_the_classic_set_is_the_old_scripts():
