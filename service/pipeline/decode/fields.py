@@ -39,7 +39,7 @@ def find_field(expression: str) -> Find:
     Raises:
         jmespath.exceptions.JMESPathError: it is no expression. The look-up raises DecodeError if it cannot be applied.
     """
-    if name := _plain(expression):
+    if name := plain_name(expression):
         return lambda element, root: element.get(name) if isinstance(element, dict) else None
     if not names_root(expression):
         search = _searching(expression, expression)
@@ -48,7 +48,7 @@ def find_field(expression: str) -> Find:
     if expression[0] == "$" and expression[1:2] in ("", ".", "[") and not names_root(rest):
         if expression == "$":
             return lambda element, root: root
-        if name := _plain(rest):
+        if name := plain_name(rest):
             return lambda element, root: root.get(name) if isinstance(root, dict) else None
         search = _searching(rest, expression)
         return lambda element, root: search(root)
@@ -61,8 +61,8 @@ def names_root(expression: str) -> bool:
     return any(not found[1] for found in _ROOT.finditer(expression))
 
 
-def _plain(expression: str) -> str:
-    """The name that an expression is if it is nothing else."""
+def plain_name(expression: str) -> str:
+    """The name that an expression is if it is nothing else; empty if it is more."""
     if expression.isidentifier():
         return expression
     found = _QUOTED.fullmatch(expression)

@@ -21,6 +21,7 @@ from service.pipeline.decode.formats.values import (
     identity_of,
     is_address,
     log_fields,
+    text_of,
 )
 from service.pipeline.decode.payloads import YEAR_2000
 from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
@@ -116,7 +117,7 @@ class CloudTrail:
 
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
         """The event of a record. Raises DecodeError."""
-        body, original = as_object(message)
+        body, original = as_object(message), text_of(message)
         rest: dict[str, Any] = {}
         if not envelope.detail_type and not _is_record(body):
             body, rest = _unwrapped(body)
@@ -153,7 +154,7 @@ def _unwrapped(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, An
     """The record in an object of an agent's own, and the other members. Raises DecodeError if there is none."""
     for name, value in body.items():
         if name == "message" and type(value) is str and value.lstrip().startswith("{"):
-            value, _ = as_object(value)
+            value = as_object(value)
         if type(value) is dict and _is_record(value):
             return value, {other: each for other, each in body.items() if other != name and other not in value}
     names = ", ".join(sorted(body)[:5])

@@ -197,7 +197,7 @@ class FlowLog:
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
         """The event of a line. Raises DecodeError, or FormatFoundError for a header line."""
         if not isinstance(message, str) or message.startswith("{"):
-            body, _ = as_object(message)
+            body = as_object(message)
             line = body.get("message")
             if type(line) is not str:
                 return self._event(self._read(*_columns_of(body)), envelope, arrival)

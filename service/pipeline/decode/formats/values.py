@@ -63,17 +63,20 @@ def fit(value: Any, kind: FieldType) -> Any:
     return _FITTING[kind](value)
 
 
-def as_object(message: Message) -> tuple[Mapping[str, Any], str]:
-    """A message's JSON object and its text. Raises DecodeError if it is none."""
+def as_object(message: Message) -> Mapping[str, Any]:
+    """A message's JSON object. Raises DecodeError if it is none."""
     if not isinstance(message, str):
-        return message, dump(message, b"").decode()
+        return message
     stripped = message.strip()
     if not stripped.startswith("{"):
         raise DecodeError("not_json", f"{describe(stripped)} is no JSON object")
-    value = load(stripped)
-    if type(value) is not dict:
-        raise DecodeError("not_json", f"a JSON {describe(value)} instead of an object")
-    return value, stripped
+    value: Mapping[str, Any] = load(stripped)
+    return value
+
+
+def text_of(message: Message) -> str:
+    """A message as text."""
+    return message.strip() if isinstance(message, str) else dump(message, b"").decode()
 
 
 def free_part(fields: dict[str, Any], rest: Mapping[str, Any], size: int | None = None) -> None:
