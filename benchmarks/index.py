@@ -25,7 +25,7 @@ from rich.progress import track
 
 from benchmarks import print_rows
 from detector.types import Readings, Scores
-from service.pipeline.documents import Entry, ScoredBatch, entries
+from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents
 from service.pipeline.records import Position
 from service.sinks.index.opensearch import OpenSearchIndex
 from tests.servers import opensearch
@@ -35,7 +35,7 @@ BATCH, SHARDS = 1000, 4
 RATE, STEP = 1000, 0.1  # documents a second, and seconds between two writes
 
 
-def documents(n: int, first: int = 0) -> list[Entry]:
+def documents(n: int, first: int = 0) -> list[IndexDocument]:
     """What the service writes of n anomalies of a thousand sensors."""
     codes = np.arange(n, dtype=np.int64) % 1000
     sensors = tuple(f"sensor-{code:04d}" for code in range(1000))
@@ -48,10 +48,10 @@ def documents(n: int, first: int = 0) -> list[Entry]:
         "RawStreamData", "shardId-000000000000", positions, [NOON] * n, [0] * n, ("iotValue",), "rcf-bench", readings,
         scores,
     )  # fmt: skip
-    return entries(batch, range(n))
+    return index_documents(batch, range(n))
 
 
-async def ours(url: str, prefix: str, found: Sequence[Entry]) -> None:
+async def ours(url: str, prefix: str, found: Sequence[IndexDocument]) -> None:
     """Four shards, each waiting for a batch before its next."""
     index = OpenSearchIndex(url, prefix, ("iotValue",))
     await index.open()
@@ -65,10 +65,10 @@ async def ours(url: str, prefix: str, found: Sequence[Entry]) -> None:
     await index.close()
 
 
-def helper(chunk: int) -> Callable[[str, str, Sequence[Entry]], Awaitable[None]]:
+def helper(chunk: int) -> Callable[[str, str, Sequence[IndexDocument]], Awaitable[None]]:
     """opensearch-py's ``async_bulk`` with chunks of so many documents."""
 
-    async def write(url: str, prefix: str, found: Sequence[Entry]) -> None:
+    async def write(url: str, prefix: str, found: Sequence[IndexDocument]) -> None:
         index = OpenSearchIndex(url, prefix, ("iotValue",))  # the same mapping
         await index.open()
         await index.close()
@@ -88,7 +88,9 @@ def helper(chunk: int) -> Callable[[str, str, Sequence[Entry]], Awaitable[None]]
 WRITERS = {"cutwater": ours, "async_bulk, 500 a chunk (its default)": helper(500), "async_bulk, 2000": helper(2000)}
 
 
-def once(write: Callable[[str, str, Sequence[Entry]], Awaitable[None]], url: str, found: Sequence[Entry]) -> Any:
+def once(
+    write: Callable[[str, str, Sequence[IndexDocument]], Awaitable[None]], url: str, found: Sequence[IndexDocument]
+) -> Any:
     """(documents a second, CPU microseconds a document) of one run into an index of its own."""
     prefix = opensearch.unique_prefix()
     began, cpu = time.perf_counter(), time.process_time()

@@ -25,14 +25,14 @@ from detector.fleet import Fleet
 from detector.types import Readings
 from service.pipeline.models import Model
 from service.pipeline.records import Position
-from service.state.snapshots import Blobs, Making, ShardSnapshots
+from service.state.snapshots import Blobs, ModelFingerprint, ShardSnapshots
 from service.state.snapshots.s3 import S3Blobs
 from service.state.snapshots.sqlite import SQLiteBlobs
 from tests.servers import aws
 
 READINGS = 300  # of each sensor
 REPEATS = 3
-MAKING = Making("benchmark", {})
+FINGERPRINT = ModelFingerprint("benchmark", {})
 
 
 def learnt(sensors: Sequence[str]) -> Fleet:
@@ -47,20 +47,20 @@ def learnt(sensors: Sequence[str]) -> Fleet:
 async def measure(store: str, blobs: Blobs, fleet: Fleet, sensors: Sequence[str]) -> dict[str, Any]:
     """Write everything a few times, one sensor once, and read it all back."""
     await blobs.open()
-    writer = ShardSnapshots(blobs, "stream/shard", 1, MAKING)
+    writer = ShardSnapshots(blobs, "stream/shard", 1, FINGERPRINT)
     seconds, cpu = [], []
     for number in range(REPEATS):
         began, used = time.perf_counter(), time.process_time()
         models = {sensor: Model(state) for sensor, state in fleet.snapshot(set(sensors)).items()}
         written = await writer.write(Position(number), models)
-        await writer.collect(written.name)
+        await writer.delete_unreferenced(written.name)
         seconds.append(time.perf_counter() - began)
         cpu.append(time.process_time() - used)
     began = time.perf_counter()
     one = await writer.write(Position(REPEATS), {sensors[0]: models[sensors[0]]})
     single = time.perf_counter() - began
     began, used = time.perf_counter(), time.process_time()
-    found = await ShardSnapshots(blobs, "stream/shard", 2, MAKING).read(one.name)
+    found = await ShardSnapshots(blobs, "stream/shard", 2, FINGERPRINT).read(one.name)
     Fleet(fleet.configuration).restore({sensor: model.state for sensor, model in found.items()})
     restored, restored_cpu = time.perf_counter() - began, time.process_time() - used
     await blobs.close()

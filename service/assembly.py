@@ -10,7 +10,7 @@ from service.pipeline.decode import Decoder, Fields, JSONDecoder
 from service.pipeline.models import ModelMap, ModelStore, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 from service.settings.model import Settings
-from service.state.snapshots import Making
+from service.state.snapshots import ModelFingerprint
 from service.state.templates import Templates
 
 _SHAPES_MODELS = {
@@ -61,10 +61,10 @@ def make_decoder(settings: Settings) -> Decoder:
     return JSONDecoder(fields, settings.readings_field)
 
 
-def model_fingerprint(settings: Settings) -> Making:
+def model_fingerprint(settings: Settings) -> ModelFingerprint:
     """What shapes models: another one cannot go on with them. Rules change none; templates, none that there are."""
     configuration = settings.configuration().without_rules()
-    return Making(_name(configuration, settings), settings.model_dump(include=_SHAPES_MODELS))
+    return ModelFingerprint(_name(configuration, settings), settings.model_dump(include=_SHAPES_MODELS))
 
 
 def detector_id(settings: Settings, templates: str = "") -> str:

@@ -12,9 +12,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
-from service import regions
-from service.retry import STATE_PAUSE, Patience
-from service.state.leases import StateError
+from service import StateError, regions
+from service.retry import STATE_PAUSE, Retrier
 
 _CREDENTIALS = "check the AWS credentials"
 _KEY = "allow this role to use the KMS key (kms:Decrypt, kms:GenerateDataKey)"
@@ -84,14 +83,14 @@ class AWSStore:
         self._region = region
         self._store = store
         self._remedies = REMEDIES | dict(remedies)
-        self._patience = Patience(store, STATE_PAUSE)
+        self._retrier = Retrier(store, STATE_PAUSE)
         self._stack = AsyncExitStack()
         self._client: Any = None
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What the store complains of at the moment."""
-        return self._patience.trouble
+        return self._retrier.last_error
 
     async def open(self) -> None:
         """Connect."""
@@ -112,7 +111,7 @@ class AWSStore:
                     return error
                 raise
 
-        def passing(error: Exception) -> str:
+        def classify(error: Exception) -> str:
             if isinstance(error, ClientError):
                 code: str = error.response["Error"]["Code"]
                 self._raise_if_hopeless(code, error)
@@ -120,11 +119,11 @@ class AWSStore:
             if isinstance(error, INCOMPLETE):
                 raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
             if isinstance(error, UNREACHABLE):
-                doubt = regions.doubt(self._region, error, answered=self._patience.answered)
+                doubt = regions.doubt(self._region, error, answered=self._retrier.answered)
                 return f"{str(error) or type(error).__name__}{doubt}"
             raise error
 
-        answer = await self._patience.insist(answered, passing)
+        answer = await self._retrier.call(answered, classify)
         if isinstance(answer, ClientError):
             raise answer
         return answer

@@ -166,15 +166,15 @@ class Metrics:
         )
         self.leases_lost = counter(
             "leases_lost",
-            "Leases that another worker took while this one held them",
+            "LeaseManager that another worker took while this one held them",
             advice="Alert when the rate is above 0 while no worker comes or goes: one is paused for longer than"
             " `failover_seconds`.",
         )
 
-    def note_readiness(self, troubles: Mapping[str, str | None], ready: bool) -> None:
-        """Set what is up: a trouble, or None, for each of ``COMPONENTS``."""
-        for component, trouble in troubles.items():
-            self.component_up.labels(component).set(trouble is None)
+    def note_readiness(self, problems: Mapping[str, str | None], ready: bool) -> None:
+        """Set what is up: a problem, or None, for each of ``COMPONENTS``."""
+        for component, problem in problems.items():
+            self.component_up.labels(component).set(problem is None)
         self.ready.set(ready)
 
     def forget(self, shard: str) -> None:

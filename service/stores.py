@@ -16,9 +16,9 @@ from service.sinks.dead_letters import DeadLetters, S3DeadLetters, SQLiteDeadLet
 from service.sinks.index import Index
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
-from service.state.leases import Table
-from service.state.leases.dynamodb import DynamoDBTable
-from service.state.leases.sqlite import SQLiteTable
+from service.state.leases import LeaseStore
+from service.state.leases.dynamodb import DynamoDBLeaseStore
+from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.model_file import ModelFile
 from service.state.snapshots import Blobs
 from service.state.snapshots.s3 import S3Blobs
@@ -57,33 +57,33 @@ def require_data(settings: Settings, url: str) -> None:
         raise UserError(f"{path}: no such file; data_dir must be the folder in which the service keeps its state")
 
 
-def index_of(settings: Settings) -> Index:
+def make_index(settings: Settings) -> Index:
     """The index. Raises UserError."""
     if settings.opensearch_url:
         return OpenSearchIndex.of(settings)
     return SQLiteIndex(data_file(settings), settings.retention_days)
 
 
-def letters_of(settings: Settings) -> DeadLetters:
+def make_dead_letters(settings: Settings) -> DeadLetters:
     """The dead letters. Raises UserError."""
     url = settings.dead_letter_url
     return S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(data_file(settings))
 
 
-def leases_of(settings: Settings, worker: str) -> Table:
+def make_lease_store(settings: Settings, worker: str) -> LeaseStore:
     """A worker's leases. Raises UserError."""
     if settings.lease_table:
-        return DynamoDBTable(settings.lease_table, settings.stream, settings.region)
-    return SQLiteTable(data_file(settings), settings.stream, worker)
+        return DynamoDBLeaseStore(settings.lease_table, settings.stream, settings.region)
+    return SQLiteLeaseStore(data_file(settings), settings.stream, worker)
 
 
-def snapshots_of(settings: Settings) -> Blobs:
+def make_blobs(settings: Settings) -> Blobs:
     """The snapshots. Raises UserError."""
     url = settings.snapshot_url
     return S3Blobs(url, settings.region) if url else SQLiteBlobs(data_file(settings))
 
 
-def models_of(settings: Settings) -> ModelStore:
+def make_model_store(settings: Settings) -> ModelStore:
     """A place for one shard's models that have no room in memory. Raises UserError."""
     return ModelFile(data_file(settings).parent)
 

@@ -83,7 +83,7 @@ async def everything_dead(site: Site) -> None:
     reason = "iotName is missing, so the reading has no sensor"
     record = Record(Position(1), "key", START, b'{"name": "pump-17", "iotValue": 20.4}')
     letters = [DeadLetter("RawStreamData", "shardId-000000000000", record, "no_sensor", reason)] * 40
-    await site.service.letters.bury(letters)
+    await site.service.letters.put(letters)
     site.service.dead_letter_monitor.note(letters)
     site.service.metrics.dead.labels("no_sensor").inc(len(letters))
 

@@ -14,9 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from service import StateError
 from service.reasons import reason
 from service.sinks.index import IndexUnavailableError
-from service.state.leases import StateError
 
 T = TypeVar("T")
 

@@ -11,12 +11,11 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from service import __version__
+from service import StateError, __version__
 from service.api import answers, models, operations, scores
 from service.api.docs import describe
 from service.api.params import unknown
 from service.sinks.index import IndexUnavailableError
-from service.state.leases import StateError
 from service.worker.service import Service
 
 PAGE = files("service") / "page"

@@ -30,7 +30,7 @@ class History:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._trouble = ""
+        self._problem = ""
         self._again = 0.0  # when to ask again, by the event loop's clock
 
     async def search(
@@ -78,14 +78,14 @@ class History:
         """The answer to a question. Raises IndexUnavailableError, also if it takes too long or has just failed."""
         clock = asyncio.get_running_loop().time
         if clock() < self._again:
-            raise IndexUnavailableError(self._trouble)
+            raise IndexUnavailableError(self._problem)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 return await question()
         except (IndexUnavailableError, TimeoutError) as error:
-            self._trouble = str(error) or f"the index has not answered for {WAIT_SECONDS:g} s"
+            self._problem = str(error) or f"the index has not answered for {WAIT_SECONDS:g} s"
             self._again = clock() + AGAIN_SECONDS
-            raise IndexUnavailableError(self._trouble) from None
+            raise IndexUnavailableError(self._problem) from None
 
 
 def _describe(first: Document, episode: Episode) -> Document:

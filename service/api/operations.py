@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from service import StateError
 from service.api import models
 from service.api.answers import Maker, json
 from service.api.params import LettersQuery
-from service.state.leases import StateError
 from service.worker.service import Service
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}, "example": "cutwater_records_total 4711.0\n"}}
@@ -61,8 +61,8 @@ def router(service: Service, maker: Maker) -> APIRouter:
             async with asyncio.timeout(LETTERS_SECONDS):
                 found = await service.letters.newest(query.limit)
         except TimeoutError:
-            trouble = service.letters.trouble or f"no answer within {LETTERS_SECONDS:g} s"
-            raise StateError(f"dead letters: {trouble}") from None
+            problem = service.letters.last_error or f"no answer within {LETTERS_SECONDS:g} s"
+            raise StateError(f"dead letters: {problem}") from None
         return await maker.answer(request, lambda: orjson.dumps({"dead_letters": found}))
 
     return routes

@@ -15,7 +15,7 @@ from service.offline import backfill
 from service.retry import give_up_after
 from service.sinks.query import Filter
 from service.state.templates import TemplateStore
-from service.stores import index_of, opened, snapshots_of
+from service.stores import make_blobs, make_index, opened
 
 EXAMPLE = (
     "cutwater backfill history/ --stream RawStreamData\n"
@@ -45,7 +45,7 @@ async def run(options: argparse.Namespace) -> int:
     if options.index_history:
         if options.paths:
             raise UsageError("learn either from files or from the index (--from-index), not from both")
-        async with opened(index_of(settings)) as index:
+        async with opened(make_index(settings)) as index:
             with progress("reading", None) as done:
                 past = await backfill.from_index(index, Filter(None, *span(options)), features, done)
     elif options.paths:
@@ -54,7 +54,7 @@ async def run(options: argparse.Namespace) -> int:
         raise UsageError("name the CSV files or folders to learn from, or say --from-index")
     with progress("learning", sum(len(one.times) for one in past)) as done:
         learnt = await asyncio.to_thread(backfill.learn, past, configuration, options.others, done, options.workers)
-    async with opened(snapshots_of(settings)) as blobs:
+    async with opened(make_blobs(settings)) as blobs:
         store = TemplateStore(blobs, settings.stream, model_fingerprint(settings))
         await store.add({one.sensor: one.model for one in learnt}, configuration)
     tell(backfill.summary(learnt))

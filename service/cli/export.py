@@ -17,7 +17,7 @@ from service.offline import export
 from service.retry import give_up_after
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.query import Filter
-from service.stores import index_of, letters_of, opened, require_data
+from service.stores import make_dead_letters, make_index, opened, require_data
 
 EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"
 
@@ -43,7 +43,7 @@ async def run(options: argparse.Namespace) -> int:
     logs.configure("warning")
     require_data(settings, settings.dead_letter_url if options.dead_letters else settings.opensearch_url)
     wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
-    async with opened(index_of(settings)) as index, opened(letters_of(settings)) as letters:
+    async with opened(make_index(settings)) as index, opened(make_dead_letters(settings)) as letters:
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
         columns = (
             export.letter_columns()

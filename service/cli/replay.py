@@ -13,7 +13,7 @@ from service.offline.replay import Replay
 from service.retry import give_up_after
 from service.settings.model import Settings
 from service.source.client import connect
-from service.stores import index_of, letters_of, opened, require_data
+from service.stores import make_dead_letters, make_index, opened, require_data
 
 EXAMPLE = "cutwater replay --stream RawStreamData --opensearch-url https://search.example:443"
 
@@ -38,8 +38,8 @@ async def run(options: argparse.Namespace) -> int:
     logs.configure("warning")
     require_data(settings, settings.dead_letter_url)
     async with (
-        opened(index_of(settings)) as index,
-        opened(letters_of(settings)) as letters,
+        opened(make_index(settings)) as index,
+        opened(make_dead_letters(settings)) as letters,
         connect(settings) as client,
     ):
         replay = Replay(letters, index, client, settings.stream, make_decoder(settings), settings.stream_arn)

@@ -11,7 +11,7 @@ from service.cli.terminal import say
 from service.operate.setup import set_up
 from service.retry import give_up_after
 from service.settings.model import SettingsError
-from service.sinks.index.access import Access
+from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex
 
 EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retention-days 90 --dry-run"
@@ -34,7 +34,7 @@ async def run(options: argparse.Namespace) -> int:
     index = OpenSearchIndex.of(settings)
     try:
         await set_up(
-            index, dry_run=options.dry_run, tell=say, dashboards_url=settings.dashboards_url, access=Access.of(settings)
+            index, dry_run=options.dry_run, tell=say, dashboards_url=settings.dashboards_url, auth=Auth.of(settings)
         )
     finally:
         await index.close()

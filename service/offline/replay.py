@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from service.aws import THROTTLES
 from service.pipeline.decode import Decoder
-from service.pipeline.documents import Document, Entry
+from service.pipeline.documents import Document, IndexDocument
 from service.pipeline.records import Position, Record
 from service.pipeline.times import parse_time
-from service.retry import Patience
+from service.retry import Retrier
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
 from service.source.client import StreamError
@@ -74,7 +74,7 @@ class Replay:
         self._stream = stream
         self._name = {"StreamARN": stream_arn} if stream_arn else {"StreamName": stream}
         self._decoder = decoder
-        self._patience = Patience(f"stream {stream!r}")
+        self._retrier = Retrier(f"stream {stream!r}")
 
     async def run(self, *, again: bool, done: Callable[[int], None]) -> Outcome:
         """Send all that can be sent.
@@ -86,9 +86,9 @@ class Replay:
         Raises:
             StreamError: the stream refuses records for good.
         """
-        doubtful = await self._letters.on_their_way()
+        doubtful = await self._letters.in_flight()
         if again:
-            await self._letters.call_back(list(doubtful))
+            await self._letters.clear_in_flight(list(doubtful))
             doubtful = set()
         async for letters in self._letters.pages(AT_ONCE):
             self.outcome.doubtful += sum(letter["id"] in doubtful for letter in letters)
@@ -106,11 +106,11 @@ class Replay:
     async def _send_documents(self, letters: Sequence[Document]) -> None:
         if not letters:
             return
-        entries = []
+        documents = []
         for letter in letters:
             document = orjson.loads(base64.b64decode(letter["rawData"]))
-            entries.append(Entry(letter["esDocumentId"], parse_time(document["@timestamp"]), document))
-        refused = {each.id: each for each in await self._index.write(entries)}
+            documents.append(IndexDocument(letter["esDocumentId"], parse_time(document["@timestamp"]), document))
+        refused = {each.id: each for each in await self._index.write(documents)}
         self.outcome.kept.update(each.code for each in refused.values())
         sent = [letter for letter in letters if letter["esDocumentId"] not in refused]
         await self._letters.remove(sent)
@@ -134,7 +134,7 @@ class Replay:
         waiting, attempt = list(letters), 0
         while waiting:
             part, waiting = _call(waiting)
-            await self._letters.send_off([letter["id"] for letter in part])
+            await self._letters.mark_in_flight([letter["id"] for letter in part])
             try:
                 answer = await self._client.put_records(
                     **self._name,
@@ -145,7 +145,7 @@ class Replay:
                 )
                 failed = [bool(result.get("ErrorCode")) for result in answer["Records"]]
             except ClientError as error:
-                await self._letters.call_back([letter["id"] for letter in part])
+                await self._letters.clear_in_flight([letter["id"] for letter in part])
                 if error.response["Error"]["Code"] not in THROTTLES:
                     raise StreamError(f"stream {self._stream!r}: {error}") from None
                 failed = [True] * len(part)
@@ -156,12 +156,12 @@ class Replay:
                 ) from None
             yield [letter for letter, bad in zip(part, failed, strict=True) if not bad]
             if again := [letter for letter, bad in zip(part, failed, strict=True) if bad]:
-                await self._letters.call_back([letter["id"] for letter in again])
-                await self._patience.wait("the stream takes no more records now", attempt)
+                await self._letters.clear_in_flight([letter["id"] for letter in again])
+                await self._retrier.pause("the stream takes no more records now", attempt)
                 attempt, waiting = attempt + 1, again + waiting
             else:
                 attempt = 0
-                self._patience.over()
+                self._retrier.recovered()
             await asyncio.sleep(0)
 
 

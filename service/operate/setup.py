@@ -13,7 +13,7 @@ import orjson
 
 from service.operate.dashboards import MARK, ndjson, saved_objects
 from service.sinks.index import IndexSetupError
-from service.sinks.index.access import Access
+from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.prepare import Step
 
@@ -30,7 +30,7 @@ async def set_up(
     dry_run: bool,
     tell: Callable[[str], None],
     dashboards_url: str = "",
-    access: Access | None = None,
+    auth: Auth | None = None,
 ) -> None:
     """Show the whole plan and then, unless ``dry_run``, carry it out; any number of times. Raises IndexSetupError.
 
@@ -38,11 +38,11 @@ async def set_up(
         index: not opened yet.
         tell: takes each line for the user.
         dashboards_url: OpenSearch Dashboards or Kibana to import the charts into, with its base path.
-        access: how to reach it.
+        auth: how to reach it.
     """
     plan = await index.plan()
     if dashboards_url:
-        plan.append(await _dashboards(index, dashboards_url.rstrip("/"), access or Access()))
+        plan.append(await _dashboards(index, dashboards_url.rstrip("/"), auth or Auth()))
     tell(f"{index.distribution} {index.version}, indices {index.layout.prefix}-…")
     for step in plan:
         tell(_line(step, step.state))
@@ -64,25 +64,25 @@ def _line(step: Step, state: str) -> str:
     return f"  {state:<12} {step.what}" + (f": {step.detail}" if step.detail else "")
 
 
-async def _dashboards(index: OpenSearchIndex, url: str, access: Access) -> Step:
+async def _dashboards(index: OpenSearchIndex, url: str, auth: Auth) -> Step:
     objects = saved_objects(index.layout.prefix, index.layout.features)
     dashboard = objects[-1]
     what = f"dashboard {dashboard['attributes']['title']!r} with {len(objects) - 1} objects"
-    there = await _description(url, access, dashboard["id"])
+    there = await _description(url, auth, dashboard["id"])
     if there == dashboard["attributes"]["description"]:
         return Step(what, "present", f"at {_place(url)}")
     if there is not None and not there.startswith(MARK):
         raise IndexSetupError(
             f"dashboards at {_place(url)}: dashboard {dashboard['id']!r} is not Cutwater's; set another index_prefix"
         )
-    take = partial(_import, url, ndjson(objects), access)
+    take = partial(_import, url, ndjson(objects), auth)
     return Step(what, "create" if there is None else "update", f"at {_place(url)}", take)
 
 
-async def _description(url: str, access: Access, identity: str) -> str | None:
+async def _description(url: str, auth: Auth, identity: str) -> str | None:
     """What a dashboard says of itself; None if it is not there."""
     wanted = orjson.dumps({"objects": [{"type": "dashboard", "id": identity}], "excludeExportDetails": True})
-    status, content = await _post(f"{url}/api/saved_objects/_export", wanted, access, "application/json")
+    status, content = await _post(f"{url}/api/saved_objects/_export", wanted, auth, "application/json")
     if status == 200:
         return str(orjson.loads(content.splitlines()[0])["attributes"].get("description", ""))
     if status == 400 and _from_dashboards(content):  # an object to export is not there
@@ -92,26 +92,26 @@ async def _description(url: str, access: Access, identity: str) -> str | None:
     raise IndexSetupError(f"dashboards at {_place(url)}: {status} {_complaint(content)}")
 
 
-async def _import(url: str, content: bytes, access: Access) -> None:
+async def _import(url: str, content: bytes, auth: Auth) -> None:
     form = aiohttp.FormData()
     form.add_field("file", content, filename="cutwater.ndjson", content_type="application/ndjson")
-    status, answer = await _post(f"{url}/api/saved_objects/_import?overwrite=true", form, access)
+    status, answer = await _post(f"{url}/api/saved_objects/_import?overwrite=true", form, auth)
     if status != 200 or orjson.loads(answer).get("success") is not True:
         raise IndexSetupError(f"dashboards at {_place(url)}: {status} {_complaint(answer)}")
 
 
-async def _post(url: str, data: Any, access: Access, kind: str = "") -> tuple[int, bytes]:
+async def _post(url: str, data: Any, auth: Auth, kind: str = "") -> tuple[int, bytes]:
     """Status and content of the answer. Raises IndexSetupError if what answers is no Dashboards or Kibana."""
-    if access.aws:
+    if auth.aws:
         raise IndexSetupError(
             f"dashboards at {_place(url)}: requests are not signed for it; import the file of `cutwater dashboards"
             " write FILE` by hand (Dashboards Management, Saved objects)"
         )
-    options = access.client_options(url)
+    options = auth.client_options(url)
     headers = {"osd-xsrf": "true", "kbn-xsrf": "true", **options.get("headers", {})}
     headers |= {"content-type": kind} if kind else {}
-    if access.user:
-        word = base64.b64encode(f"{access.user}:{access.password}".encode()).decode()
+    if auth.user:
+        word = base64.b64encode(f"{auth.user}:{auth.password}".encode()).decode()
         headers["authorization"] = f"Basic {word}"
     try:
         async with (

@@ -24,7 +24,7 @@ from detector.liveness import Silence
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
-from service.pipeline.documents import Entry, ScoredBatch, entries, record_fields
+from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents, record_fields
 from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
@@ -73,9 +73,9 @@ class Documents:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> IndexDocument:
         row = self._rows[index]
-        (entry,) = entries(self._scored, (row,))
+        (entry,) = index_documents(self._scored, (row,))
         if self._decoder and row < len(self._sources):  # a silence is of no record: another sensor's revealed it
             data = self._decoder.element(self._sources[row], self._scored.ordinals[row])
             entry.document.update(record_fields(data))
@@ -93,7 +93,7 @@ class DocumentSequence(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> Entry: ...
+    def __getitem__(self, index: int, /) -> IndexDocument: ...
 
     def source(self, index: int, /) -> Record:
         """The record that a document came from."""
@@ -127,11 +127,11 @@ class JoinedDocuments:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> IndexDocument:
         part, within = self._place(index)
         return part[within]
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[IndexDocument]:
         return map(self.__getitem__, range(len(self)))
 
     def source(self, index: int) -> Record:

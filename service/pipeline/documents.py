@@ -34,7 +34,7 @@ _UNKNOWN = Position(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexDocument:
     """A document with its id, the event time (ms) that chooses its index, its record's position, and what it is of."""
 
     id: str
@@ -184,7 +184,7 @@ def _origin(batch: ScoredBatch, row: int, source: int, alert: bool) -> Document:
     }
 
 
-def entries(batch: ScoredBatch, rows: Iterable[int]) -> list[Entry]:
+def index_documents(batch: ScoredBatch, rows: Iterable[int]) -> list[IndexDocument]:
     """The given rows as documents ready for the index."""
     return [_entry(batch, row) for row in rows]
 
@@ -210,10 +210,10 @@ def _indexable(value: Any, levels: int) -> bool:
     return True
 
 
-def _entry(batch: ScoredBatch, row: int) -> Entry:
+def _entry(batch: ScoredBatch, row: int) -> IndexDocument:
     document, silence = describe(batch, row), batch.revealed(row)
     time = silence.time if silence else int(batch.readings.times[row])
-    return Entry(document["event.id"], time, document, batch.positions[silence.row if silence else row])
+    return IndexDocument(document["event.id"], time, document, batch.positions[silence.row if silence else row])
 
 
 def _episode(batch: ScoredBatch, sensor: str, start: int) -> str:

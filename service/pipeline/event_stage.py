@@ -18,7 +18,7 @@ import numpy as np
 
 from detector.types import Readings
 from service.pipeline.decode.decoded import Refusal
-from service.pipeline.documents import SCHEMA_VERSION, Document, Entry, timestamp
+from service.pipeline.documents import SCHEMA_VERSION, Document, IndexDocument, timestamp
 from service.pipeline.enrich import Enrichment
 from service.pipeline.events import Event
 from service.pipeline.identity import event_id, window_id
@@ -100,7 +100,7 @@ class EventDocuments:
     def __len__(self) -> int:
         return len(self._events)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> IndexDocument:
         event, record, ordinal = self._events[index], self._sources[index], self._ordinals[index]
         position = record.position
         name = event_id(self._stream, self._shard, position, ordinal, self._dataset, event.identity)
@@ -119,7 +119,7 @@ class EventDocuments:
             "event.time_source": event.time_source,
             "schema_version": SCHEMA_VERSION,
         }
-        return Entry(name, event.time, document, position, "event")
+        return IndexDocument(name, event.time, document, position, "event")
 
     def source(self, index: int) -> Record:
         """The record that a document came from."""
@@ -139,7 +139,7 @@ class WindowDocuments:
     def __len__(self) -> int:
         return len(self._closed)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> IndexDocument:
         window, record = self._closed[index], self._sources[index]
         program = self._programs[window.program]
         name = window_id(self._stream, self._shard, program.digest, window.text, window.start)
@@ -161,7 +161,7 @@ class WindowDocuments:
             "event.created": timestamp(record.arrival),
             "schema_version": SCHEMA_VERSION,
         }
-        return Entry(name, window.start, document, record.position, "window")
+        return IndexDocument(name, window.start, document, record.position, "window")
 
     def source(self, index: int) -> Record:
         """The record that has closed a window."""

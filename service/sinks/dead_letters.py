@@ -14,9 +14,9 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from service.pipeline.documents import Document, Entry, timestamp
+from service.pipeline.documents import Document, IndexDocument, timestamp
 from service.pipeline.records import DeadLetter, Record
-from service.sinks.index import Refused
+from service.sinks.index import Rejected
 from service.sinks.index.fields import encode
 from service.state.database import Database
 from service.state.snapshots.s3 import S3Blobs
@@ -36,12 +36,12 @@ _AT_ONCE = 16  # requests to S3
 class DeadLetters(Protocol):
     """A store of dead letters.
 
-    Guarantee: when ``bury`` returns, every letter is durable, once by its id. While the store cannot be reached it
+    Guarantee: when ``put`` returns, every letter is durable, once by its id. While the store cannot be reached it
     waits and tries again.
     """
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the store from answering at the moment."""
         ...
 
@@ -49,7 +49,7 @@ class DeadLetters(Protocol):
         """Connect. Raises StateError."""
         ...
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters, each once by its id."""
         ...
 
@@ -65,15 +65,15 @@ class DeadLetters(Protocol):
         """All letters, so many at a time; those handed out may be removed meanwhile."""
         ...
 
-    async def send_off(self, ids: Sequence[str]) -> None:
+    async def mark_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these are about to be sent again, and that it will show only afterwards whether they were."""
         ...
 
-    async def on_their_way(self) -> set[str]:
+    async def in_flight(self) -> set[str]:
         """Those that were sent off and neither removed nor called back."""
         ...
 
-    async def call_back(self, ids: Sequence[str]) -> None:
+    async def clear_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these were not sent."""
         ...
 
@@ -93,15 +93,15 @@ class SQLiteDeadLetters:
         self._file = Database(path, "dead letters")
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the file from being used at the moment."""
-        return self._file.trouble
+        return self._file.last_error
 
     async def open(self) -> None:
         """Open or create the file. Raises StateError."""
         await self._file.open(_SCHEMA)
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters, each once by its id."""
         rows = []
         for each in letters:
@@ -126,16 +126,16 @@ class SQLiteDeadLetters:
             after = found[-1]["id"]
             yield found
 
-    async def send_off(self, ids: Sequence[str]) -> None:
+    async def mark_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these are about to be sent again."""
         rows = [(each,) for each in ids]
         await self._file.change(("INSERT OR IGNORE INTO dead_letter_on_its_way VALUES (?)", rows))
 
-    async def on_their_way(self) -> set[str]:
+    async def in_flight(self) -> set[str]:
         """Those that were sent off and neither removed nor called back."""
         return {name for (name,) in await self._file.execute("SELECT id FROM dead_letter_on_its_way")}
 
-    async def call_back(self, ids: Sequence[str]) -> None:
+    async def clear_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these were not sent."""
         await self._file.change(("DELETE FROM dead_letter_on_its_way WHERE id = ?", [(each,) for each in ids]))
 
@@ -167,15 +167,15 @@ class S3DeadLetters:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What S3 complains of at the moment."""
-        return self._blobs.trouble
+        return self._blobs.last_error
 
     async def open(self) -> None:
         """Connect and look whether the bucket may be used. Raises StateError."""
         await self._blobs.open()
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep letters, an object each."""
         shown = [describe_letter(each) for each in letters]
         await asyncio.gather(*(self._put(_object(each), orjson.dumps(each)) for each in shown))
@@ -195,22 +195,22 @@ class S3DeadLetters:
         for start in range(0, len(names), size):
             yield await self._get(names[start : start + size])
 
-    async def send_off(self, ids: Sequence[str]) -> None:
+    async def mark_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these are about to be sent again: an empty object each."""
         await asyncio.gather(*(self._put(_ON_ITS_WAY + quote(each, safe=""), b"") for each in ids))
 
-    async def on_their_way(self) -> set[str]:
+    async def in_flight(self) -> set[str]:
         """Those that were sent off and neither removed nor called back."""
         return {unquote(name.removeprefix(_ON_ITS_WAY)) for name in await self._blobs.names(_ON_ITS_WAY)}
 
-    async def call_back(self, ids: Sequence[str]) -> None:
+    async def clear_in_flight(self, ids: Sequence[str]) -> None:
         """Note that these were not sent."""
         await self._blobs.delete([_ON_ITS_WAY + quote(each, safe="") for each in ids])
 
     async def remove(self, letters: Sequence[Document]) -> None:
         """Forget letters, and then that they were on their way."""
         await self._blobs.delete([_object(each) for each in letters])
-        await self.call_back([each["id"] for each in letters])
+        await self.clear_in_flight([each["id"] for each in letters])
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -237,7 +237,7 @@ def _object(letter: Document) -> str:
     return f"{hour}/{quote(letter['id'], safe='')}.json"
 
 
-def refusal_letter(stream: str, shard: str, record: Record, entry: Entry, refused: Refused) -> DeadLetter:
+def refusal_letter(stream: str, shard: str, record: Record, entry: IndexDocument, refused: Rejected) -> DeadLetter:
     """The letter about a document that the index refuses; about its record if JSON cannot say the document."""
     try:
         document = encode(entry)

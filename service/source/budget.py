@@ -6,7 +6,7 @@ import asyncio
 
 
 class ByteBudget:
-    """Memory for what is in flight, bounded: ``reserve`` waits until there is room for so many bytes."""
+    """Bounds the memory of what is in flight: ``reserve`` waits until so many bytes are free."""
 
     def __init__(self, size: int) -> None:
         self.size = size

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from service import UserError, regions
 from service.aws import INCOMPLETE, REMEDIES, THROTTLES, UNREACHABLE
 from service.metrics import Metrics
-from service.retry import Patience
+from service.retry import Retrier
 from service.settings.model import Settings
 from service.source.response_parser import ParserFactory
 
@@ -71,18 +71,18 @@ class PatientCaller:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._patience = Patience(f"stream {settings.stream!r}")
+        self._retrier = Retrier(f"stream {settings.stream!r}")
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why the stream cannot be read at the moment, in one line; None if it can."""
-        return self._patience.trouble
+        return self._retrier.last_error
 
     async def call(self, name: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Call until it works. Raises StreamError or RegionError, or ClientError if an iterator has expired."""
         throttled = 0
 
-        def passing(error: Exception) -> str:
+        def classify(error: Exception) -> str:
             nonlocal throttled
             if isinstance(error, ClientError):
                 code = error.response["Error"]["Code"]
@@ -98,11 +98,11 @@ class PatientCaller:
             if isinstance(error, INCOMPLETE):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
             if isinstance(error, UNREACHABLE):
-                doubt = regions.doubt(self._settings.region, error, answered=self._patience.answered)
+                doubt = regions.doubt(self._settings.region, error, answered=self._retrier.answered)
                 return f"{name}: {str(error) or type(error).__name__}{doubt}"
             raise error
 
-        return await self._patience.insist(attempt, passing)
+        return await self._retrier.call(attempt, classify)
 
     def _early(self, name: str, error: ClientError) -> bool:
         """Whether a start time lies ahead of the stream's clock, as after a first start on a machine that is fast."""

@@ -55,9 +55,9 @@ class Stream:
         self._caller = PatientCaller(settings, metrics)
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why the stream cannot be read at the moment, in one line; None if it can."""
-        return self._caller.trouble
+        return self._caller.last_error
 
     async def shards(self) -> list[Shard]:
         """All shards, closed ones included, parents before children. Raises StreamError."""
@@ -115,7 +115,7 @@ class Stream:
         iterator: str | None = None
 
         async def fetch() -> Any:
-            """Read once; the room for the answer stays reserved."""
+            """Read once; the bytes of the answer stay reserved."""
             await budget.reserve(BATCH_BYTES)
             try:
                 return await self._client.get_records(ShardIterator=iterator, Limit=READ_RECORDS, **self._by_arn)
@@ -154,7 +154,7 @@ class Stream:
             await asyncio.sleep(max(earliest - clock(), self._settings.poll_seconds if waits else 0.0))
 
     async def _pushed(self, reader: ShardReader, budget: ByteBudget, since: int | None) -> AsyncGenerator[RecordBatch]:
-        """By subscriptions of our consumer. One event waits for room, and then the connection is not read further."""
+        """By subscriptions of our consumer. One event waits for the budget; then nothing more is read."""
         assert self._consumer is not None
         clock = asyncio.get_running_loop().time
         subscription = Subscription(self._client, self._consumer, reader.shard)

@@ -13,18 +13,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service import StateError
 from service.pipeline.models import Model
 from service.pipeline.records import Position
-from service.state.leases import Lease, LeaseLostError, Leases, StateError
+from service.state.leases import Lease, LeaseLostError, LeaseManager
 from service.state.snapshots import (
     Blobs,
-    Making,
+    ModelFingerprint,
     OtherConfigurationError,
     ShardSnapshots,
     SnapshotError,
     Written,
-    merged,
-    of_keys,
+    in_hash_range,
+    merge_models,
 )
 
 log = logging.getLogger("cutwater.checkpoints")
@@ -51,42 +52,47 @@ class Checkpoints:
         leases: this worker's.
         blobs: where snapshots lie.
         stream: name of the stream.
-        making: what makes the models.
+        fingerprint: what makes the models.
         on_bad_snapshot: what to do about a snapshot that cannot be read: "refuse" to start, or "learn" anew.
     """
 
     def __init__(
-        self, leases: Leases, blobs: Blobs, stream: str, making: Making, on_bad_snapshot: Literal["refuse", "learn"]
+        self,
+        leases: LeaseManager,
+        blobs: Blobs,
+        stream: str,
+        fingerprint: ModelFingerprint,
+        on_bad_snapshot: Literal["refuse", "learn"],
     ) -> None:
         self.leases = leases
         self._blobs = blobs
         self._stream = stream
-        self._making = making
+        self._fingerprint = fingerprint
         self._on_bad_snapshot = on_bad_snapshot
 
-    async def take(self, lease: Lease, parents: Sequence[Lease]) -> Hold:
+    async def take(self, lease: Lease, parents: Sequence[Lease]) -> HeldLease:
         """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
-        return Hold(self, await self.leases.take(lease), parents)
+        return HeldLease(self, await self.leases.take(lease), parents)
 
-    async def retake(self, held: Hold) -> Hold:
+    async def refresh(self, held: HeldLease) -> HeldLease:
         """A shard that we hold, as the leases have it now: to go on from its checkpoint after a fault.
 
         Raises LeaseLostError if it is somebody else's by now.
         """
-        async with held.turn:  # no renewal meanwhile
+        async with held.row_lock:  # no renewal meanwhile
             row = await self.leases.row(held.shard)
             if row is None or row.owner != self.leases.worker:
                 raise LeaseLostError(held.shard)
-            return Hold(self, await self.leases.renew(row), held.parents)
+            return HeldLease(self, await self.leases.renew(row), held.parents)
 
-    async def forget(self, lease: Lease) -> None:
+    async def delete(self, lease: Lease) -> None:
         """Delete a finished shard's models and row. Raises LeaseLostError."""
-        await self.snapshots(lease).forget()
+        await self.snapshots(lease).delete_all()
         await self.leases.remove(lease)
 
     def snapshots(self, lease: Lease) -> ShardSnapshots:
         """The snapshots of a shard whose lease was just taken."""
-        return ShardSnapshots(self._blobs, f"{self._stream}/{lease.shard}", lease.counter, self._making)
+        return ShardSnapshots(self._blobs, f"{self._stream}/{lease.shard}", lease.counter, self._fingerprint)
 
     def refuse(self, shard: str, reason: str) -> None:
         """A snapshot cannot be used: go on without it, if that is what the settings say. Raises StateError."""
@@ -98,7 +104,7 @@ class Checkpoints:
         log.error("%s: %s; all its sensors are learnt anew (on_bad_snapshot = learn)", shard, reason)
 
 
-class Hold:
+class HeldLease:
     """A shard in this worker's hands, from the moment its lease is taken until it is lost or released."""
 
     def __init__(self, checkpoints: Checkpoints, lease: Lease, parents: Sequence[Lease]) -> None:
@@ -108,7 +114,7 @@ class Hold:
         self.parents = parents
         self._snapshots = checkpoints.snapshots(lease)
         self._inherited: dict[str, Model] = {}
-        self.turn = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
+        self.row_lock = asyncio.Lock()  # one change of the row at a time; each needs the counter of the one before
 
     @property
     def shard(self) -> str:
@@ -127,12 +133,12 @@ class Hold:
             states = [await self._state(self._snapshots, lease.snapshot)]
             models = await self._read(self._snapshots, lease.snapshot)
             if models:  # else nothing says what is still needed
-                await self._snapshots.sweep()
+                await self._snapshots.delete_orphans()
         elif lease.position is None:
             parents = [(self._checkpoints.snapshots(parent), parent.snapshot) for parent in self.parents]
             states = [await self._state(snapshots, name) for snapshots, name in parents if name]
             read = [await self._read(snapshots, name) for snapshots, name in parents if name]
-            models = self._inherited = of_keys(merged(read), lease.hash_keys)
+            models = self._inherited = in_hash_range(merge_models(read), lease.hash_keys)
         else:
             log.warning(
                 "%s: the lease at %s names no snapshot; its sensors are learnt anew", self.shard, lease.position
@@ -144,9 +150,9 @@ class Hold:
         self._checkpoints.refuse(self.shard, reason)
         self._inherited = {}
 
-    def outdated(self) -> set[str]:
+    def needs_rewrite(self) -> set[str]:
         """Sensors whose models the next checkpoint must hold even if they have not changed."""
-        return self._snapshots.outdated()
+        return self._snapshots.needs_rewrite()
 
     async def renew(self) -> None:
         """Tell the other workers that we live. Raises LeaseLostError."""
@@ -162,7 +168,7 @@ class Hold:
                 self.lease, checkpoint.position, written.name, checkpoint.ended
             )
         self._inherited = {}
-        await self._snapshots.collect(written.name)
+        await self._snapshots.delete_unreferenced(written.name)
         return written
 
     async def release(self) -> None:
@@ -173,7 +179,7 @@ class Hold:
 
     @contextlib.asynccontextmanager
     async def _unless_lost(self) -> AsyncIterator[None]:
-        async with self.turn:
+        async with self.row_lock:
             if self.lost.is_set():
                 raise LeaseLostError(self.shard)
             try:

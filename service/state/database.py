@@ -9,12 +9,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from service.retry import STATE_PAUSE, Patience
-from service.state.leases import StateError
+from service import StateError
+from service.retry import STATE_PAUSE, Retrier
 
 T = TypeVar("T")
 
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_TRANSIENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _FORBIDDEN = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _WRITABLE = "set data_dir to a folder that is writable, or make this one so"
 _DAMAGED = "move the file away, or restore it from a copy; docs/how-to/operations.md says what each means"
@@ -33,13 +33,13 @@ class Database:
         self._path = path
         self._purpose = purpose
         self._executor = executor or ThreadPoolExecutor(1, purpose)
-        self._patience = Patience(f"{purpose} in {path}", STATE_PAUSE)
+        self._retrier = Retrier(f"{purpose} in {path}", STATE_PAUSE)
         self._db: sqlite3.Connection | None = None
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the file from being used at the moment."""
-        return self._patience.trouble
+        return self._retrier.last_error
 
     async def open(self, schema: str) -> None:
         """Open or create the file, as soon as it can be had. Raises StateError."""
@@ -54,11 +54,11 @@ class Database:
             db.execute("BEGIN IMMEDIATE")  # a file that is only readable fails here and not at the first change
             db.execute("ROLLBACK")
 
-        await self._patience.insist(lambda: self.in_thread(prepare), self._passing)
+        await self._retrier.call(lambda: self.in_thread(prepare), self._classify)
 
     async def execute(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """One statement, which is a transaction; the rows that it returns."""
-        return await self._insist(lambda db: db.execute(statement, values).fetchall())
+        return await self._run(lambda db: db.execute(statement, values).fetchall())
 
     async def change(self, *statements: tuple[str, Sequence[tuple[Any, ...]]]) -> None:
         """Statements, each with every row of its values, in one transaction."""
@@ -75,9 +75,9 @@ class Database:
                 raise
 
         if any(rows for _, rows in statements):
-            await self._insist(run)
+            await self._run(run)
 
-    async def _insist(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do it, as soon as the file can be had."""
 
         def run() -> T:
@@ -85,14 +85,14 @@ class Database:
                 raise StateError(f"{self._purpose} in {self._path}: not open yet")
             return work(self._db)
 
-        return await self._patience.insist(lambda: self.in_thread(run), self._passing)
+        return await self._retrier.call(lambda: self.in_thread(run), self._classify)
 
-    def _passing(self, error: Exception) -> str:
+    def _classify(self, error: Exception) -> str:
         """What is wrong with the file for now. Raises StateError if waiting cannot mend it."""
         code = getattr(error, "sqlite_errorcode", None)
         if code is None:  # not of the file
             raise error
-        if (kind := code & 0xFF) not in _PASSING:
+        if (kind := code & 0xFF) not in _TRANSIENT:
             remedy = _WRITABLE if kind in _FORBIDDEN else _DAMAGED
             raise StateError(f"{self._purpose} in {self._path}: {error}; {remedy}") from None
         return str(error)

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import orjson
 
+from service import StateError
 from service.pipeline.models import Model
-from service.state.leases import StateError
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from detector.detector import Configuration, Detector
 from service.pipeline.models import Model
-from service.state.snapshots import Blobs, Making, OtherConfigurationError, ShardSnapshots, SnapshotError
+from service.state.snapshots import Blobs, ModelFingerprint, OtherConfigurationError, ShardSnapshots, SnapshotError
 
 log = logging.getLogger("cutwater.templates")
 
@@ -31,8 +31,8 @@ class TemplateStore:
     Guarantee: a set is seen wholly or not at all; it stays until a newer one is complete.
     """
 
-    def __init__(self, blobs: Blobs, stream: str, making: Making) -> None:
-        self._blobs, self._making = blobs, making
+    def __init__(self, blobs: Blobs, stream: str, fingerprint: ModelFingerprint) -> None:
+        self._blobs, self._fingerprint = blobs, fingerprint
         self._place = f"{stream}/templates"
 
     async def read(self, configuration: Configuration) -> Templates:
@@ -57,13 +57,13 @@ class TemplateStore:
         before = await self._newest()
         known = (await self.read(configuration)).models
         every = {sensor: Model(state) for sensor, state in sorted((dict(known) | dict(models)).items())}
-        term = _term(before) + 1 if before else 1
-        await self._snapshots(term).write(None, every)
-        await self._snapshots(term).sweep()
+        fencing_token = _fencing_token(before) + 1 if before else 1
+        await self._snapshots(fencing_token).write(None, every)
+        await self._snapshots(fencing_token).delete_orphans()
         return await self.read(configuration)
 
-    def _snapshots(self, term: int) -> ShardSnapshots:
-        return ShardSnapshots(self._blobs, self._place, term, self._making)
+    def _snapshots(self, fencing_token: int) -> ShardSnapshots:
+        return ShardSnapshots(self._blobs, self._place, fencing_token, self._fingerprint)
 
     async def _newest(self) -> str | None:
         """The head of the newest set; a head is written last, so that all of its set is there."""
@@ -71,5 +71,5 @@ class TemplateStore:
         return max((name for name in names if "." not in name.rpartition("/")[2]), default=None)
 
 
-def _term(name: str) -> int:
+def _fencing_token(name: str) -> int:
     return int(name.rpartition("/")[2].partition("-")[0])

@@ -24,7 +24,7 @@ from typing import Generic, Protocol, TypeVar
 from service.metrics import Metrics
 from service.pipeline.records import Position
 from service.source.shards import Shard
-from service.state.checkpoints import Checkpoints, Hold
+from service.state.checkpoints import Checkpoints, HeldLease
 from service.state.leases import Lease, LeaseLostError
 from service.worker.assignment import Observations, choose, first_lease, owners
 from service.worker.faults import RECOVERY_SECONDS, Faults, first_error
@@ -81,7 +81,7 @@ class Consumer(Generic[P]):
         self,
         stream: Shards,
         checkpoints: Checkpoints,
-        pipeline: Callable[[Hold], P],
+        pipeline: Callable[[HeldLease], P],
         since: int | None,
         failover_seconds: float,
         stop_seconds: float,
@@ -101,7 +101,7 @@ class Consumer(Generic[P]):
         self._blocked = blocked
         self.faults = Faults(metrics)
         self._failure: Exception | None = None  # that ends this worker
-        self._holds: dict[str, Hold] = {}
+        self._held: dict[str, HeldLease] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._listed: frozenset[str] = frozenset()
         self._began: dict[str, float] = {}  # by shard: when its pipeline began, and from which position
@@ -153,14 +153,14 @@ class Consumer(Generic[P]):
     # Renewal
 
     async def _renew(self) -> None:
-        """Keep what we hold."""
+        """Keep what we held."""
         while True:
             await asyncio.sleep(self._failover / ROUNDS)
-            await asyncio.gather(*(self._renew_one(hold) for hold in list(self._holds.values())))
+            await asyncio.gather(*(self._renew_one(held) for held in list(self._held.values())))
 
-    async def _renew_one(self, hold: Hold) -> None:
+    async def _renew_one(self, held: HeldLease) -> None:
         with contextlib.suppress(LeaseLostError):  # the pipeline sees it too
-            await hold.renew()
+            await held.renew()
 
     # Taking
 
@@ -200,7 +200,7 @@ class Consumer(Generic[P]):
         if names and set(names) != set(lease.children):
             await self._checkpoints.leases.adopt(lease, names)
         elif names and lease.shard not in self._listed and all(child.snapshot for child in children):
-            await self._checkpoints.forget(lease)
+            await self._checkpoints.delete(lease)
             log.info("%s: read to its end and gone from the stream; its lease is deleted", lease.shard)
 
     async def _take(self, tasks: asyncio.TaskGroup) -> None:
@@ -208,19 +208,19 @@ class Consumer(Generic[P]):
         leases = self.leases = await self._checkpoints.leases.all()
         dead = {owner for owner in owners(leases) if await self._checkpoints.leases.dead(owner)}
         free = self._observed.expired(leases, asyncio.get_running_loop().time(), dead)
-        free |= {lease.shard for lease in leases if lease.owner == self.worker and lease.shard not in self._holds}
+        free |= {lease.shard for lease in leases if lease.owner == self.worker and lease.shard not in self._held}
         rows = {lease.shard: lease for lease in leases}
         for lease in choose(leases, free, self.worker):
-            if lease.shard in self._holds or self.stopping.is_set():
+            if lease.shard in self._held or self.stopping.is_set():
                 continue
             parents = [rows[parent] for parent in lease.parents if parent in rows]
             try:
-                hold = await self._checkpoints.take(lease, parents)
+                held = await self._checkpoints.take(lease, parents)
             except LeaseLostError:
                 continue
             log.info("%s: taken%s", lease.shard, f" from {lease.owner}" if lease.owner else "")
-            self._holds[lease.shard] = hold
-            self._metrics.leases_held.set(len(self._holds))
+            self._held[lease.shard] = held
+            self._metrics.leases_held.set(len(self._held))
             self._readers[lease.shard] = tasks.create_task(self._read(lease.shard))
 
     # Reading
@@ -230,35 +230,35 @@ class Consumer(Generic[P]):
         try:
             while not await self._attempt(shard):
                 await self._pause(shard)
-            await self._holds[shard].release()
+            await self._held[shard].release()
         except LeaseLostError:
             log.warning("%s: another worker has taken it; what we have of it is dropped, and read again there", shard)
             self._metrics.leases_lost.inc()
         except Exception as error:  # the lease expires
             log.warning("%s: its lease could not be released: %s", shard, first_error(error))
         finally:
-            del self._holds[shard]
+            del self._held[shard]
             self.pipelines.pop(shard, None)
             self.faults.forget(shard)
-            self._metrics.leases_held.set(len(self._holds))
+            self._metrics.leases_held.set(len(self._held))
             self._look.set()
 
     async def _attempt(self, shard: str) -> bool:
         """Read a shard from its checkpoint; False if that ends with a fault. Raises LeaseLostError."""
         clock = asyncio.get_running_loop().time
-        hold = self._holds[shard]
+        held = self._held[shard]
         try:
-            pipeline = self.pipelines[shard] = self._pipeline(hold)
-            self._began[shard], self._began_at[shard] = clock(), hold.lease.position
+            pipeline = self.pipelines[shard] = self._pipeline(held)
+            self._began[shard], self._began_at[shard] = clock(), held.lease.position
             if self.stopping.is_set():
                 pipeline.stop()
             await pipeline.run()
         except Exception as error:
-            if hold.lost.is_set() or _holds_loss(error):
+            if held.lost.is_set() or _has_lost_lease(error):
                 raise LeaseLostError(shard) from None
             self.pipelines.pop(shard, None)
             self.faults.note(shard, first_error(error), clock())
-            if self.faults.hopeless(self._holds):
+            if self.faults.hopeless(self._held):
                 self._fail(error)
             return self.stopping.is_set()
         return True
@@ -266,7 +266,7 @@ class Consumer(Generic[P]):
     async def _pause(self, shard: str) -> None:
         """Wait before a shard is tried again, from its lease as it is now. Raises LeaseLostError."""
         try:
-            self._holds[shard] = await self._checkpoints.retake(self._holds[shard])
+            self._held[shard] = await self._checkpoints.refresh(self._held[shard])
         except LeaseLostError:
             raise
         except Exception as error:
@@ -287,21 +287,21 @@ class Consumer(Generic[P]):
 
     async def _hand_over(self) -> bool:
         """Let the pipelines finish; whoever cannot in time is dropped and its lease released as it is."""
-        if not self._holds:
+        if not self._held:
             return True
-        readers = [self._readers[shard] for shard in self._holds]
+        readers = [self._readers[shard] for shard in self._held]
         for pipeline in self.pipelines.values():
             pipeline.stop()  # one may have begun after ``stop``
         late, reason = await self._finish(readers)
-        unfinished = [hold for shard, hold in self._holds.items() if self._readers[shard] in late]
+        unfinished = [held for shard, held in self._held.items() if self._readers[shard] in late]
         for reader in late:
             reader.cancel()
         if late:
             await asyncio.wait(late)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RELEASE_SECONDS):
-                    await asyncio.gather(*(hold.release() for hold in unfinished), return_exceptions=True)
-            names = ", ".join(hold.shard for hold in unfinished)
+                    await asyncio.gather(*(held.release() for held in unfinished), return_exceptions=True)
+            names = ", ".join(held.shard for held in unfinished)
             log.warning("not finished (%s), so read again from the last checkpoint: %s", reason, names)
         return not late
 
@@ -320,7 +320,7 @@ class Consumer(Generic[P]):
         return late, f"within {self._stop_seconds:g} s"
 
 
-def _holds_loss(error: BaseException) -> bool:
+def _has_lost_lease(error: BaseException) -> bool:
     """Whether a lease was lost, among other things that went wrong."""
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(LeaseLostError) is not None

@@ -84,7 +84,7 @@ class DeadLetterMonitor:
         return letters > 0 and readings == 0
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why nothing is scored though records come, in one line; None if something is, or if nothing comes."""
         if not self.everything or self._latest is None:
             return None

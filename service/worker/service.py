@@ -22,10 +22,10 @@ from service.sinks.recent_scores import LEAST_SENSORS, RecentScores
 from service.source.budget import ByteBudget
 from service.source.client import connect
 from service.source.kinesis import Stream
-from service.state.checkpoints import Checkpoints, Hold
-from service.state.leases import Leases
+from service.state.checkpoints import Checkpoints, HeldLease
+from service.state.leases import LeaseManager
 from service.state.templates import Templates, TemplateStore
-from service.stores import index_of, leases_of, letters_of, models_of, snapshots_of
+from service.stores import make_blobs, make_dead_letters, make_index, make_lease_store, make_model_store
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.faults import first_error
@@ -48,21 +48,21 @@ class Service:
     def __init__(self, settings: Settings, client: Any) -> None:
         """``client``: of Kinesis. Raises UserError for settings that cannot work."""
         self.settings = settings
-        self.index = index_of(settings)
-        self.letters = letters_of(settings)
+        self.index = make_index(settings)
+        self.letters = make_dead_letters(settings)
         worker = f"{socket.gethostname()}-{uuid.uuid4().hex}"
-        self._leases, self._snapshots = leases_of(settings, worker), snapshots_of(settings)
+        self._leases, self._snapshots = make_lease_store(settings, worker), make_blobs(settings)
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
         self.recent = RecentScores(settings.recent_scores, max(settings.max_sensors, LEAST_SENSORS))
         self.configuration = settings.configuration()
-        self.room = ByteBudget(settings.max_in_flight_bytes)
+        self.budget = ByteBudget(settings.max_in_flight_bytes)
         self._executor = ThreadPoolExecutor(thread_name_prefix="score")
         began = start_time(settings.start, time.time())
         self.consumer: Consumer[ShardPipeline] = Consumer(
             stream=self.stream,
             checkpoints=Checkpoints(
-                Leases(self._leases, worker),
+                LeaseManager(self._leases, worker),
                 self._snapshots,
                 settings.stream,
                 model_fingerprint(settings),
@@ -73,14 +73,14 @@ class Service:
             failover_seconds=settings.failover_seconds,
             stop_seconds=settings.stop_seconds,
             metrics=self.metrics,
-            blocked=lambda: self.index.trouble or self.letters.trouble,
+            blocked=lambda: self.index.last_error or self.letters.last_error,
         )
         self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
         self._context = PipelineContext(
             stream=self.stream,
             stream_name=settings.stream,
             checkpoint_seconds=settings.checkpoint_seconds,
-            room=self.room,
+            budget=self.budget,
             executor=self._executor,
             index=self.index,
             letters=self.letters,
@@ -97,7 +97,7 @@ class Service:
             leases=self._leases,
             snapshots=self._snapshots,
             recent=self.recent,
-            room=self.room,
+            budget=self.budget,
             consumer=self.consumer,
             dead_letter_monitor=self.dead_letter_monitor,
             metrics=self.metrics,
@@ -193,9 +193,9 @@ class Service:
         """What the page shows of the service itself."""
         return await self._status.describe()
 
-    def _pipeline(self, hold: Hold) -> ShardPipeline:
+    def _pipeline(self, held: HeldLease) -> ShardPipeline:
         """The stores are open by now."""
         core = make_core(
-            self.settings, hold.shard, hold.lease.hash_keys, self._opening.result(), models_of(self.settings)
+            self.settings, held.shard, held.lease.hash_keys, self._opening.result(), make_model_store(self.settings)
         )
-        return ShardPipeline(hold, self._context, core)
+        return ShardPipeline(held, self._context, core)

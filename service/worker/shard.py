@@ -4,9 +4,9 @@ Three tasks work on consecutive batches at once; each stage keeps the shard's or
 
 Guarantee: a checkpoint is committed only when every document and dead letter of the records up to its position is
 acknowledged, and it holds the models as of that position. A crash repeats what came after the checkpoint, with the same
-document ids. When the index stalls, batches wait, the room for records fills up and fetching stops; nothing is dropped.
+document ids. When the index stalls, batches wait, the byte budget is used up and fetching stops; nothing is dropped.
 When the lease is lost, what is not committed is dropped, for the shard's new holder reads it again. In memory are at
-most the models, a copy of those that wait to be committed, the room for records, and a few thousand documents a shard.
+most the models, a copy of those that wait to be committed, the byte budget, and a few thousand documents a shard.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from detector.types import KINDS, SILENT, Floats, Scores
 from service.metrics import Metrics
 from service.pipeline.core import Core, JoinedDocuments, Output
-from service.pipeline.documents import Entry
+from service.pipeline.documents import IndexDocument
 from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters import DeadLetters, describe_letter, refusal_letter
 from service.sinks.index import Index
@@ -34,7 +34,7 @@ from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
 from service.source.reader import RecordBatch
-from service.state.checkpoints import Checkpoint, Hold
+from service.state.checkpoints import Checkpoint, HeldLease
 from service.state.leases import LeaseLostError
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.sensor_monitor import SensorMonitor
@@ -43,7 +43,7 @@ log = logging.getLogger("cutwater.pipeline")
 T = TypeVar("T")
 
 _NOTHING = RecordBatch([], 0, 0, ended=False)
-BATCHES_AHEAD = 4  # between two stages; the real bound is the room for bytes
+BATCHES_AHEAD = 4  # between two stages; the real bound is the byte budget
 DOCUMENTS_AT_ONCE = 5_000  # made and written at once; a document takes many times the memory of a scored record
 _AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
 
@@ -55,7 +55,7 @@ class PipelineContext:
     stream: Stream
     stream_name: str
     checkpoint_seconds: float
-    room: ByteBudget
+    budget: ByteBudget
     executor: Executor
     index: Index
     letters: DeadLetters
@@ -83,14 +83,14 @@ class PendingBatch:
 class ShardPipeline:
     """One shard from its last checkpoint to its end, until ``stop``, or until its lease is lost."""
 
-    def __init__(self, hold: Hold, context: PipelineContext, core: Core) -> None:
-        self.shard = hold.shard
+    def __init__(self, held: HeldLease, context: PipelineContext, core: Core) -> None:
+        self.shard = held.shard
         self.state = "reading"
         self.behind: int | None = None
         self.in_flight = 0
         self.committed: Position | None = None
         self.uncommitted_since: float | None = None  # of the loop's clock; None if all that was fetched is committed
-        self._hold = hold
+        self._held = held
         self._context = context
         self._core = core
         self._scoring = asyncio.Lock()
@@ -115,7 +115,7 @@ class ShardPipeline:
                 ended = await self._deliver()
                 watching.cancel()
         finally:
-            await self._context.room.release(self.in_flight)
+            await self._context.budget.release(self.in_flight)
             self.in_flight = 0
             self._context.metrics.forget(self.shard)
         return ended
@@ -130,27 +130,27 @@ class ShardPipeline:
             return await self._in_thread(self._core.score, sensor, np.array([time], dtype=np.int64), values[None, :])
 
     async def _restore(self) -> Checkpoint:
-        start = await self._hold.restore()
+        start = await self._held.restore()
         self.committed = start.position
         try:
             await self._in_thread(self._core.restore, start.models, start.states)
         except ValueError as error:
-            self._hold.refuse(str(error))
-        if self._hold.lease.parents and not self._hold.lease.snapshot:
+            self._held.refuse(str(error))
+        if self._held.lease.parents and not self._held.lease.snapshot:
             # What it has inherited is its own from now on.
-            await self._hold.commit(Checkpoint(start.position, states=(self._core.state(),)))
+            await self._held.commit(Checkpoint(start.position, states=(self._core.state(),)))
         return start
 
     async def _watch(self) -> None:
         """End everything when the lease is lost."""
-        await self._hold.lost.wait()
+        await self._held.lost.wait()
         raise LeaseLostError(self.shard)
 
     # Fetch
 
     async def _fetch(self, after: Position | None) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
-        reading = self._context.stream.read(self.shard, after, self._context.room, self._hold.lease.since)
+        reading = self._context.stream.read(self.shard, after, self._context.budget, self._held.lease.since)
         try:
             async with aclosing(reading) as reader:
                 while fetched := await self._next(reader, stopping):
@@ -214,7 +214,7 @@ class ShardPipeline:
                         await self._scored.put(pending)
                         pending = PendingBatch()
                     await self._commit_done.wait()  # only then is it known which models the next snapshot must hold
-                    models = await self._in_thread(self._core.snapshot, self._hold.outdated())
+                    models = await self._in_thread(self._core.snapshot, self._held.needs_rewrite())
                     state = await self._in_thread(self._core.state)
                     pending.checkpoint = Checkpoint(position, ended, models, (state,))
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
@@ -258,13 +258,13 @@ class ShardPipeline:
                     if committing:
                         await committing
                     committing = tasks.create_task(self._commit(checkpoint))
-        self.state = "closed" if self._hold.lease.ended else "stopped"
-        return self._hold.lease.ended
+        self.state = "closed" if self._held.lease.ended else "stopped"
+        return self._held.lease.ended
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         metrics, clock = self._context.metrics, asyncio.get_running_loop().time
         began = clock()
-        written = await self._hold.commit(checkpoint)
+        written = await self._held.commit(checkpoint)
         metrics.snapshot_seconds.observe(clock() - began)
         metrics.snapshot_bytes.observe(written.size)
         metrics.checkpoints.inc()
@@ -273,7 +273,7 @@ class ShardPipeline:
         self.uncommitted_since = None if self.committed == self._fetched_to else began
 
     async def _acknowledge(self, waiting: Sequence[PendingBatch]) -> None:
-        """Return when the index and the dead letter have everything; give the room back."""
+        """Return when the index and the dead letter have everything; give the bytes back."""
         outputs = [pending.output for pending in waiting if pending.output]
         letters = [letter for output in outputs for letter in output.dead_letters]
         wanted = [(output.documents, row) for output in outputs for row in range(len(output.documents))]
@@ -283,7 +283,7 @@ class ShardPipeline:
             await self._give_up(letters)
         for pending in waiting:
             self.in_flight -= pending.size
-            await self._context.room.release(pending.size)
+            await self._context.budget.release(pending.size)
 
     async def _write(self, wanted: Sequence[tuple[JoinedDocuments, int]]) -> list[DeadLetter]:
         """Return when the index has these documents; those that it will never take, as dead letters."""
@@ -301,8 +301,8 @@ class ShardPipeline:
         """Return when the dead letters are kept."""
         now = round(time.time() * 1000)
         stamped = [replace(letter, ended=now) for letter in letters]
-        await self._context.letters.bury(stamped)
-        await self._context.index.mention([describe_letter(letter) for letter in stamped])
+        await self._context.letters.put(stamped)
+        await self._context.index.index_dead_letters([describe_letter(letter) for letter in stamped])
         for letter in stamped:
             self._context.metrics.dead.labels(letter.code).inc()
         self._context.dead_letter_monitor.note(stamped)
@@ -323,6 +323,6 @@ async def _everything(queue: asyncio.Queue[T | None]) -> tuple[list[T], bool]:
     return items, True
 
 
-def _made(wanted: Sequence[tuple[JoinedDocuments, int]]) -> list[Entry]:
+def _made(wanted: Sequence[tuple[JoinedDocuments, int]]) -> list[IndexDocument]:
     """In a worker thread: documents by their batch and number."""
     return [documents[number] for documents, number in wanted]

@@ -16,7 +16,7 @@ from service.sinks.index import Index
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
-from service.state.leases import Lease, Table
+from service.state.leases import Lease, LeaseStore
 from service.state.snapshots import Blobs
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
@@ -34,10 +34,10 @@ class Status:
     stream: Stream
     index: Index
     letters: DeadLetters
-    leases: Table
+    leases: LeaseStore
     snapshots: Blobs
     recent: RecentScores
-    room: ByteBudget
+    budget: ByteBudget
     consumer: Consumer[ShardPipeline]
     dead_letter_monitor: DeadLetterMonitor
     metrics: Metrics
@@ -46,23 +46,23 @@ class Status:
 
     async def unready(self) -> list[str]:
         """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""
-        troubles = {
-            "stream": self.stream.trouble,
-            "dead_letters": self.letters.trouble or self.dead_letter_monitor.trouble,
-            "leases": self.leases.trouble,
-            "snapshots": self.snapshots.trouble,
+        problems = {
+            "stream": self.stream.last_error,
+            "dead_letters": self.letters.last_error or self.dead_letter_monitor.last_error,
+            "leases": self.leases.last_error,
+            "snapshots": self.snapshots.last_error,
             "index": await self.index.healthy(),
         }
         names = {"stream": f"stream {self.settings.stream!r}", "dead_letters": "dead letters"}
-        reasons = [f"{names.get(name, name)}: {trouble}" for name, trouble in troubles.items() if trouble]
+        reasons = [f"{names.get(name, name)}: {problem}" for name, problem in problems.items() if problem]
         reasons += self.consumer.faults.describe(asyncio.get_running_loop().time())
-        self.metrics.note_readiness(troubles, not reasons)
+        self.metrics.note_readiness(problems, not reasons)
         return reasons
 
     async def describe(self) -> Document:
         """What the page shows of the service itself."""
         metrics, value = self.metrics, Metrics.value
-        trouble = await self.index.healthy()
+        problem = await self.index.healthy()
         scored, learning, dead = value(metrics.scored), value(metrics.learning), value(metrics.dead)
         return {
             "version": __version__,
@@ -87,8 +87,8 @@ class Status:
             "shards": [self._describe(lease) for lease in self.consumer.leases],
             "index": {
                 "kind": "opensearch" if self.settings.opensearch_url else "sqlite",
-                "healthy": trouble is None,
-                "detail": trouble,
+                "healthy": problem is None,
+                "detail": problem,
             },
         }
 
@@ -117,7 +117,7 @@ class Status:
                 seen.popleft()
             self._rate = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0]) if len(seen) > 1 else 0.0
             self.dead_letter_monitor.remind()
-            self.metrics.in_flight.set(self.room.taken)
+            self.metrics.in_flight.set(self.budget.taken)
             self.metrics.sensors.set(len(self.recent.sensors))
             now = asyncio.get_running_loop().time()
             for shard, pipeline in self.consumer.pipelines.items():

@@ -25,7 +25,7 @@ from detector.types import Readings
 from service.cli import main
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
-from service.state.leases import Leases
+from service.state.leases import LeaseManager
 from tests.chaos.tied import end_with_parent
 
 
@@ -59,27 +59,27 @@ def _within_snapshot(fuse: _Fuse) -> None:
 
 def _before_lease(fuse: _Fuse) -> None:
     """A snapshot is written, and no lease names it yet."""
-    _wrap(Leases, "checkpoint", before=lambda **_: fuse.touch())
+    _wrap(LeaseManager, "checkpoint", before=lambda **_: fuse.touch())
 
 
 def _committed(fuse: _Fuse) -> None:
     """A lease names a snapshot, and what it replaces is not collected yet."""
-    _wrap(Leases, "checkpoint", after=lambda **_: fuse.touch())
+    _wrap(LeaseManager, "checkpoint", after=lambda **_: fuse.touch())
 
 
 def _before_end(fuse: _Fuse) -> None:
     """A closed shard is read to its end, and its lease does not say so yet."""
-    _wrap(Leases, "checkpoint", before=lambda ended=False, **_: ended and fuse.touch())
+    _wrap(LeaseManager, "checkpoint", before=lambda ended=False, **_: ended and fuse.touch())
 
 
 def _ended(fuse: _Fuse) -> None:
     """A shard's lease says that it is at its end, and its children are not begun."""
-    _wrap(Leases, "checkpoint", after=lambda ended=False, **_: ended and fuse.touch())
+    _wrap(LeaseManager, "checkpoint", after=lambda ended=False, **_: ended and fuse.touch())
 
 
 def _taken(fuse: _Fuse) -> None:
     """A lease is taken, and its models are not restored yet."""
-    _wrap(Leases, "take", after=lambda **_: fuse.touch())
+    _wrap(LeaseManager, "take", after=lambda **_: fuse.touch())
 
 
 MOMENTS: dict[str, Callable[[_Fuse], None]] = {

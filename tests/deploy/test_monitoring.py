@@ -51,7 +51,7 @@ def selectors(expression: str) -> list[promql_parser.VectorSelector]:
 
 
 def check(expression: str) -> set[str]:
-    """Hold an expression to what the code has; the labels that its series have."""
+    """HeldLease an expression to what the code has; the labels that its series have."""
     found = selectors(expression)
     assert found, expression
     for each in found:

@@ -7,7 +7,7 @@ import sqlite3
 
 from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
-from service.sinks.index import Refused
+from service.sinks.index import Rejected
 from tests.end_to_end.processes import Cutwater, Service, run
 from tests.service.stores import NOON, entry
 from tests.simulator.conftest import kinesis
@@ -52,7 +52,7 @@ def test_a_replay_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_p
     """Documents are in the index once; a record is in the stream at most once, or known to be in doubt."""
     documents, records = 6_000, 3_000
     letters = [refused(number) for number in range(documents)] + [spoiled(number) for number in range(records)]
-    asyncio.run(bury(tmp_path / "data", letters))
+    asyncio.run(put(tmp_path / "data", letters))
     with Cutwater("stream", "--port", "0", "--create", "RawStreamData", folder=tmp_path) as stream:
         endpoint_url = stream.find(r"Kinesis API at (http://\S+)")
         again, left = ("replay", "--endpoint-url", endpoint_url), documents + records
@@ -77,7 +77,7 @@ def test_a_replay_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_p
 
 def refused(number: int) -> DeadLetter:
     record = Record(Position(number), "key", NOON, b"bytes")
-    return refusal_letter("RawStreamData", "shard", record, entry(number), Refused(entry(number).id, "mapping", "no"))
+    return refusal_letter("RawStreamData", "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no"))
 
 
 def spoiled(number: int) -> DeadLetter:
@@ -85,11 +85,11 @@ def spoiled(number: int) -> DeadLetter:
     return DeadLetter("RawStreamData", "shard", Record(Position(number), f"{number}", NOON, data), "no_sensor", "no")
 
 
-async def bury(folder, letters):
+async def put(folder, letters):
     folder.mkdir()
     store = SQLiteDeadLetters(folder / "cutwater.db")
     await store.open()
-    await store.bury(letters)
+    await store.put(letters)
     await store.close()
 
 

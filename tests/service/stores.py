@@ -4,7 +4,7 @@ import contextlib
 import json
 import sqlite3
 
-from service.pipeline.documents import Entry, timestamp
+from service.pipeline.documents import IndexDocument, timestamp
 from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
@@ -15,7 +15,7 @@ FEATURES = ("temperature", "humidity")
 SPECS = {spec.name: spec for spec in opensearch.SPECS}
 
 
-def entry(number: int, **fields) -> Entry:
+def entry(number: int, **fields) -> IndexDocument:
     """A document as the service makes them; a minute apart, so that 1440 fill a day."""
     moment = NOON + 60_000 * number
     document = {
@@ -36,7 +36,7 @@ def entry(number: int, **fields) -> Entry:
         "shard": f"shardId-00000000000{number % 2}",
         "sequence_number": f"{number:056d}",
     }
-    return Entry(f"{number:032x}", moment, document | fields)
+    return IndexDocument(f"{number:032x}", moment, document | fields)
 
 
 def letter(number: int, data: bytes = b"\xff\0not JSON") -> DeadLetter:

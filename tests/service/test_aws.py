@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from service import StateError
 from service.aws import AWSStore
-from service.state.leases import StateError
 
 MISSING = ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
 
@@ -31,18 +31,18 @@ async def test_an_expected_error_is_an_answer():
     store = Store()
     with pytest.raises(ClientError, match="NoSuchKey"):
         await store.call(missing, expected=("NoSuchKey",))
-    assert store.trouble is None
+    assert store.last_error is None
 
 
 async def test_an_answer_to_one_call_does_not_hide_that_another_gets_none():
     store = Store()
     calling = asyncio.create_task(store.call(away))
-    while "Could not connect" not in (store.trouble or ""):  # noqa: ASYNC110 - there is no event to wait for
+    while "Could not connect" not in (store.last_error or ""):  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0)
     with pytest.raises(ClientError):
         await store.call(missing, expected=("NoSuchKey",))
-    assert store.trouble is not None
-    assert "Could not connect" in store.trouble
+    assert store.last_error is not None
+    assert "Could not connect" in store.last_error
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)
 

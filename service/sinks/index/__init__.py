@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service import UserError
-from service.pipeline.documents import Document, Entry
+from service.pipeline.documents import Document, IndexDocument
 from service.sinks.query import NEWEST, Filter, Order, cursor_after
 
 ALERTS = 20  # of an episode that are shown; few have more than one
@@ -22,7 +22,7 @@ class IndexUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """A document that the index will never accept.
 
     ``attempts`` says how often it was asked, ``index`` which one of the store's.
@@ -77,7 +77,7 @@ class Index(Protocol):
     """
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why nothing can be written at the moment, in one line; None if it can."""
         ...
 
@@ -85,11 +85,11 @@ class Index(Protocol):
         """Connect and prepare mappings. Raises IndexSetupError."""
         ...
 
-    async def write(self, entries: Sequence[Entry]) -> list[Refused]:
+    async def write(self, documents: Sequence[IndexDocument]) -> list[Rejected]:
         """Store documents, each once by its id."""
         ...
 
-    async def mention(self, letters: Sequence[Document]) -> None:
+    async def index_dead_letters(self, letters: Sequence[Document]) -> None:
         """Let the charts know of dead letters, which are kept elsewhere."""
         ...
 

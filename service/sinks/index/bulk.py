@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import orjson
 from opensearchpy.exceptions import SerializationError, TransportError
 
-from service.retry import REMIND_SECONDS, Patience
-from service.sinks.index import Refused
+from service.retry import REMIND_SECONDS, Retrier
+from service.sinks.index import Rejected
 from service.sinks.index.failures import explain
 
 log = logging.getLogger("cutwater.index")
@@ -56,14 +56,14 @@ class _Call:
     """One ``write`` and what is still missing of it."""
 
     left: int
-    done: asyncio.Future[list[Refused]]
-    refused: list[Refused] = field(default_factory=list)
+    done: asyncio.Future[list[Rejected]]
+    refused: list[Rejected] = field(default_factory=list)
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
 
-    def settle(self, refusal: Refused | None = None) -> None:
+    def settle(self, refusal: Rejected | None = None) -> None:
         if refusal:
             self.refused.append(refusal)
         self.left -= 1
@@ -89,7 +89,7 @@ class _Left(NamedTuple):
     """
 
     items: list[_Item]
-    trouble: str = ""
+    error: str = ""
     busy: bool = False
     halve: bool = False
 
@@ -108,12 +108,12 @@ class BulkWriter:
     server would refuse whatever it held: see the module. An error of our own is raised to those who write.
     """
 
-    def __init__(self, send: Send, patience: Patience, probe: bytes) -> None:
+    def __init__(self, send: Send, patience: Retrier, probe: bytes) -> None:
         """``send``: one bulk request's body to the server; ``probe``: a body of one action that changes nothing."""
         self.bytes, self.parallel = BULK_BYTES, FIRST_PARALLEL  # how large and how many requests may be now
         self._most_bytes = BULK_BYTES
         self._send = send
-        self._patience = patience
+        self._retrier = patience
         self._probe = probe
         self._logged = -REMIND_SECONDS
         self._waiting: deque[_Item] = deque()
@@ -122,7 +122,7 @@ class BulkWriter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def write(self, actions: Sequence[tuple[str, bytes]]) -> list[Refused]:
+    async def write(self, actions: Sequence[tuple[str, bytes]]) -> list[Rejected]:
         """Send (id, lines) pairs, as ``action`` makes them; returns what the server will never take."""
         if not actions:
             return []
@@ -194,19 +194,19 @@ class BulkWriter:
                 for item in itertools.chain(group, *groups):
                     item.call.fail(error)
                 return
-            if left.trouble:
+            if left.error:
                 self._count_attempt(left.items)
             if left.halve:
                 middle = len(group) // 2
                 groups += [group[middle:], group[:middle]]
-                await self._patience.wait(left.trouble, 0)
+                await self._retrier.pause(left.error, 0)
             elif left.items:
                 await self._pause(left)
                 self._put_back([*left.items, *itertools.chain(*reversed(groups))])
                 return
         self._grow()
         if not self._retrying:
-            self._patience.over()
+            self._retrier.recovered()
 
     def _count_attempt(self, items: Sequence[_Item]) -> None:
         for item in items:
@@ -217,7 +217,7 @@ class BulkWriter:
         if left.busy:
             await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
         else:
-            await self._patience.wait(left.trouble, max(item.attempts for item in left.items) - 1)
+            await self._retrier.pause(left.error, max(item.attempts for item in left.items) - 1)
 
     async def _attempt(self, items: list[_Item]) -> _Left:
         """One request with these documents."""
@@ -235,21 +235,21 @@ class BulkWriter:
     def _settle(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> _Left:
         """Tell the callers of what is done, and keep the rest."""
         left: list[_Item] = []
-        trouble = ""
+        error = ""
         for item, (status, error) in zip(items, outcomes, strict=True):
             if status < 300 or status == 409:
                 self._done(item)
                 continue
             kind, reason = _described(error, status)
             if 400 <= status < 500 and status not in _PASSING_STATUS and kind not in _PASSING_TYPES:
-                self._done(item, Refused(item.id, kind, reason, item.attempts + 1))
+                self._done(item, Rejected(item.id, kind, reason, item.attempts + 1))
             else:
                 left.append(item)
-                trouble = f"{status} {kind}: {reason}" + (_NO_RIGHT if status in (401, 403) else "")
+                error = f"{status} {kind}: {reason}" + (_NO_RIGHT if status in (401, 403) else "")
         busy = len(left) < len(items) and all(status < 300 or status in (409, 429) for status, _ in outcomes)
         if any(status == 429 for status, _ in outcomes):
             self._shrink(sum(len(item.lines) for item in items), smaller=not busy)
-        return _Left(left, trouble, busy)
+        return _Left(left, error, busy)
 
     async def _learn(self, items: list[_Item], size: int, error: TransportError) -> _Left:
         """What to do after a request that failed as a whole."""
@@ -270,7 +270,7 @@ class BulkWriter:
             return _Left(items, f"{explain(error)}; looking for the documents that it refuses", halve=True)
         reason = f"the server refuses the document, alone in a request of {size} bytes: {explain(error)}"
         code = "bad_request" if status == 400 else "too_large"
-        self._done(items[0], Refused(items[0].id, code, reason, items[0].attempts + 1))
+        self._done(items[0], Rejected(items[0].id, code, reason, items[0].attempts + 1))
         return _Left([])
 
     async def _refuses_any(self) -> str | None:
@@ -292,7 +292,7 @@ class BulkWriter:
             self._logged = now
             log.warning("index: %s", what)
 
-    def _done(self, item: _Item, refusal: Refused | None = None) -> None:
+    def _done(self, item: _Item, refusal: Rejected | None = None) -> None:
         self._retrying -= bool(item.attempts)
         item.call.settle(refusal)
 

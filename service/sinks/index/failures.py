@@ -58,8 +58,8 @@ def _connection(error: TransportError) -> str:
     cause: Any = error.info
     if isinstance(error, ConnectionTimeout):
         return "no answer in time"
-    if trouble := _tls_trouble(error):
-        return trouble
+    if problem := _tls_error(error):
+        return problem
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return f"the host name {cause.host} is not known"
     if isinstance(cause, aiohttp.ClientConnectorError):
@@ -70,7 +70,7 @@ def _connection(error: TransportError) -> str:
     return f"the connection failed ({type(cause).__name__})"
 
 
-def _tls_trouble(error: TransportError) -> str | None:
+def _tls_error(error: TransportError) -> str | None:
     cause: Any = error.info
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         inner = cause.certificate_error
@@ -84,16 +84,16 @@ def _tls_trouble(error: TransportError) -> str | None:
 
 
 def _tls_remedy(error: TransportError) -> str | None:
-    trouble = _tls_trouble(error)
-    if trouble is None:
+    problem = _tls_error(error)
+    if problem is None:
         return None
     if isinstance(error.info, aiohttp.ClientConnectorCertificateError):
-        if "expired" in trouble:
+        if "expired" in problem:
             return "renew the server's certificate"
-        if "mismatch" in trouble:
+        if "mismatch" in problem:
             return "write the name that the certificate bears in opensearch_url, or give the server one for this name"
         return "set opensearch_ca to the file of the authority that signed the server's certificate"
-    if "WRONG_VERSION_NUMBER" in trouble or "RECORD_LAYER" in trouble:
+    if "WRONG_VERSION_NUMBER" in problem or "RECORD_LAYER" in problem:
         return "the server does not speak TLS; write http:// in opensearch_url"
     return "check the client certificate and the server's TLS settings"
 

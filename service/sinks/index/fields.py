@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
-from service.pipeline.documents import DEEPEST_RECORD, LARGEST_RECORD, SCHEMA_VERSION, Entry
+from service.pipeline.documents import DEEPEST_RECORD, LARGEST_RECORD, SCHEMA_VERSION, IndexDocument
 
 OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
@@ -112,7 +112,7 @@ def _property(kind: Kind | ObjectKind) -> dict[str, Any]:
     return {"type": kind}
 
 
-def encode(entry: Entry) -> bytes:
+def encode(entry: IndexDocument) -> bytes:
     """A document as JSON; NaN becomes null. Raises ValueError for what JSON in UTF-8 cannot say."""
     try:
         return orjson.dumps(entry.document | {"event.id": entry.id})

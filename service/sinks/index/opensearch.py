@@ -19,11 +19,11 @@ import orjson
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
-from service.pipeline.documents import Document, Entry, timestamp
-from service.retry import Patience
+from service.pipeline.documents import Document, IndexDocument, timestamp
+from service.retry import Retrier
 from service.settings.model import Settings
-from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page
-from service.sinks.index.access import Access
+from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Rejected, page
+from service.sinks.index.auth import Auth
 from service.sinks.index.bulk import BulkWriter, action
 from service.sinks.index.failures import explain, hopeless
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
@@ -52,20 +52,20 @@ class OpenSearchIndex:
         prefix: str,
         features: Sequence[str],
         *,
-        access: Access | None = None,
+        auth: Auth | None = None,
         rotation: Rotation = "OneDay",
         retention_days: int = 0,
         labels: Sequence[str] = (),
     ) -> None:
         """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
-        access = access or Access()
+        auth = auth or Auth()
         self.distribution = self.version = ""
-        self.serverless = access.aws == "aoss"
+        self.serverless = auth.aws == "aoss"
         self.objects: ObjectKind = "object"
         self.layout = Layout(prefix, tuple(features), rotation, retention_days, tuple(labels))
-        self._guarded = access.identifies(url)
+        self._authenticated = auth.authenticates(url)
         self._place = _place(url)
-        self._patience = Patience(f"index {self._place}")
+        self._retrier = Retrier(f"index {self._place}")
         # Retries are ours: the client's would not know a document that can never be stored.
         self._client = AsyncOpenSearch(
             hosts=[url],
@@ -73,11 +73,11 @@ class OpenSearchIndex:
             retry_on_status=(),
             timeout=REQUEST_SECONDS,
             serializer=_JSON(),
-            **access.client_options(url),
+            **auth.client_options(url),
         )
         # A document that never is cannot be deleted: nothing changes, whoever may do it or not.
         probe = orjson.dumps({"delete": {"_index": self.layout.letters, "_id": "cutwater-probe"}}) + b"\n"
-        self._writer = BulkWriter(self._bulk, self._patience, probe)
+        self._writer = BulkWriter(self._bulk, self._retrier, probe)
         self._indices: dict[int, str] = {}
 
     @classmethod
@@ -87,16 +87,16 @@ class OpenSearchIndex:
             settings.opensearch_url,
             settings.index_prefix,
             tuple(settings.value_fields),
-            access=Access.of(settings),
+            auth=Auth.of(settings),
             rotation=settings.index_rotation,
             retention_days=settings.retention_days,
             labels=tuple(settings.label_fields),
         )
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps documents from being written at the moment."""
-        return self._patience.trouble
+        return self._retrier.last_error
 
     async def open(self) -> None:
         """Wait for the server and see that it has what documents need.
@@ -108,10 +108,10 @@ class OpenSearchIndex:
             IndexSetupError: waiting would not help, or ``cutwater setup`` has not run.
         """
         lacking = []
-        for step in await self.plan(retention=not self._guarded):
+        for step in await self.plan(retention=not self._authenticated):
             if step.state == "unavailable":
                 log.warning("index %s: %s: %s", self._place, step.what, step.detail)
-            elif step.take and not self._guarded:
+            elif step.take and not self._authenticated:
                 await step.take()
             elif step.state == "create":
                 lacking.append(step.what)
@@ -125,27 +125,27 @@ class OpenSearchIndex:
         if self.serverless:  # does not say
             self.distribution, self.version = "opensearch", "serverless"
         else:
-            info = await self._insist(self._client.info)
+            info = await self._call(self._client.info)
             self.distribution, self.version, self.objects = _identity(info, self._place)
         try:
             return await steps(self, self.layout, retention=retention)
         except RequestError as error:
             raise self.error(f"{explain(error)}; check opensearch_url") from None
 
-    async def write(self, entries: Sequence[Entry]) -> list[Refused]:
+    async def write(self, documents: Sequence[IndexDocument]) -> list[Rejected]:
         """Store documents, each in the index of its day."""
         actions, refused = [], []
-        for entry in entries:
+        for entry in documents:
             try:
                 actions.append((entry.id, action(self._index(entry.time), entry.id, encode(entry))))
             except ValueError as error:
-                refused.append(Refused(entry.id, "not_encodable", str(error)))
+                refused.append(Rejected(entry.id, "not_encodable", str(error)))
         if by_server := await self._writer.write(actions):
-            indices = {entry.id: self._index(entry.time) for entry in entries}
+            indices = {entry.id: self._index(entry.time) for entry in documents}
             refused += [replace(each, index=indices[each.id]) for each in by_server]
         return refused
 
-    async def mention(self, letters: Sequence[Document]) -> None:
+    async def index_dead_letters(self, letters: Sequence[Document]) -> None:
         """Index dead letters for the charts, without what they hold."""
         actions = []
         for letter in letters:
@@ -206,8 +206,8 @@ class OpenSearchIndex:
 
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
-        if trouble := self._patience.trouble:
-            return f"{self._place}: {trouble}"
+        if problem := self._retrier.last_error:
+            return f"{self._place}: {problem}"
         try:
             if not self.serverless:
                 await self._client.info(params={"request_timeout": HEALTH_SECONDS})
@@ -257,20 +257,20 @@ class OpenSearchIndex:
         """
         call = partial(self._client.transport.perform_request, method, path, body=body)
         try:
-            return await self._insist(call, optional=True)
+            return await self._call(call, optional=True)
         except NotFoundError:
             return None
         except TransportError as error:
             raise RequestError(error.status_code, error.error, error.info) from None
 
-    async def _insist(self, call: Callable[[], Awaitable[T]], *, optional: bool = False) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]], *, optional: bool = False) -> T:
         """Call until the server answers.
 
         Raises IndexSetupError where waiting would not help, RequestError for 400 and, if what is asked for is
         ``optional``, TransportErrors for 404 and 405.
         """
 
-        def passing(error: Exception) -> str:
+        def classify(error: Exception) -> str:
             if isinstance(error, SerializationError):
                 raise self.error("the answer is no JSON; check opensearch_url") from None
             if not isinstance(error, TransportError) or isinstance(error, RequestError):
@@ -281,7 +281,7 @@ class OpenSearchIndex:
                 raise self.error(f"{explain(error)}; {remedy}") from None
             return explain(error)
 
-        return await self._patience.insist(call, passing)
+        return await self._retrier.call(call, classify)
 
     def error(self, reason: str) -> IndexSetupError:
         """An error that names the server."""

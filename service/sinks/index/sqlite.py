@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
-from service.pipeline.documents import Document, Entry, timestamp
+from service import StateError
+from service.pipeline.documents import Document, IndexDocument, timestamp
 from service.pipeline.times import parse_time
-from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Refused, page
+from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Rejected, page
 from service.sinks.index.fields import encode
 from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
 from service.state.database import Database
-from service.state.leases import StateError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (
@@ -49,9 +49,9 @@ class SQLiteIndex:
         self._swept = -math.inf  # newest event time when old documents were last deleted
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the file from being written at the moment."""
-        return self._file.trouble
+        return self._file.last_error
 
     async def open(self) -> None:
         """Open or create the file. Raises IndexSetupError if it cannot be written or is something else."""
@@ -60,22 +60,22 @@ class SQLiteIndex:
         except StateError as error:
             raise IndexSetupError(str(error)) from None
 
-    async def write(self, entries: Sequence[Entry]) -> list[Refused]:
+    async def write(self, documents: Sequence[IndexDocument]) -> list[Rejected]:
         """Store documents, each once by its id; refused is only what UTF-8 JSON cannot say."""
         rows, refused = [], []
-        for entry in entries:
+        for entry in documents:
             try:
                 rows.append(_row(entry))
             except ValueError as error:
-                refused.append(Refused(entry.id, "not_encodable", str(error)))
+                refused.append(Rejected(entry.id, "not_encodable", str(error)))
         await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
-        newest = max((entry.time for entry in entries), default=0)
+        newest = max((entry.time for entry in documents), default=0)
         if self._retention and newest >= self._swept + _HOUR:
             self._swept = newest
             await self._sweep()
         return refused
 
-    async def mention(self, letters: Sequence[Document]) -> None:
+    async def index_dead_letters(self, letters: Sequence[Document]) -> None:
         """Nothing to do: the dead letters lie in the same file or in S3, and nobody charts them from here."""
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
@@ -109,8 +109,8 @@ class SQLiteIndex:
 
     async def healthy(self) -> str | None:
         """None when the file answers, else why not."""
-        if self._file.trouble:
-            return self._file.trouble
+        if self._file.last_error:
+            return self._file.last_error
         try:
             await self._file.execute("SELECT 1 FROM document LIMIT 1")
         except StateError as error:
@@ -159,7 +159,7 @@ def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
     return terms, values
 
 
-def _row(entry: Entry) -> tuple[Any, ...]:
+def _row(entry: IndexDocument) -> tuple[Any, ...]:
     document = entry.document
     return (
         entry.id,

@@ -14,14 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from service import UserError
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys, Position
 
 TRIM_HORIZON, AT_TIMESTAMP, SHARD_END = "TRIM_HORIZON", "AT_TIMESTAMP", "SHARD_END"  # checkpoints without a number
-
-
-class StateError(UserError):
-    """Leases or snapshots cannot be kept or used, and waiting will not help; the message names the remedy."""
 
 
 class LeaseLostError(Exception):
@@ -68,11 +63,11 @@ class Lease:
         return self.checkpoint == SHARD_END
 
 
-class Table(Protocol):
-    """Rows behind ``Leases``. While the store is away each call waits; StateError says what waiting cannot mend."""
+class LeaseStore(Protocol):
+    """Where the rows lie. While the store is away each call waits; StateError says what waiting cannot mend."""
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why the store cannot be used at the moment, in one line; None if it can."""
         ...
 
@@ -109,27 +104,27 @@ class Table(Protocol):
         ...
 
 
-class Leases:
+class LeaseManager:
     """What one worker does to the rows of a table.
 
     Each method returns the row as it is now, which the next one needs.
     """
 
-    def __init__(self, table: Table, worker: str) -> None:
+    def __init__(self, store: LeaseStore, worker: str) -> None:
         self.worker = worker
-        self._table = table
+        self._store = store
 
     async def all(self) -> list[Lease]:
         """All rows, parents before children."""
-        return sorted(await self._table.rows(), key=lambda lease: lease.shard)
+        return sorted(await self._store.rows(), key=lambda lease: lease.shard)
 
     async def row(self, shard: str) -> Lease | None:
         """A shard's row as of now."""
-        return await self._table.row(shard)
+        return await self._store.row(shard)
 
     async def add(self, lease: Lease) -> bool:
         """Add a shard's first row; False if it has one already."""
-        return await self._table.insert(lease)
+        return await self._store.insert(lease)
 
     async def take(self, lease: Lease) -> Lease:
         """Become the owner, whoever was. Raises LeaseLostError if the row has changed meanwhile."""
@@ -157,22 +152,22 @@ class Leases:
 
     async def remove(self, lease: Lease) -> None:
         """Forget a shard. Raises LeaseLostError."""
-        if not await self._table.delete(lease):
+        if not await self._store.delete(lease):
             raise LeaseLostError(lease.shard)
 
     async def dead(self, worker: str) -> bool:
         """Whether another worker is known to be gone; False: it may live."""
-        return worker != self.worker and await self._table.dead(worker)
+        return worker != self.worker and await self._store.dead(worker)
 
     async def close(self) -> None:
         """Let go of the table."""
-        await self._table.close()
+        await self._store.close()
 
     async def _change(self, old: Lease, **changes: object) -> Lease:
         new = replace(old, counter=old.counter + 1, **changes)  # type: ignore[arg-type]
-        if await self._table.replace(old, new):
+        if await self._store.replace(old, new):
             return new
         # Our own write whose answer was lost, and which was tried again, looks like somebody else's.
-        if await self._table.row(old.shard) != new:
+        if await self._store.row(old.shard) != new:
             raise LeaseLostError(old.shard)
         return new

@@ -1,4 +1,4 @@
-"""Leases in a DynamoDB table as KCL makes it, for workers on many machines."""
+"""LeaseManager in a DynamoDB table as KCL makes it, for workers on many machines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from service import StateError
 from service.aws import AWSStore
-from service.state.leases import Lease, StateError
+from service.state.leases import Lease
 
 _REMEDIES = {
     "AccessDeniedException": "allow what deploy/iam-policy.json lists for lease_table",
@@ -21,8 +22,8 @@ _MAKING_SECONDS = 1.0  # between two looks whether the table is ready
 Item = dict[str, dict[str, Any]]
 
 
-class DynamoDBTable(AWSStore):
-    """Rows of one stream in a table of their own; see ``Table``."""
+class DynamoDBLeaseStore(AWSStore):
+    """Rows of one stream in a table of their own; see ``LeaseStore``."""
 
     def __init__(self, name: str, stream: str, region: str) -> None:
         super().__init__("dynamodb", region, f"lease_table {name}", _REMEDIES)
@@ -84,7 +85,7 @@ class DynamoDBTable(AWSStore):
             answer = await self._call(self._client.describe_table, expected=(_MISSING,), TableName=self._name)
         except ClientError:
             return None
-        return str(answer["Table"]["TableStatus"])
+        return str(answer["LeaseStore"]["TableStatus"])
 
     async def _make(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Leases in the embedded SQLite file, for the workers of one machine."""
+"""LeaseManager in the embedded SQLite file, for the workers of one machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from service import StateError
 from service.state.database import Database
-from service.state.leases import Lease, StateError
+from service.state.leases import Lease
 
 _COLUMNS = (
     "leaseKey, leaseOwner, leaseCounter, checkpoint, checkpointSubSequenceNumber, startingTimestamp, snapshot, "
@@ -30,8 +31,8 @@ _SIGNS = ", ".join("?" * 12)
 _UNCHANGED = "WHERE stream = ? AND leaseKey = ? AND leaseOwner IS ? AND leaseCounter = ?"
 
 
-class SQLiteTable:
-    """Rows of one stream in a file that several processes may share; see ``Table``.
+class SQLiteLeaseStore:
+    """Rows of one stream in a file that several processes may share; see ``LeaseStore``.
 
     A worker that died without notice is known to be gone at once: each holds a lock on a file of its own in the folder
     ``workers`` beside the table, which the system lets go when it dies.
@@ -43,20 +44,20 @@ class SQLiteTable:
         self._stream = stream
         self._worker = worker
         self._workers = path.parent / "workers"
-        self._life: int | None = None
+        self._lock_file: int | None = None
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the file from being used at the moment."""
-        return self._database.trouble
+        return self._database.last_error
 
     async def open(self) -> None:
         """Open or create the file. Raises StateError."""
         try:
             self._workers.mkdir(exist_ok=True)
-            self._life = os.open(self._workers / self._worker, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(self._life, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(self._life, _kernel())
+            self._lock_file = os.open(self._workers / self._worker, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(self._lock_file, _boot_id())
         except OSError as error:
             raise StateError(
                 f"{self._workers}: {error.strerror}; set data_dir to a folder that is writable and has locks"
@@ -100,16 +101,16 @@ class SQLiteTable:
     async def close(self) -> None:
         """Let go of the file."""
         await self._database.close()
-        if self._life is not None:
+        if self._lock_file is not None:
             (self._workers / self._worker).unlink(missing_ok=True)
-            os.close(self._life)
-            self._life = None
+            os.close(self._lock_file)
+            self._lock_file = None
 
     def _identity(self, row: Lease) -> tuple[Any, ...]:
         return self._stream, row.shard, row.owner, row.counter
 
 
-def _kernel() -> bytes:
+def _boot_id() -> bytes:
     """Names the running kernel, within which locks can be trusted; containers of one machine share it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_bytes()
@@ -124,7 +125,7 @@ def _abandoned(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if os.read(file, 1024) != _kernel():
+        if os.read(file, 1024) != _boot_id():
             return False  # network file systems do not always show the locks of other machines
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

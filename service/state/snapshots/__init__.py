@@ -30,7 +30,7 @@ log = logging.getLogger("cutwater.snapshots")
 
 CHUNK_BYTES = 8 * 1024 * 1024  # of models, before compression
 MOST_SMALL_CHUNKS = 48  # less than half full, of a snapshot, before some are joined
-_AT_ONCE = 4  # chunks written or read
+_CONCURRENCY = 4  # chunks written or read
 _HEAD, _CHUNK = "checkpoint", "models"  # kinds of pieces
 
 
@@ -54,7 +54,7 @@ class Blobs(Protocol):
     """Where the pieces lie. While the store is away each call waits; StateError says what waiting cannot mend."""
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Why the store cannot be used at the moment, in one line; None if it can."""
         ...
 
@@ -127,7 +127,7 @@ class _Chunks:
             chunks[self._number] = _Chunk(name, total, total, len(models))
         self._chunks = chunks
 
-    def outdated(self) -> set[str]:
+    def needs_rewrite(self) -> set[str]:
         """Sensors of chunks that are to be written anew."""
         chunks = self._chunks
         numbers = {number for number, chunk in chunks.items() if 2 * chunk.live < chunk.size}
@@ -151,7 +151,7 @@ class _Chunks:
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class ModelFingerprint:
     """Who made a snapshot's models: ``detector`` identifies what scores, ``settings`` say it in words."""
 
     detector: str
@@ -164,15 +164,15 @@ class ShardSnapshots:
     Args:
         blobs: the store.
         place: where the shard's pieces lie: stream/shard.
-        term: the lease's counter when it was taken; tells apart what each holder wrote.
-        making: what made the models.
+        fencing_token: the lease's counter when it was taken; tells apart what each holder wrote.
+        fingerprint: what made the models.
     """
 
-    def __init__(self, blobs: Blobs, place: str, term: int, making: Making) -> None:
+    def __init__(self, blobs: Blobs, place: str, fencing_token: int, fingerprint: ModelFingerprint) -> None:
         self._blobs = blobs
         self._place = place
-        self._term = term
-        self._making = making
+        self._fencing_token = fencing_token
+        self._fingerprint = fingerprint
         self._number = 0
         self._chunks = _Chunks()
         self._committed: set[str] = set()  # what the lease's snapshot needs, its head included
@@ -181,11 +181,11 @@ class ShardSnapshots:
         """All models of a snapshot, to go on from. Raises SnapshotError or OtherConfigurationError."""
         head = _head(await self._get(name), name)
         self._compare(head, name)
-        gate = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(_CONCURRENCY)
 
         async def fetch(chunk: str) -> dict[str, Model]:
-            async with gate:
-                return await asyncio.to_thread(_unpack, await self._get(chunk), chunk)
+            async with limit:
+                return await asyncio.to_thread(_decode_models, await self._get(chunk), chunk)
 
         fetched = await asyncio.gather(*map(fetch, head["chunks"]))
         models: dict[str, Model] = {}
@@ -199,19 +199,19 @@ class ShardSnapshots:
         """What a snapshot holds besides models, whatever made those. Raises SnapshotError."""
         return _decoded(await self._get(name), name, _HEAD).body
 
-    def outdated(self) -> set[str]:
+    def needs_rewrite(self) -> set[str]:
         """Sensors whose models the next snapshot must hold even if they have not changed."""
-        return self._chunks.outdated()
+        return self._chunks.needs_rewrite()
 
     async def write(self, position: Position | None, models: Mapping[str, Model], state: bytes = b"") -> Written:
-        """Store the models that changed since the last snapshot, those that were ``outdated``, and all other state."""
+        """Store the models that changed since the last snapshot, those that need a rewrite, and all other state."""
         self._number += 1
-        name = f"{self._place}/{self._term:012d}-{self._number:08d}"
-        gate = asyncio.Semaphore(_AT_ONCE)
+        name = f"{self._place}/{self._fencing_token:012d}-{self._number:08d}"
+        limit = asyncio.Semaphore(_CONCURRENCY)
 
         async def store(number: int, part: dict[str, Model]) -> tuple[str, int]:
-            async with gate:
-                data = await asyncio.to_thread(_pack, part)
+            async with limit:
+                data = await asyncio.to_thread(_encode_models, part)
                 await self._blobs.put(f"{name}.{number}", data)
                 return f"{name}.{number}", len(data)
 
@@ -222,35 +222,35 @@ class ShardSnapshots:
         head = {
             "place": self._place,
             "position": [str(number) for number in position] if position else None,
-            "detector": self._making.detector,
-            "settings": dict(self._making.settings),
+            "detector": self._fingerprint.detector,
+            "settings": dict(self._fingerprint.settings),
             "chunks": self._chunks.names(),
         }
         data = snapshot_format.encode(_HEAD, head, state)
         await self._blobs.put(name, data)
         return Written(name, len(data) + sum(size for _, size in stored))
 
-    async def collect(self, name: str) -> None:
+    async def delete_unreferenced(self, name: str) -> None:
         """Delete what the snapshot does not need; the lease must name it by now."""
         needed = {name, *self._chunks.names()}
         await self._blobs.delete(self._committed - needed)
         self._committed = needed
 
-    async def sweep(self) -> None:
+    async def delete_orphans(self) -> None:
         """Delete what earlier holders wrote and never committed, or did not come to collect."""
         for name in await self._blobs.names(self._place + "/"):
-            term = name.removeprefix(self._place + "/").partition("-")[0]
-            if term.isdigit() and int(term) < self._term and name not in self._committed:
+            fencing_token = name.removeprefix(self._place + "/").partition("-")[0]
+            if fencing_token.isdigit() and int(fencing_token) < self._fencing_token and name not in self._committed:
                 await self._blobs.delete([name])
 
-    async def forget(self) -> None:
+    async def delete_all(self) -> None:
         """Delete all that the shard has."""
         await self._blobs.delete(await self._blobs.names(self._place + "/"))
 
     def _compare(self, head: Mapping[str, Any], name: str) -> None:
-        if head["detector"] == self._making.detector:
+        if head["detector"] == self._fingerprint.detector:
             return
-        then, now = head["settings"], orjson.loads(orjson.dumps(dict(self._making.settings)))
+        then, now = head["settings"], orjson.loads(orjson.dumps(dict(self._fingerprint.settings)))
         changes = [
             f"{key} was {then.get(key)!r} and is {now.get(key)!r}"
             for key in sorted(then.keys() | now.keys())
@@ -281,7 +281,7 @@ def _parts(models: Mapping[str, Model]) -> Iterator[dict[str, Model]]:
         yield part
 
 
-def _pack(models: Mapping[str, Model]) -> bytes:
+def _encode_models(models: Mapping[str, Model]) -> bytes:
     """The models behind a table of them in JSON that says any name and number; labels only where there are any."""
     rows = [
         (sensor, model.first_key, model.last_key, len(model.state), *([dict(model.labels)] if model.labels else []))
@@ -292,7 +292,7 @@ def _pack(models: Mapping[str, Model]) -> bytes:
     return snapshot_format.encode(_CHUNK, {"table": len(table)}, body)
 
 
-def _unpack(data: bytes, name: str) -> dict[str, Model]:
+def _decode_models(data: bytes, name: str) -> dict[str, Model]:
     _, fields, body = _decoded(data, name, _CHUNK)
     models = {}
     try:
@@ -327,14 +327,14 @@ def _decoded(data: bytes, name: str, kind: str) -> snapshot_format.Snapshot:
     return found
 
 
-def of_keys(models: Mapping[str, Model], keys: HashKeys) -> dict[str, Model]:
+def in_hash_range(models: Mapping[str, Model], keys: HashKeys) -> dict[str, Model]:
     """The models whose readings may come with one of these hash keys (first and last)."""
     return {
         sensor: model for sensor, model in models.items() if model.first_key <= keys[1] and model.last_key >= keys[0]
     }
 
 
-def merged(parents: Sequence[Mapping[str, Model]]) -> dict[str, Model]:
+def merge_models(parents: Sequence[Mapping[str, Model]]) -> dict[str, Model]:
     """All parents' models; a sensor that several know keeps the first one's."""
     models: dict[str, Model] = {}
     for parent in reversed(parents):

@@ -18,9 +18,9 @@ class SQLiteBlobs:
         self._database = Database(path, "snapshots", executor)
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps the file from being used at the moment."""
-        return self._database.trouble
+        return self._database.last_error
 
     async def open(self) -> None:
         """Open or create the file. Raises StateError."""

@@ -15,22 +15,22 @@ from service.worker.service import Service
 class Away:
     """A store of dead letters that does not answer."""
 
-    trouble = "Could not connect to S3"
+    last_error = "Could not connect to S3"
 
     async def newest(self, limit):
         await asyncio.sleep(3600)
 
 
-@pytest.mark.parametrize("trouble", ["Could not connect to S3", None])
-async def test_dead_letters_that_are_away_are_said_to_be(tmp_path, monkeypatch, trouble):
+@pytest.mark.parametrize("last_error", ["Could not connect to S3", None])
+async def test_dead_letters_that_are_away_are_said_to_be(tmp_path, monkeypatch, last_error):
     monkeypatch.setattr(operations, "LETTERS_SECONDS", 0.05)
     settings = load({"data_dir": tmp_path, "endpoint_url": "http://127.0.0.1:9"}, {})
     async with Service.open(settings) as service:
         transport = httpx.ASGITransport(app=build(service))
         real = service.letters
-        service.letters = SimpleNamespace(newest=Away().newest, trouble=trouble)
+        service.letters = SimpleNamespace(newest=Away().newest, last_error=last_error)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             answer = await client.get("/dead-letter")
         service.letters = real
     assert answer.status_code == 503
-    assert answer.json()["detail"] == f"dead letters: {trouble or 'no answer within 0.05 s'}"
+    assert answer.json()["detail"] == f"dead letters: {last_error or 'no answer within 0.05 s'}"

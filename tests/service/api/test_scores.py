@@ -13,7 +13,7 @@ import pytest
 from detector.types import LEVEL_SHIFT, SPIKE
 from service.api import answers, history, scores
 from service.api.app import build
-from service.pipeline.documents import describe, entries, timestamp
+from service.pipeline.documents import describe, index_documents, timestamp
 from service.settings.model import load
 from service.sinks import recent_scores
 from service.sinks.index import IndexUnavailableError
@@ -54,7 +54,7 @@ async def test_what_left_the_memory_comes_from_the_index_page_by_page_each_once(
     """Memory holds the last 100 of 400, the index the first 350: 50 are in both."""
     everything = batch([("boiler", NOW + 1000 * (i // 3), float(i % 7), i % 7 == 6) for i in range(400)])
     async with serving(tmp_path, recent_scores=100) as (service, client):
-        await service.index.write(entries(everything, range(350)))
+        await service.index.write(index_documents(everything, range(350)))
         service.recent.append(everything)
         documents = [describe(everything, row) for row in range(400)]
         for wanted in ({}, {"anomalies": True, "min_score": 6}, {"since": NOW + 30_000, "until": NOW + 120_000}):
@@ -85,7 +85,7 @@ async def test_episodes_are_alerts_with_what_followed(tmp_path):
     scored.scores.episode_kind[:] = [SPIKE] * 2 + [LEVEL_SHIFT] * 3 + [SPIKE] * 4
     scored.scores.episode_start[:5], scored.scores.episode_start[5:] = NOW, NOW + 5000
     async with serving(tmp_path) as (service, client):
-        await service.index.write(entries(scored, range(9)))
+        await service.index.write(index_documents(scored, range(9)))
         first = (await client.get("/anomalies", params={"limit": 1})).json()
         second = (await client.get("/anomalies", params={"limit": 1, "cursor": first["cursor"]})).json()
         both = (await client.get("/anomalies", params={"sensor": "boiler"})).json()
@@ -203,7 +203,7 @@ async def test_scores_are_filtered_by_label_shard_kind_and_severity(tmp_path):
             scored.scores.kind[:] = (SPIKE, LEVEL_SHIFT)[number]
             sites = [{"site": ("north", "a:b")[row % 2], "line": "1"} for row in range(50)]
             service.recent.append(replace(scored, labels=sites))
-            await service.index.write(entries(replace(scored, labels=sites), range(50)))
+            await service.index.write(index_documents(replace(scored, labels=sites), range(50)))
         anomalies = [6, 13, 20, 27, 34, 41, 48]
         assert await rows(client, alerts=True) == []
         assert await rows(client, shard="shardId-000000000000", anomalies=True) == anomalies[::-1]
@@ -272,7 +272,7 @@ async def test_large_answers_hold_up_nobody(tmp_path, monkeypatch, path):
     monkeypatch.setattr(SQLiteIndex, "search", search_noted)
     async with serving(tmp_path) as (service, client):
         many = batch([("boiler", NOW + i, 1.0, False) for i in range(12_000)])
-        await service.index.write(entries(many, range(11_000)))
+        await service.index.write(index_documents(many, range(11_000)))
         service.recent.append(many)
         made.clear()
         answer = await client.get(path, headers={"accept-encoding": "gzip"})
@@ -312,7 +312,7 @@ async def test_an_episode_is_listed_once_with_its_alerts_inside_page_by_page(tmp
     scored.scores.episode_kind[:] = SPIKE
     scored.scores.episode_kind[15:40] = LEVEL_SHIFT
     async with serving(tmp_path) as (service, client):
-        await service.index.write(entries(scored, range(60)))
+        await service.index.write(index_documents(scored, range(60)))
 
         async def listed(**parameters):
             found, cursor = [], None

@@ -22,7 +22,7 @@ def fill(folder, count):
         index, letters = SQLiteIndex(folder / "cutwater.db"), SQLiteDeadLetters(folder / "cutwater.db")
         async with opened(index), opened(letters):
             await index.write([entry(number, sensor=HOSTILE if number == 7 else "s") for number in range(count)])
-            await letters.bury([letter(number) for number in range(5)])
+            await letters.put([letter(number) for number in range(5)])
 
     asyncio.run(work())
 

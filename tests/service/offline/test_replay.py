@@ -8,7 +8,7 @@ from service.offline.replay import Replay
 from service.pipeline.decode import Fields, JSONDecoder
 from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
-from service.sinks.index import Refused
+from service.sinks.index import Rejected
 from service.sinks.index.sqlite import SQLiteIndex
 from service.source.client import StreamError
 from service.stores import opened
@@ -26,7 +26,7 @@ def record_letter(number: int, data: bytes, stream: str = STREAM) -> DeadLetter:
 
 def document_letter(number: int) -> DeadLetter:
     record = Record(Position(number), "key", NOON, b"bytes")
-    return refusal_letter(STREAM, "shard", record, entry(number), Refused(entry(number).id, "mapping", "no"))
+    return refusal_letter(STREAM, "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no"))
 
 
 def reading(number: int) -> bytes:
@@ -71,11 +71,11 @@ async def run(letters, index, client, *, again=False):
 
 async def test_documents_are_in_the_index_once_however_often_it_is_run(letters, index, tmp_path):
     await index.write([entry(3)])  # it had arrived after all
-    await letters.bury([document_letter(number) for number in range(1200)])
+    await letters.put([document_letter(number) for number in range(1200)])
     outcome, looked_at = await run(letters, index, None)
     assert (outcome.indexed, looked_at, outcome.kept.total()) == (1200, 1200, 0)
     assert await letters.count() == 0
-    await letters.bury([document_letter(number) for number in range(10)])
+    await letters.put([document_letter(number) for number in range(10)])
     assert (await run(letters, index, None))[0].indexed == 10
     stored = SQLiteStore(tmp_path).documents()
     assert stored.keys() == {entry(number).id for number in range(1200)}
@@ -85,9 +85,9 @@ async def test_documents_are_in_the_index_once_however_often_it_is_run(letters, 
 async def test_what_is_still_refused_stays_with_its_reason(letters, index):
     class Picky:
         async def write(self, entries):
-            return [Refused(each.id, "mapping", "no") for each in entries if each.id == entry(1).id]
+            return [Rejected(each.id, "mapping", "no") for each in entries if each.id == entry(1).id]
 
-    await letters.bury([document_letter(number) for number in range(3)])
+    await letters.put([document_letter(number) for number in range(3)])
     outcome, _ = await run(letters, Picky(), None)
     assert (outcome.indexed, dict(outcome.kept)) == (2, {"mapping": 1})
     (left,) = await letters.newest(10)
@@ -95,8 +95,8 @@ async def test_what_is_still_refused_stays_with_its_reason(letters, index):
 
 
 async def test_records_that_can_be_read_now_are_in_the_stream_again_once(letters, index, client):
-    await letters.bury([record_letter(number, reading(number)) for number in range(700)])
-    await letters.bury([record_letter(1000, b"junk"), record_letter(1001, reading(1), stream="another")])
+    await letters.put([record_letter(number, reading(number)) for number in range(700)])
+    await letters.put([record_letter(1000, b"junk"), record_letter(1001, reading(1), stream="another")])
     outcome, _ = await run(letters, index, client)
     assert (outcome.put, dict(outcome.kept)) == (700, {"not_json": 1, "other_stream": 1})
     assert sorted(await contents(client)) == sorted((f"key-{number}", reading(number)) for number in range(700))
@@ -105,36 +105,36 @@ async def test_records_that_can_be_read_now_are_in_the_stream_again_once(letters
 
 
 async def test_records_of_a_killed_replay_are_put_again_only_on_request(letters, index, client):
-    await letters.bury([record_letter(number, reading(number)) for number in range(5)])
+    await letters.put([record_letter(number, reading(number)) for number in range(5)])
     ids = [each["id"] for each in await letters.newest(3)]
-    await letters.send_off(ids)  # and then the process was killed
+    await letters.mark_in_flight(ids)  # and then the process was killed
     outcome, looked_at = await run(letters, index, client)
     assert (outcome.put, outcome.doubtful, looked_at) == (2, 3, 5)
     outcome, _ = await run(letters, index, client, again=True)
     assert (outcome.put, outcome.doubtful) == (3, 0)
-    assert await letters.on_their_way() == set()
+    assert await letters.in_flight() == set()
 
 
 async def test_records_that_the_stream_refuses_at_first_are_sent_until_it_takes_them(letters, index):
     async with LocalStream(streams={STREAM: 1}) as local, kinesis(local.endpoint_url) as client:
-        await letters.bury([record_letter(number, reading(number) + b" " * 100_000) for number in range(25)])
+        await letters.put([record_letter(number, reading(number) + b" " * 100_000) for number in range(25)])
         outcome, _ = await run(letters, index, client)  # more than a shard takes in a second
         assert outcome.put == 25
         assert len(await contents(client)) == 25
 
 
 async def test_a_stream_that_is_gone_is_said_and_the_letters_stay(letters, index, client):
-    await letters.bury([record_letter(1, reading(1))])
+    await letters.put([record_letter(1, reading(1))])
     await client.delete_stream(StreamName=STREAM)
     with pytest.raises(StreamError, match=STREAM):
         await run(letters, index, client)
     assert await letters.count() == 1
-    assert await letters.on_their_way() == set()
+    assert await letters.in_flight() == set()
 
 
 async def test_a_gap_is_told_and_forgotten(letters, index, client, caplog):
     record = Record(Position(7), "", NOON, b"")
-    await letters.bury([DeadLetter(STREAM, "shard", record, "gap", "records after 6 may have left the stream")])
+    await letters.put([DeadLetter(STREAM, "shard", record, "gap", "records after 6 may have left the stream")])
     outcome = await Replay(letters, index, client, STREAM, DECODER).run(again=False, done=lambda number: None)
     assert (outcome.gaps, outcome.kept.total(), outcome.put) == (1, 0, 0)
     assert "records after 6 may have left the stream; nothing is left to send" in caplog.text

@@ -93,7 +93,7 @@ async def test_every_panels_query_returns_the_true_numbers(remote, remote_index)
     letters = [letter(number * 1_000_000) for number in range(20)]
     await remote_index.write(entries)
     buried = [describe_letter(each) for each in letters]
-    await remote_index.mention(buried)
+    await remote_index.index_dead_letters(buried)
     remote.server.count(f"{remote.prefix}-*")  # refreshes
     documents = [each.document for each in entries]
     for panel in panels(FEATURES):

@@ -10,7 +10,7 @@ from aiohttp import web
 from service.operate.setup import set_up
 from service.sinks.dead_letters import describe_letter
 from service.sinks.index import IndexSetupError
-from service.sinks.index.access import Access
+from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex, _identity
 from service.stores import opened
 from tests.servers import opensearch
@@ -131,8 +131,8 @@ async def test_a_shorter_prefix_leaves_a_longer_one_alone(remote):
 
 async def test_a_server_that_asks_who_we_are_is_looked_at_and_not_changed_by_a_run(remote):
     """The rights themselves: tests/service/sinks/test_index_security.py."""
-    access = Access(user="u", password="p")
-    index = OpenSearchIndex(remote.server.url, remote.prefix, FEATURES, access=access)
+    auth = Auth(user="u", password="p")
+    index = OpenSearchIndex(remote.server.url, remote.prefix, FEATURES, auth=auth)
     with pytest.raises(IndexSetupError, match=rf"lacks index template '{remote.prefix}'.*run `cutwater setup`"):
         await index.open()
     assert everything(remote) == ([], [])
@@ -147,7 +147,7 @@ async def test_everything_of_ours_can_be_removed_as_the_documentation_says(remot
     other = f"{remote.prefix}x-2023.11.15"
     remote.server.request("PUT", f"/{other}", {})
     await remote_index.write([entry(0), entry(2000)])
-    await remote_index.mention([describe_letter(letter(1))])
+    await remote_index.index_dead_letters([describe_letter(letter(1))])
     for name in everything(remote)[1]:
         if name.startswith(f"{remote.prefix}-"):
             assert remote.server.request("DELETE", f"/{name}")["acknowledged"]
@@ -216,7 +216,7 @@ async def import_dashboards(server, prefix, url, features=FEATURES):
     index = OpenSearchIndex(server, prefix, features)
     try:
         await set_up(
-            index, dry_run=False, tell=lines.append, dashboards_url=url, access=Access(user="u", password="geheim")
+            index, dry_run=False, tell=lines.append, dashboards_url=url, auth=Auth(user="u", password="geheim")
         )
     finally:
         await index.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from service.pipeline.documents import entries
+from service.pipeline.documents import index_documents
 from service.pipeline.records import DeadLetter, Position, Record
 from tests.service.page.site import ALERT, NEEDED, START, Site, painted, pixels
 
@@ -127,7 +127,7 @@ async def test_a_sensor_is_found_among_ten_thousand_by_keyboard_alone(page: Page
 
 async def test_an_anomaly_that_left_the_memory_is_shown_from_the_index(page: Page, site: Site) -> None:
     old = site.scored("pump-1", [15.0] * 3 + [117.0], grade=ALERT)
-    await site.service.index.write(entries(old, range(4)))
+    await site.service.index.write(index_documents(old, range(4)))
     site.score("pump-1", [15.0] * 5)
     await page.goto(f"{site.address}?sensor=pump-1&at={int(old.readings.times[3])}")
     await expect(page.locator("#range")).to_contain_text("9 readings, 4 anomalies")
@@ -141,7 +141,7 @@ async def test_names_and_reasons_are_only_ever_text(page: Page, site: Site) -> N
     site.score(HOSTILE, [15.0] * 20)
     site.score(HOSTILE, [117.0], grade=ALERT)
     letter = DeadLetter("RawStreamData", "shardId-0", Record(Position(1), HOSTILE, START, b"<b>"), "not_json", HOSTILE)
-    await site.service.letters.bury([letter])
+    await site.service.letters.put([letter])
     site.service.metrics.dead.labels("not_json").inc()
 
     await page.goto(site.address)

@@ -8,7 +8,7 @@ import pytest
 from detector.liveness import Silence
 from detector.types import LEVEL_SHIFT, SPIKE
 from service import __version__
-from service.pipeline.documents import LARGEST_RECORD, describe, entries, record_fields, timestamp
+from service.pipeline.documents import LARGEST_RECORD, describe, index_documents, record_fields, timestamp
 from service.pipeline.identity import document_id
 from service.pipeline.records import Position
 from service.sinks.index.fields import FIELDS, names
@@ -33,13 +33,13 @@ def test_a_document_has_exactly_the_fields_of_the_table():
 
 def test_a_silence_is_an_episode_of_its_own():
     made = dataclasses.replace(scored(), silences=[Silence(row=3, sensor="mute", since=500, time=2500, patience=60.0)])
-    (entry,) = entries(made, [4])
+    (entry,) = index_documents(made, [4])
     document = entry.document
     assert set(document) <= set(names(FIELDS, ("v",)))
     assert (document["sensor"], document["anomaly_kind"], entry.time) == ("mute", "silent", 2500)
     assert document["approx_anomaly_start_time"] == document["silent_since"] == timestamp(500)
     assert document["episode_id"] not in {describe(made, row)["episode_id"] for row in range(4)}
-    assert entry.id == document["event.id"] not in {each.id for each in entries(made, range(4))}
+    assert entry.id == document["event.id"] not in {each.id for each in index_documents(made, range(4))}
 
 
 def test_readings_and_silences_have_their_labels():
@@ -62,9 +62,9 @@ def test_readings_of_an_episode_bear_its_name_and_beginning():
 
 
 def test_the_id_is_that_of_the_place_in_the_stream_and_of_the_detector():
-    ids = [entry.id for entry in entries(scored(), range(4))]
+    ids = [entry.id for entry in index_documents(scored(), range(4))]
     assert len(set(ids)) == 4
-    assert [entry.document["event.id"] for entry in entries(scored(), range(4))] == ids
+    assert [entry.document["event.id"] for entry in index_documents(scored(), range(4))] == ids
     assert ids == [
         document_id("stream", "shardId-000000000000", Position(i), 0, "rcf-1", __version__) for i in range(4)
     ]

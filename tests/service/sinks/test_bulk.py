@@ -19,7 +19,7 @@ POISON = b"poison"
 def short(monkeypatch):
     """Pauses that a test can wait for."""
     monkeypatch.setattr("service.retry.FIRST_PAUSE", 0.002)
-    monkeypatch.setattr("service.retry.TELL_SECONDS", 0.02)
+    monkeypatch.setattr("service.retry.WARN_SECONDS", 0.02)
 
 
 def poisoned(status):

@@ -7,12 +7,12 @@ import sqlite3
 
 import pytest
 
+from service import StateError
 from service.aws import client
 from service.pipeline.documents import timestamp
 from service.pipeline.records import DeadLetter, Position, Record
 from service.sinks.dead_letters import S3DeadLetters, SQLiteDeadLetters, describe_letter, refusal_letter
-from service.sinks.index import Refused
-from service.state.leases import StateError
+from service.sinks.index import Rejected
 from service.stores import opened
 from tests.servers import aws
 from tests.service.stores import NOON, entry, letter
@@ -43,20 +43,20 @@ async def everything(store, size=10):
 
 def refusal(number: int) -> DeadLetter:
     """About a document that the index refuses; all are of one record."""
-    refused = Refused(entry(number).id, "mapper_parsing_exception", "no number", 3, "cutwater-2023.11.15")
+    refused = Rejected(entry(number).id, "mapper_parsing_exception", "no number", 3, "cutwater-2023.11.15")
     return refusal_letter("stream", "shard", Record(Position(7, 1), "key", NOON, b"bytes"), entry(number), refused)
 
 
 async def test_letters_come_newest_first_each_once(store):
-    await store.bury([letter(number) for number in range(5)])
-    await store.bury([letter(number) for number in range(3, 8)])
+    await store.put([letter(number) for number in range(5)])
+    await store.put([letter(number) for number in range(3, 8)])
     found = await store.newest(3)
     assert [each["errorMessage"] for each in found] == ["reason 7", "reason 6", "reason 5"]
     assert await store.count() == len(await store.newest(100)) == 8
 
 
 async def test_a_letter_has_the_form_of_firehose(store):
-    await store.bury([letter(7)])
+    await store.put([letter(7)])
     (found,) = await store.newest(1)
     assert isinstance(found.pop("attemptEndingTimestamp"), int)
     assert found == {
@@ -79,7 +79,7 @@ async def test_a_letter_has_the_form_of_firehose(store):
 
 
 async def test_two_refused_documents_of_one_record_leave_two_letters(store):
-    await store.bury([refusal(1), refusal(2), refusal(1)])
+    await store.put([refusal(1), refusal(2), refusal(1)])
     found = sorted(await everything(store), key=lambda each: each["id"])
     assert [each["esDocumentId"] for each in found] == [entry(1).id, entry(2).id]
     first = found[0]
@@ -89,14 +89,14 @@ async def test_two_refused_documents_of_one_record_leave_two_letters(store):
 
 async def test_a_letter_may_hold_a_whole_record_and_no_text_at_all(store):
     record = Record(Position(1), "lone surrogate \ud800", NOON, bytes(range(256)) * 4096)
-    await store.bury([DeadLetter("s", "shardId-000000000000", record, "not_json", "lone surrogate \ud800")])
+    await store.put([DeadLetter("s", "shardId-000000000000", record, "not_json", "lone surrogate \ud800")])
     (found,) = await store.newest(10)
     assert base64.b64decode(found["rawData"]) == record.data
     assert found["partitionKey"] == found["errorMessage"] == r"lone surrogate \ud800"
 
 
 async def test_pages_lead_through_all_also_while_they_are_removed(store):
-    await store.bury([letter(number * 1_000_000) for number in range(25)])
+    await store.put([letter(number * 1_000_000) for number in range(25)])
     found = await everything(store)
     assert len({each["id"] for each in found}) == len(found) == 25
     removed = 0
@@ -107,15 +107,15 @@ async def test_pages_lead_through_all_also_while_they_are_removed(store):
 
 
 async def test_what_is_on_its_way_is_known_after_a_crash(store, make):
-    await store.bury([letter(1), letter(2), letter(3)])
+    await store.put([letter(1), letter(2), letter(3)])
     letters = [describe_letter(letter(number)) for number in (1, 2, 3)]
     ids = [each["id"] for each in letters]
-    await store.send_off(ids)
-    await store.call_back(ids[:1])
+    await store.mark_in_flight(ids)
+    await store.clear_in_flight(ids[:1])
     await store.remove(letters[1:2])
     again = make()
     await again.open()
-    assert await again.on_their_way() == {ids[2]}
+    assert await again.in_flight() == {ids[2]}
     assert await again.count() == 2
     await again.close()
 
@@ -123,7 +123,7 @@ async def test_what_is_on_its_way_is_known_after_a_crash(store, make):
 async def test_the_sqlite3_shell_reads_it(tmp_path):
     store = SQLiteDeadLetters(tmp_path / "cutwater.db")
     await store.open()
-    await store.bury([letter(1)])
+    await store.put([letter(1)])
     await store.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "cutwater.db")) as db:
         rows = db.execute("SELECT time, code, reason FROM dead_letter").fetchall()

@@ -58,7 +58,7 @@ async def test_what_is_written_is_there_under_its_id(store, index):
 
 async def test_nothing_to_write_is_fine(store, index):
     assert await index.write([]) == []
-    await index.mention([])
+    await index.index_dead_letters([])
     assert store.documents() == {}
 
 
@@ -386,7 +386,7 @@ async def test_an_index_where_the_alias_shall_be_is_left_alone(remote):
 
 async def test_the_alias_is_all_documents_and_no_dead_letter(remote, remote_index):
     await remote_index.write([entry(0), entry(2000)])
-    await remote_index.mention([describe_letter(letter(1))])
+    await remote_index.index_dead_letters([describe_letter(letter(1))])
     assert remote.server.count(remote.prefix) == 2
 
 
@@ -396,7 +396,7 @@ async def test_a_write_block_is_waited_for(remote, remote_index):
     index = f"{remote.prefix}-2023.11.15"
     remote.server.request("PUT", f"/{index}/_settings", {"index.blocks.write": True})
     writing = asyncio.create_task(remote_index.write([entry(1), entry(2)]))
-    await until(lambda: remote_index._patience.trouble)
+    await until(lambda: remote_index._retrier.last_error)
     assert "cluster_block_exception" in await remote_index.healthy()
     remote.server.request("PUT", f"/{index}/_settings", {"index.blocks.write": False})
     assert await writing == []

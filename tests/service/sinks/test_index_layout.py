@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 
 from service.pipeline.documents import timestamp
 from service.sinks.index import IndexSetupError
-from service.sinks.index.access import Access, Signer
+from service.sinks.index.auth import Auth, Signer
 from service.sinks.index.opensearch import OpenSearchIndex, _identity
 from service.sinks.index.prepare import Layout, flat, ilm_policy, ism_policy, steps
 
@@ -339,34 +339,34 @@ def test_a_token_of_a_role_is_signed_too(in_2015):
 
 
 def test_secrets_do_not_show():
-    text = repr(Access(user="u", password="geheim", api_key="geheim"))
+    text = repr(Auth(user="u", password="geheim", api_key="geheim"))
     assert "geheim" not in text
 
 
 @pytest.mark.parametrize(
-    ("access", "url", "message"),
+    ("auth", "url", "message"),
     [
-        (Access(user="u", api_key="k"), "https://host", "set one of opensearch_user"),
-        (Access(api_key="k"), "https://user:word@host", "set one of opensearch_user"),
-        (Access(ca="ca.pem"), "http://host", "need an opensearch_url with https"),
-        (Access(ca="nowhere.pem"), "https://host", r"opensearch_ca = 'nowhere.pem': No such file.*name a PEM file"),
-        (Access(client_certificate="no.pem"), "https://host", r"opensearch_client_cert = 'no.pem': No such file"),
+        (Auth(user="u", api_key="k"), "https://host", "set one of opensearch_user"),
+        (Auth(api_key="k"), "https://user:word@host", "set one of opensearch_user"),
+        (Auth(ca="ca.pem"), "http://host", "need an opensearch_url with https"),
+        (Auth(ca="nowhere.pem"), "https://host", r"opensearch_ca = 'nowhere.pem': No such file.*name a PEM file"),
+        (Auth(client_certificate="no.pem"), "https://host", r"opensearch_client_cert = 'no.pem': No such file"),
     ],
 )
-def test_contradictions_and_missing_files_are_named(access, url, message):
+def test_contradictions_and_missing_files_are_named(auth, url, message):
     with pytest.raises(IndexSetupError, match=message) as caught:
-        OpenSearchIndex(url, "cw", ("v",), access=access)
+        OpenSearchIndex(url, "cw", ("v",), auth=auth)
     assert "word" not in str(caught.value)
 
 
 def test_a_file_that_holds_no_certificate_is_named(tmp_path):
     (tmp_path / "ca.pem").write_text("not PEM")
     with pytest.raises(IndexSetupError, match="no certificate"):
-        Access(ca=tmp_path / "ca.pem").client_options("https://host")
+        Auth(ca=tmp_path / "ca.pem").client_options("https://host")
 
 
 async def test_an_own_authority_replaces_the_systems(tmp_path):
-    options = Access(user="u", password="p").client_options("https://host")
+    options = Auth(user="u", password="p").client_options("https://host")
     assert options["http_auth"] == ("u", "p")
     assert options["ssl_context"].verify_mode == ssl.CERT_REQUIRED
     assert options["ssl_context"].check_hostname

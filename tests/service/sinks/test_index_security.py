@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from service.cli import main
 from service.operate.setup import set_up
 from service.sinks.index import IndexSetupError
-from service.sinks.index.access import Access
+from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.query import Filter
 from service.stores import opened
@@ -31,8 +31,8 @@ def server():
         yield server
 
 
-def index(server, prefix="cutwater", **access):
-    return OpenSearchIndex(server.url, prefix, FEATURES, access=Access(ca=server.ca, **access))
+def index(server, prefix="cutwater", **auth):
+    return OpenSearchIndex(server.url, prefix, FEATURES, auth=Auth(ca=server.ca, **auth))
 
 
 async def prepare(server):
@@ -59,7 +59,7 @@ async def test_set_up_write_and_search_need_no_more_than_the_documented_roles(se
         assert server.count("cutwater") == 100
         assert len((await one.search(Filter(), 1000)).documents) == 100
     wider = OpenSearchIndex(
-        server.url, "cutwater", (*FEATURES, "pressure"), access=Access(ca=server.ca, user="setup", password=PASSWORD)
+        server.url, "cutwater", (*FEATURES, "pressure"), auth=Auth(ca=server.ca, user="setup", password=PASSWORD)
     )
     try:
         lines = []
@@ -72,8 +72,8 @@ async def test_set_up_write_and_search_need_no_more_than_the_documented_roles(se
 async def test_a_certificate_says_who_we_are(server):
     await prepare(server)
     folder = server.authority.folder
-    access = {"client_certificate": folder / "client.pem", "client_key": folder / "client-key.pem"}
-    async with opened(index(server, **access)) as one:
+    auth = {"client_certificate": folder / "client.pem", "client_key": folder / "client-key.pem"}
+    async with opened(index(server, **auth)) as one:
         assert await one.write([entry(2000)]) == []
 
 
@@ -86,17 +86,17 @@ async def test_a_refused_index_is_waited_for_and_named(server, caplog, user, pre
     async with asyncio.timeout(20):
         while "security_exception" not in (await one.healthy() or ""):  # noqa: ASYNC110 - the log has no event
             await asyncio.sleep(0.05)
-    trouble = await one.healthy()
-    assert "no permissions for [indices:" in trouble
-    assert "docs/how-to/opensearch.md" in trouble
-    assert PASSWORD not in trouble + caplog.text
+    problem = await one.healthy()
+    assert "no permissions for [indices:" in problem
+    assert "docs/how-to/opensearch.md" in problem
+    assert PASSWORD not in problem + caplog.text
     assert not writing.done()
     writing.cancel()
     await one.close()
 
 
 @pytest.mark.parametrize(
-    ("access", "message"),
+    ("auth", "message"),
     [
         ({"user": "run", "password": f"not {PASSWORD}"}, "401.*not accepted; check the credentials"),
         ({"user": "nobody", "password": PASSWORD}, "401.*not accepted; check the credentials"),
@@ -104,9 +104,9 @@ async def test_a_refused_index_is_waited_for_and_named(server, caplog, user, pre
         ({"api_key": "bm90OnZhbGlk"}, "401.*not accepted; check the credentials"),
     ],
 )
-async def test_who_is_not_known_is_told_so_at_once(server, access, message):
+async def test_who_is_not_known_is_told_so_at_once(server, auth, message):
     with pytest.raises(IndexSetupError, match=message) as caught:
-        async with opened(index(server, **access)):
+        async with opened(index(server, **auth)):
             pass
     for secret in (PASSWORD, "bm90OnZhbGlk"):
         assert secret not in str(caught.value)
@@ -194,7 +194,7 @@ async def test_every_request_to_aws_is_signed_as_it_arrives(monkeypatch, service
     if token:
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
     async with aws_domain("AKIDEXAMPLE", "geheim", service, "eu-central-1", token) as (url, taken):
-        one = OpenSearchIndex(url, "cutwater", FEATURES, access=Access(aws=service, region="eu-central-1"))
+        one = OpenSearchIndex(url, "cutwater", FEATURES, auth=Auth(aws=service, region="eu-central-1"))
         async with opened(one):
             assert await one.write([entry(number, sensor="é ☃ %2F") for number in range(10)]) == []
             assert (await one.search(Filter(sensor="é ☃"), 10)).documents == []
@@ -207,7 +207,7 @@ async def test_wrong_aws_credentials_are_one_line(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
     async with aws_domain("AKIDEXAMPLE", "another", "es", "eu-central-1") as (url, _):
-        one = OpenSearchIndex(url, "cutwater", FEATURES, access=Access(aws="es", region="eu-central-1"))
+        one = OpenSearchIndex(url, "cutwater", FEATURES, auth=Auth(aws="es", region="eu-central-1"))
         with pytest.raises(IndexSetupError, match="403") as caught:
             async with opened(one):
                 pass
@@ -245,7 +245,7 @@ async def test_a_certificate_that_is_not_good_is_one_line(tmp_path, name, truste
     own.issue("expired", days=-1)
     ca = folders[trusted] / "ca.pem" if trusted else None
     async with speaks_tls(own, name) as url:
-        one = OpenSearchIndex(url, "cutwater", FEATURES, access=Access(user="u", password=PASSWORD, ca=ca))
+        one = OpenSearchIndex(url, "cutwater", FEATURES, auth=Auth(user="u", password=PASSWORD, ca=ca))
         with pytest.raises(IndexSetupError, match=message) as caught:
             async with opened(one):
                 pass

@@ -346,12 +346,12 @@ async def test_throttled_and_failed_calls_are_repeated_without_holding_room(poll
 async def test_a_stream_that_fails_says_so_until_it_works(polled):
     polled.local.faults.add(Fault("fail", "ListShards", times=3))
     async with polled.stream() as stream:
-        assert stream.trouble == "has not answered yet"
+        assert stream.last_error == "has not answered yet"
         listing = asyncio.create_task(stream.shards())
-        while "ListShards: " not in (stream.trouble or ""):  # noqa: ASYNC110 - there is no event to wait for
+        while "ListShards: " not in (stream.last_error or ""):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
         assert await listing
-        assert stream.trouble is None
+        assert stream.last_error is None
 
 
 async def test_full_room_stops_fetching(polled):

@@ -4,28 +4,29 @@ import logging
 
 import pytest
 
+from service import StateError
 from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state.checkpoints import Checkpoint, Checkpoints
-from service.state.leases import Lease, LeaseLostError, Leases, StateError
-from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making
+from service.state.leases import Lease, LeaseLostError, LeaseManager
+from service.state.leases.sqlite import SQLiteLeaseStore
+from service.state.snapshots import ModelFingerprint
 from service.state.snapshots.sqlite import SQLiteBlobs
 
 SHARD, LEFT, RIGHT = (f"shardId-{number:012d}" for number in range(3))
-MAKING = Making("rcf-1", {"samples": 256})
+FINGERPRINT = ModelFingerprint("rcf-1", {"samples": 256})
 MIDDLE = 2**127
 
 
 @pytest.fixture
 async def world(tmp_path):
     """Makes the checkpoints of one worker among several."""
-    table, blobs = SQLiteTable(tmp_path / "db", "stream", "worker"), SQLiteBlobs(tmp_path / "db")
+    table, blobs = SQLiteLeaseStore(tmp_path / "db", "stream", "worker"), SQLiteBlobs(tmp_path / "db")
     await table.open()
     await blobs.open()
 
-    def checkpoints(worker="worker", making=MAKING, on_bad_snapshot="refuse") -> Checkpoints:
-        return Checkpoints(Leases(table, worker), blobs, "stream", making, on_bad_snapshot)
+    def checkpoints(worker="worker", fingerprint=FINGERPRINT, on_bad_snapshot="refuse") -> Checkpoints:
+        return Checkpoints(LeaseManager(table, worker), blobs, "stream", fingerprint, on_bad_snapshot)
 
     yield checkpoints, table, blobs
     await table.close()
@@ -83,7 +84,7 @@ async def test_a_crash_between_snapshot_and_lease_leaves_the_old_checkpoint_whol
 async def test_another_configuration_takes_the_position_but_not_the_models_and_says_so(world, caplog):
     checkpoints, _, _ = world
     await (await taken(checkpoints())).commit(Checkpoint(Position(5), models={"a": Model(b"1")}))
-    other = await taken(checkpoints(making=Making("rcf-2", {"samples": 128})))
+    other = await taken(checkpoints(fingerprint=ModelFingerprint("rcf-2", {"samples": 128})))
     with caplog.at_level(logging.WARNING):
         assert await other.restore() == Checkpoint(Position(5))
     assert "samples was 256 and is 128" in caplog.text
@@ -129,7 +130,7 @@ async def test_a_childs_first_checkpoint_holds_all_it_inherited(world):
     left = await taken(checkpoints(), LEFT)
     await left.restore()
     await left.commit(Checkpoint(Position(12), models={"new": Model(b"n")}))
-    await checkpoints().forget(await table.row(SHARD))
+    await checkpoints().delete(await table.row(SHARD))
     expected = {"left": Model(b"l", 5, 5), "new": Model(b"n")}
     assert (await (await taken(checkpoints(), LEFT)).restore()).models == expected
 

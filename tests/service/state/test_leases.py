@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from service import StateError
 from service.pipeline.records import Position
-from service.state.leases import SHARD_END, Lease, LeaseLostError, Leases, StateError
-from service.state.leases.dynamodb import DynamoDBTable
-from service.state.leases.sqlite import SQLiteTable
+from service.state.leases import SHARD_END, Lease, LeaseLostError, LeaseManager
+from service.state.leases.dynamodb import DynamoDBLeaseStore
+from service.state.leases.sqlite import SQLiteLeaseStore
 from tests.servers import aws
 
 SHARD = "shardId-000000000000"
@@ -27,14 +28,14 @@ async def workers(request, tmp_path):
     servers = {"moto": aws.moto, "dynalite": aws.dynalite}
     url = servers[request.param]() if request.param in servers else ""
 
-    async def worker(identity: str) -> Leases:
+    async def worker(identity: str) -> LeaseManager:
         if request.param == "sqlite":
-            table = SQLiteTable(tmp_path / "cutwater.db", STREAM, identity)
+            table = SQLiteLeaseStore(tmp_path / "cutwater.db", STREAM, identity)
         else:
-            table = DynamoDBTable(name, STREAM, "us-east-1")
+            table = DynamoDBLeaseStore(name, STREAM, "us-east-1")
         await table.open()
         opened.append(table)
-        return Leases(table, identity)
+        return LeaseManager(table, identity)
 
     with aws.here(dynamodb=url):
         yield worker
@@ -156,12 +157,12 @@ async def test_sqlite_knows_at_once_that_a_process_was_killed(tmp_path):
     script = """
 import asyncio, sys
 from pathlib import Path
-from service.state.leases import Lease, Leases
-from service.state.leases.sqlite import SQLiteTable
+from service.state.leases import Lease, LeaseManager
+from service.state.leases.sqlite import SQLiteLeaseStore
 async def main():
-    table = SQLiteTable(Path(sys.argv[1]), "stream", "victim")
+    table = SQLiteLeaseStore(Path(sys.argv[1]), "stream", "victim")
     await table.open()
-    leases = Leases(table, "victim")
+    leases = LeaseManager(table, "victim")
     await leases.add(Lease("shardId-0"))
     await leases.take((await leases.all())[0])
     print("ready", flush=True)
@@ -171,9 +172,9 @@ asyncio.run(main())
     path = tmp_path / "cutwater.db"
     process = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     assert process.stdout.readline() == "ready\n"
-    table = SQLiteTable(path, STREAM, "me")
+    table = SQLiteLeaseStore(path, STREAM, "me")
     await table.open()
-    mine = Leases(table, "me")
+    mine = LeaseManager(table, "me")
     (row,) = await mine.all()
     assert row.owner == "victim"
     assert not await mine.dead("victim")
@@ -186,7 +187,7 @@ asyncio.run(main())
 
 async def test_streams_share_a_file_but_not_a_dynamodb_table(tmp_path):
     path = tmp_path / "cutwater.db"
-    one, other = SQLiteTable(path, "one", "w"), SQLiteTable(path, "other", "v")
+    one, other = SQLiteLeaseStore(path, "one", "w"), SQLiteLeaseStore(path, "other", "v")
     for table in (one, other):
         await table.open()
     await one.insert(Lease(SHARD))
@@ -195,7 +196,7 @@ async def test_streams_share_a_file_but_not_a_dynamodb_table(tmp_path):
         await table.close()
     with aws.here(dynamodb=aws.moto()):
         name = aws.unique("leases")
-        first, second = DynamoDBTable(name, "one", "us-east-1"), DynamoDBTable(name, "other", "us-east-1")
+        first, second = DynamoDBLeaseStore(name, "one", "us-east-1"), DynamoDBLeaseStore(name, "other", "us-east-1")
         await first.open()
         await first.insert(Lease(SHARD))
         with pytest.raises(StateError, match="holds the leases of stream 'one'"):
@@ -207,7 +208,7 @@ async def test_streams_share_a_file_but_not_a_dynamodb_table(tmp_path):
 async def test_a_file_that_is_no_database_is_named(tmp_path):
     path = tmp_path / "cutwater.db"
     path.write_bytes(b"something else" * 100)
-    table = SQLiteTable(path, STREAM, "w")
+    table = SQLiteLeaseStore(path, STREAM, "w")
     with pytest.raises(StateError, match=r"cutwater\.db: .*move the file away"):
         await table.open()
     await table.close()
@@ -217,7 +218,7 @@ async def test_checkpoints_of_an_earlier_version_are_not_passed_over_in_silence(
     path = tmp_path / "cutwater.db"
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE checkpoint (stream TEXT, shard TEXT, checkpoint TEXT)")
-    table = SQLiteTable(path, STREAM, "w")
+    table = SQLiteLeaseStore(path, STREAM, "w")
     with pytest.raises(StateError, match=r"earlier version.*move the file away"):
         await table.open()
     await table.close()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import StateError
 from service.pipeline.models import Model, ModelMap
-from service.state.leases import StateError
 from service.state.model_file import ModelFile
 
 NAMES = st.sampled_from(["a", "b", "", "ä", "\ud800", "a\0b", "x" * 3000])

@@ -9,24 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import snapshot_format
+from service import StateError
 from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state import snapshots
-from service.state.leases import StateError
 from service.state.snapshots import (
-    Making,
+    ModelFingerprint,
     OtherConfigurationError,
     ShardSnapshots,
     SnapshotError,
-    merged,
-    of_keys,
+    in_hash_range,
+    merge_models,
 )
 from service.state.snapshots.s3 import S3Blobs
 from service.state.snapshots.sqlite import SQLiteBlobs
 from service.stores import opened
 from tests.servers import aws
 
-MAKING = Making("rcf-1", {"samples": 256})
+FINGERPRINT = ModelFingerprint("rcf-1", {"samples": 256})
 PLACE = "stream/shardId-000000000000"
 
 
@@ -34,7 +34,7 @@ class Memory:
     """Pieces in a dictionary."""
 
     def __init__(self):
-        self.pieces, self.trouble = {}, None
+        self.pieces, self.last_error = {}, None
 
     async def put(self, name, data):
         self.pieces[name] = data
@@ -63,8 +63,8 @@ async def blobs(request, tmp_path):
                 yield store
 
 
-def shard(blobs, term=1, making=MAKING) -> ShardSnapshots:
-    return ShardSnapshots(blobs, PLACE, term, making)
+def shard(blobs, fencing_token=1, fingerprint=FINGERPRINT) -> ShardSnapshots:
+    return ShardSnapshots(blobs, PLACE, fencing_token, fingerprint)
 
 
 def model(text: str, first=0, last=2**128 - 1) -> Model:
@@ -127,7 +127,7 @@ async def test_another_format_is_named(monkeypatch):
 async def test_another_configuration_is_named_with_what_differs():
     blobs = Memory()
     written = await shard(blobs).write(Position(1), {"a": model("1")})
-    other = Making("rcf-2", {"samples": 128})
+    other = ModelFingerprint("rcf-2", {"samples": 128})
     with pytest.raises(OtherConfigurationError, match="samples was 256 and is 128"):
         await shard(blobs, 2, other).read(written.name)
 
@@ -137,7 +137,7 @@ async def test_only_what_a_snapshot_needs_is_kept():
     writer = shard(blobs)
     for number in range(50):
         models = {name: model(f"{name}{number}" * 50) for name in "abcd"}
-        await writer.collect((await writer.write(Position(number), models)).name)
+        await writer.delete_unreferenced((await writer.write(Position(number), models)).name)
         assert len(blobs.pieces) == 2  # a head and a chunk
 
 
@@ -149,8 +149,8 @@ async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
     now = {f"sensor-{i}": model("x" * 100) for i in range(40)}
     changed = dict(now)
     for number in range(200):
-        changed |= {sensor: now[sensor] for sensor in writer.outdated()}
-        await writer.collect((await writer.write(Position(number), changed)).name)
+        changed |= {sensor: now[sensor] for sensor in writer.needs_rewrite()}
+        await writer.delete_unreferenced((await writer.write(Position(number), changed)).name)
         assert len(blobs.pieces) <= 8 + 2
         assert sum(writer._chunks.sizes()) <= 2 * 40 * 100 + 200
         sensor = f"sensor-{number * 7 % 40}"
@@ -160,16 +160,16 @@ async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
 
 async def test_what_a_dead_worker_left_is_swept_but_nothing_newer():
     blobs = Memory()
-    dead = shard(blobs, term=3)
+    dead = shard(blobs, fencing_token=3)
     committed = await dead.write(Position(1), {"a": model("1"), "b": model("2")})
     needed = set(blobs.pieces)
     await dead.write(Position(2), {"a": model("never committed")})
-    heir, later = shard(blobs, term=5), shard(blobs, term=8)
+    heir, later = shard(blobs, fencing_token=5), shard(blobs, fencing_token=8)
     await heir.read(committed.name)
     newer = await later.write(Position(2), {"a": model("3")})
-    await heir.sweep()
+    await heir.delete_orphans()
     assert set(blobs.pieces) == needed | {newer.name, f"{newer.name}.0"}
-    await later.forget()
+    await later.delete_all()
     assert blobs.pieces == {}
 
 
@@ -180,10 +180,10 @@ async def test_models_that_never_change_are_not_written_again(monkeypatch):
     writer, sizes, again = shard(Memory()), [], 0
     for number in range(100):
         new = {f"{number}-{each}": model("x" * 100) for each in range(23)}
-        old = writer.outdated()
+        old = writer.needs_rewrite()
         again += len(old)
         written = await writer.write(Position(number), new | {sensor: model("x" * 100) for sensor in old})
-        await writer.collect(written.name)
+        await writer.delete_unreferenced(written.name)
         sizes.append(written.size)
     assert again <= 2 * 23 * 100
     assert len(writer._chunks.names()) <= 2.5 * 100 * 23 / 10 + 5, "chunks are as full as can be"
@@ -195,13 +195,13 @@ async def test_what_is_outdated_can_be_asked_for_while_a_snapshot_is_written():
 
     async def ask():
         for _ in range(200):
-            assert writer.outdated() is not None
+            assert writer.needs_rewrite() is not None
             await asyncio.sleep(0)
 
     async def write():
         for number in range(60):
             written = await writer.write(Position(number), {f"s{number % 7}": model("x" * 50)})
-            await writer.collect(written.name)
+            await writer.delete_unreferenced(written.name)
 
     await asyncio.gather(write(), ask())
 
@@ -249,21 +249,21 @@ async def test_every_snapshot_equals_all_changes_so_far(changes):
     for number, change in enumerate(changes):
         changed = {name: Model(state) for name, state in change.items()}
         expected |= changed
-        changed |= {name: expected[name] for name in writer.outdated()}
+        changed |= {name: expected[name] for name in writer.needs_rewrite()}
         written = await writer.write(Position(number), changed)
-        await writer.collect(written.name)
+        await writer.delete_unreferenced(written.name)
         assert await shard(blobs, 2).read(written.name) == expected
 
 
 def test_children_get_the_models_of_their_hash_keys():
     left, right, both = model("l", 5, 5), model("r", 2**127, 2**127), model("b", 5, 2**127)
     models = {"left": left, "right": right, "both": both}
-    assert of_keys(models, (0, 2**127 - 1)) == {"left": left, "both": both}
-    assert of_keys(models, (2**127, 2**128 - 1)) == {"right": right, "both": both}
+    assert in_hash_range(models, (0, 2**127 - 1)) == {"left": left, "both": both}
+    assert in_hash_range(models, (2**127, 2**128 - 1)) == {"right": right, "both": both}
 
 
 def test_of_two_parents_that_know_a_sensor_the_first_counts():
-    assert merged([{"a": model("1")}, {"a": model("2"), "b": model("3")}]) == {"a": model("1"), "b": model("3")}
+    assert merge_models([{"a": model("1")}, {"a": model("2"), "b": model("3")}]) == {"a": model("1"), "b": model("3")}
 
 
 async def test_a_bucket_that_is_not_there_is_named():

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from service import StateError
 from service.pipeline.core import Core
 from service.source.client import StreamError
-from service.state.checkpoints import Hold as HeldLease
-from service.state.leases import StateError
+from service.state.checkpoints import HeldLease as HeldLease
 from tests.service.worker.virtual import SENSORS, BrokenError, Chain, World
 
 MOST_WORKERS = 3
@@ -142,7 +142,7 @@ class Interleavings(RuleBasedStateMachine):
             assert self.world.found() == self.world.expected()
             assert self.world.faults() <= self.world.index.broken + Chain.broken, "a pipeline ended without a cause"
             for worker in self.world.workers:
-                assert worker.room.taken == 0
+                assert worker.budget.taken == 0
         finally:
             self.world.close()
             shutil.rmtree(self.folder)
@@ -214,7 +214,7 @@ def test_while_the_index_is_away_leases_are_kept_and_a_stop_ends_in_time_and_com
     for _ in range(600):
         world.advance(1, steps=10)
     assert len(worker.consumer.pipelines) == 4
-    assert worker.room.taken <= worker.room.size
+    assert worker.budget.taken <= worker.budget.size
     committed = {lease.shard: lease.position for lease in world.rows()}
     worker.consumer.stop()
     for _ in range(22):
@@ -282,7 +282,7 @@ def test_a_bug_in_one_shards_scoring_stops_that_shard_only_and_is_over_when_the_
     feed(world, 80)
     for _ in range(100):
         world.advance(1)
-        assert set(worker.consumer._holds) == world.stream.all.keys(), "all leases are kept"
+        assert set(worker.consumer._held) == world.stream.all.keys(), "all leases are kept"
     expected = {key for key in world.expected() if key[0] != victim}
     assert expected <= world.found().keys(), "the others go on"
     (line,) = worker.consumer.faults.describe(world.clock.now)

@@ -46,14 +46,14 @@ def test_what_was_not_told_is_told_later_even_if_nothing_more_comes(caplog):
 def test_everything_into_the_dead_letter_is_a_trouble_and_a_part_of_it_is_none():
     clock = Clock()
     monitor = DeadLetterMonitor(clock)
-    assert monitor.trouble is None
+    assert monitor.last_error is None
     monitor.note(letters("not_json", 7))
-    assert monitor.trouble is not None
-    assert monitor.trouble.startswith("all 7 records of the last minute went there: the reason of not_json; compare")
+    assert monitor.last_error is not None
+    assert monitor.last_error.startswith("all 7 records of the last minute went there: the reason of not_json; compare")
     monitor.note_scored(1)
-    assert monitor.trouble is None
+    assert monitor.last_error is None
     clock.now = 100.0
-    assert monitor.trouble is None, "nothing comes at all"
+    assert monitor.last_error is None, "nothing comes at all"
 
 
 def test_the_status_has_counts_by_code_and_the_latest_reason():

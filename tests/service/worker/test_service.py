@@ -10,10 +10,10 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from service import StateError
 from service.api.app import build
 from service.settings.model import load
 from service.source.client import StreamError, connect
-from service.state.leases import StateError
 from service.worker.service import Service
 from simulator.stream import LocalStream
 from tests.servers import aws

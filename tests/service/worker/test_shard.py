@@ -10,28 +10,28 @@ import pytest
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.types import Readings
-from service import __version__
+from service import StateError, __version__
 from service.metrics import Metrics
 from service.pipeline.core import Core, CoreConfiguration
 from service.pipeline.decode import Fields, JSONDecoder
 from service.pipeline.identity import document_id
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import Gap, Position, Record
-from service.sinks.index import Refused
+from service.sinks.index import Rejected
 from service.sinks.query import Filter
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.reader import RecordBatch
 from service.state.checkpoints import Checkpoint, Checkpoints
-from service.state.leases import Lease, LeaseLostError, Leases, StateError
-from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making, ShardSnapshots
+from service.state.leases import Lease, LeaseLostError, LeaseManager
+from service.state.leases.sqlite import SQLiteLeaseStore
+from service.state.snapshots import ModelFingerprint, ShardSnapshots
 from service.state.snapshots.sqlite import SQLiteBlobs
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
 
 SHARD = "shardId-000000000000"
-MAKING = Making("rcf-1", {})
+FINGERPRINT = ModelFingerprint("rcf-1", {})
 CONFIGURATION = Configuration(engine="rrcf", trees=5, samples=16, seed=7)
 
 
@@ -51,12 +51,12 @@ class ScriptedStream:
         self.script, self.batch, self.ends, self.gap = script, batch, ends, gap
         self.handed_out = 0
 
-    async def read(self, shard, after, room, since=None):
+    async def read(self, shard, after, budget, since=None):
         left = [record for record in self.script if after is None or record.position > after]
         while left:
             chunk, left = left[: self.batch], left[self.batch :]
             size = sum(len(record.data) for record in chunk)
-            await room.reserve(size)
+            await budget.reserve(size)
             self.handed_out += len(chunk)
             yield RecordBatch(chunk, size, 0, ended=self.ends and not left, gap=self.gap)
             self.gap = None
@@ -76,18 +76,18 @@ class RememberingIndex:
     async def write(self, entries):
         await self.open.wait()
         self.writes += 1
-        refused = [Refused(entry.id, "mapping", "no") for entry in entries if self.refuse(entry)]
+        refused = [Rejected(entry.id, "mapping", "no") for entry in entries if self.refuse(entry)]
         for entry in entries:
             if not self.refuse(entry):
                 assert self.documents.setdefault(entry.id, entry.document) == entry.document
         return refused
 
-    async def bury(self, letters):
+    async def put(self, letters):
         """As the store of dead letters, too."""
         await self.open.wait()
         self.letters |= {letter.id: letter for letter in letters}
 
-    async def mention(self, letters):
+    async def index_dead_letters(self, letters):
         assert {letter["id"] for letter in letters} <= self.letters.keys()
 
 
@@ -103,15 +103,15 @@ class World:
         return lease
 
     async def hold(self, worker="worker", on_bad_snapshot="refuse"):
-        checkpoints = Checkpoints(Leases(self.table, worker), self.blobs, "stream", MAKING, on_bad_snapshot)
+        checkpoints = Checkpoints(LeaseManager(self.table, worker), self.blobs, "stream", FINGERPRINT, on_bad_snapshot)
         return await checkpoints.take(await self.lease(), [])
 
     async def models(self):
         lease = await self.lease()
-        return await ShardSnapshots(self.blobs, f"stream/{SHARD}", 10**6, MAKING).read(lease.snapshot)
+        return await ShardSnapshots(self.blobs, f"stream/{SHARD}", 10**6, FINGERPRINT).read(lease.snapshot)
 
     async def pipeline(
-        self, stream, *, hold=None, checkpoint_seconds=3600.0, room=10**9, index_all=True, index_record=False
+        self, stream, *, hold=None, checkpoint_seconds=3600.0, budget=10**9, index_all=True, index_record=False
     ):
         configuration = CoreConfiguration(
             stream="stream",
@@ -125,7 +125,7 @@ class World:
             stream=stream,
             stream_name="stream",
             checkpoint_seconds=checkpoint_seconds,
-            room=ByteBudget(room),
+            budget=ByteBudget(budget),
             executor=self.executor,
             index=self.index,
             letters=self.index,
@@ -140,7 +140,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path):
     with ThreadPoolExecutor(1) as executor:
-        table, blobs = SQLiteTable(tmp_path / "db", "stream", "worker"), SQLiteBlobs(tmp_path / "db")
+        table, blobs = SQLiteLeaseStore(tmp_path / "db", "stream", "worker"), SQLiteBlobs(tmp_path / "db")
         for store in (table, blobs):
             await store.open()
         await table.insert(Lease(SHARD))
@@ -160,7 +160,7 @@ async def test_a_closed_shard_is_scored_to_its_end(world):
     assert await one.run() is True
     assert len(world.index.documents) == 100 - 16
     assert (await world.lease()).ended
-    assert context.room.taken == 0
+    assert context.budget.taken == 0
 
 
 async def test_stopping_finishes_what_was_fetched_and_going_on_scores_as_if_never_stopped(world):
@@ -218,11 +218,11 @@ async def test_no_checkpoint_passes_a_document_that_is_not_acknowledged(world):
 async def test_a_stalled_index_stops_the_fetching_and_loses_nothing(world):
     world.index.open.clear()
     stream = ScriptedStream(records(2000), ends=True)
-    one, context = await world.pipeline(stream, room=1500)
+    one, context = await world.pipeline(stream, budget=1500)
     running = asyncio.create_task(one.run())
     await asyncio.sleep(0.3)
     assert stream.handed_out < 100
-    assert context.room.taken <= 1500
+    assert context.budget.taken <= 1500
     world.index.open.set()
     assert await running is True
     assert len(world.index.documents) == 2000 - 16
@@ -253,7 +253,7 @@ async def test_when_the_lease_is_lost_the_work_is_dropped_and_the_new_holder_doe
     with pytest.raises(ExceptionGroup) as lost:
         await running
     assert lost.group_contains(LeaseLostError)
-    assert context.room.taken == zombie.in_flight == 0
+    assert context.budget.taken == zombie.in_flight == 0
     assert await heir.run() is True
     assert scores(world.index) == expected_scores(script)
 
@@ -264,7 +264,7 @@ async def test_a_pipeline_ends_as_soon_as_its_lease_is_known_to_be_lost(world):
     await eventually(lambda: len(world.index.documents) == 50 - 16)
     await world.hold("another")
     with pytest.raises(LeaseLostError):
-        await one._hold.renew()
+        await one._held.renew()
     with pytest.raises(ExceptionGroup):
         await running
 
@@ -340,7 +340,7 @@ async def test_a_silent_sensor_is_a_document_whatever_the_batches(world, batch):
 
 async def test_models_that_this_version_cannot_read_are_refused_or_learnt_anew(world):
     one, _ = await world.pipeline(ScriptedStream(records(50)))
-    hold = one._hold
+    hold = one._held
     await hold.commit(Checkpoint(Position(30), models={"a": Model(b"of a later version")}))
     refusing, _ = await world.pipeline(ScriptedStream(records(50)), hold=await world.hold("two"))
     with pytest.raises(StateError, match=r"sensor 'a'.*on_bad_snapshot = learn"):

@@ -27,16 +27,16 @@ from service.source.budget import ByteBudget
 from service.source.reader import RecordBatch
 from service.source.shards import Shard
 from service.state.checkpoints import Checkpoints
-from service.state.leases import Leases
-from service.state.leases.sqlite import SQLiteTable
-from service.state.snapshots import Making, ShardSnapshots
+from service.state.leases import LeaseManager
+from service.state.leases.sqlite import SQLiteLeaseStore
+from service.state.snapshots import ModelFingerprint, ShardSnapshots
 from service.state.snapshots.sqlite import SQLiteBlobs
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
 
 STREAM = "stream"
-MAKING = Making("chain", {})
+FINGERPRINT = ModelFingerprint("chain", {})
 FAILOVER, CHECKPOINT, STOP = 10.0, 3.0, 20.0  # s
 BATCH = 4  # records a read
 
@@ -226,7 +226,7 @@ class ScriptedStream:
         await asyncio.sleep(0)
         return [one.shard for one in self.all.values() if one.listed]
 
-    async def read(self, shard, after, room, since=None):
+    async def read(self, shard, after, budget, since=None):
         one = self.all[shard]
         ended = False
         while not ended:
@@ -235,7 +235,7 @@ class ScriptedStream:
             left = [record for record in left if after or since is None or record.arrival >= since]
             chunk = left[:BATCH]
             size = sum(len(record.data) for record in chunk)
-            await room.reserve(size)
+            await budget.reserve(size)
             ended = one.closed and len(left) == len(chunk)
             after = chunk[-1].position if chunk else after
             yield RecordBatch(chunk, size, 0, ended)
@@ -282,8 +282,8 @@ class Worker:
         self.paused = False
         self.consumer = None
         self.metrics = Metrics()
-        self.room = ByteBudget(200)
-        self.table = SQLiteTable(world.path, STREAM, self.name, self.executor)
+        self.budget = ByteBudget(200)
+        self.table = SQLiteLeaseStore(world.path, STREAM, self.name, self.executor)
         self.blobs = SQLiteBlobs(world.path, self.executor)
         self.main = self.loop.create_task(self._main(world))
 
@@ -295,7 +295,7 @@ class Worker:
             stream=world.stream,
             stream_name=STREAM,
             checkpoint_seconds=CHECKPOINT,
-            room=self.room,
+            budget=self.budget,
             executor=self.executor,
             index=world.index,
             letters=world.index,
@@ -303,7 +303,7 @@ class Worker:
             metrics=self.metrics,
             dead_letter_monitor=DeadLetterMonitor(self.loop.time),
         )
-        checkpoints = Checkpoints(Leases(self.table, self.name), self.blobs, STREAM, MAKING, "refuse")
+        checkpoints = Checkpoints(LeaseManager(self.table, self.name), self.blobs, STREAM, FINGERPRINT, "refuse")
         self.consumer = Consumer(
             stream=world.stream,
             checkpoints=checkpoints,
@@ -337,7 +337,7 @@ class Worker:
             os.close(self.table._life)
             self.table._life = None
 
-    def bury(self) -> None:
+    def put(self) -> None:
         """Tidy up in the test's own process what a killed one would leave to the system."""
         self.executor.killed = True
         for task in asyncio.all_tasks(self.loop):
@@ -368,7 +368,10 @@ class World:
         self._gone: list[Worker] = []
         self._places: dict[str, tuple[bool, Position, int]] = {}
         self._look = Loop(self.clock)
-        self._table, self._blobs = SQLiteTable(self.path, STREAM, "test", Inline()), SQLiteBlobs(self.path, Inline())
+        self._table, self._blobs = (
+            SQLiteLeaseStore(self.path, STREAM, "test", Inline()),
+            SQLiteBlobs(self.path, Inline()),
+        )
         self._look.set_default_executor(Inline())
         for store in (self._table, self._blobs):
             self._look.run_until_complete(store.open())
@@ -409,7 +412,7 @@ class World:
                 if lease.ended or (lease.position is not None and record.position <= lease.position):
                     assert (lease.shard, record.position.sequence) in self.found(), "a gap below the checkpoint"
             if lease.snapshot and shard.listed:  # else it is being deleted, the snapshot before the row
-                reader = ShardSnapshots(self._blobs, f"{STREAM}/{lease.shard}", 2**60, MAKING)
+                reader = ShardSnapshots(self._blobs, f"{STREAM}/{lease.shard}", 2**60, FINGERPRINT)
                 models = self._look.run_until_complete(reader.read(lease.snapshot))
                 begun = lease.ended or lease.position is not None
                 assert models == (shard.models(lease.position) if begun else shard.inherited)
@@ -445,12 +448,12 @@ class World:
             self.advance(1)
             if not self.workers:
                 self.start()
-            if self.found() == self.expected() and not any(worker.room.taken for worker in self.workers):
+            if self.found() == self.expected() and not any(worker.budget.taken for worker in self.workers):
                 break
 
     def close(self) -> None:
         for worker in self.workers + self._gone:
-            worker.bury()
+            worker.put()
         for store in (self._table, self._blobs):
             self._look.run_until_complete(store.close())
         self._look.close()

@@ -21,7 +21,7 @@ from service.sinks.index.failures import ErrorAnswers
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Auth:
     """How to reach a server that does not let everybody in. Secrets do not show in ``repr``.
 
     Attributes:
@@ -43,7 +43,7 @@ class Access:
     region: str = ""
 
     @classmethod
-    def of(cls, settings: Settings) -> Access:
+    def of(cls, settings: Settings) -> Auth:
         """As the settings say."""
         return cls(
             user=settings.opensearch_user,
@@ -56,7 +56,7 @@ class Access:
             region=settings.region,
         )
 
-    def identifies(self, url: str) -> bool:
+    def authenticates(self, url: str) -> bool:
         """Whether requests to ``url`` say who we are."""
         return bool(self.user or self.api_key or self.aws or self.client_certificate or urlsplit(url).username)
 
