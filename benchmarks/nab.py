@@ -26,7 +26,7 @@ from rich.progress import track
 
 from benchmarks import print_rows
 from detector.detector import Configuration, Detector
-from detector.forest.backends import grow
+from detector.forest.backends import make_forest
 from detector.kinesis_analytics import kinesis_analytics
 from service.offline.tables import read
 
@@ -64,7 +64,7 @@ def raw_scores(name: str, seed: int) -> np.ndarray:
 def compatible_scores(name: str, seed: int) -> np.ndarray:
     """The score of a forest with the managed function's parameters."""
     (history,) = read(root() / "data" / name).histories
-    return grow(kinesis_analytics(seed=seed)).process(history.values)
+    return make_forest(kinesis_analytics(seed=seed)).process(history.values)
 
 
 def reference_scores(name: str, seed: int) -> np.ndarray:

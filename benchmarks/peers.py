@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from detector.forest.backends import grow, regrow
+from detector.forest.backends import make_forest, restore_forest
 from detector.forest.forest import Parameters
 from detector.types import Floats
 
@@ -67,7 +67,7 @@ class Cutwater:
         parameters = Parameters(
             dimensions=shape.dimensions, trees=shape.trees, samples=shape.samples, shingle=shape.shingle
         )
-        self.forest = grow(parameters, threads=threads)
+        self.forest = make_forest(parameters, threads=threads)
 
     def prepare(self, values: Floats, batch: int) -> list[Any]:
         """Arrays [batch, dimensions]."""
@@ -94,7 +94,7 @@ class Cutwater:
 
     def restore(self, snapshot: bytes) -> None:
         """The same forest again."""
-        regrow(snapshot)
+        restore_forest(snapshot)
 
 
 class _OneByOne:

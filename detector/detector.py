@@ -8,36 +8,22 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from detector.alerting.change_detectors import FAST_MEAN
-from detector.alerting.decisions import (
-    BROKEN,
-    REFRACTORY,
-    SCORED,
-    SEEN,
-    TIME,
-    State,
-    begin,
-    carve,
-    decide,
-    fill,
-    forget_when,
-    patience_now,
-    raw_scores,
-    reseed,
-    state_bytes,
-    threshold_now,
-)
+from detector.alerting.baseline import score_samples, score_threshold
+from detector.alerting.driver import Columns, decide
+from detector.alerting.incident import REFRACTORY
+from detector.alerting.silence import silence_timeout
+from detector.alerting.state import State, forget_times, impute_last_value, initialize, layout, reseed, state_in
 from detector.alerting.state_check import check
-from detector.forest.backends import grow, regrow
+from detector.forest.backends import make_forest, restore_forest
 from detector.forest.forest import Forest, Parameters
 from detector.rules import Rules
 from detector.snapshot_format import decode, encode
 from detector.types import LIMIT, SILENT, SPIKE, Floats, Integers, Scores, own_grade
 
 Profile = Literal["small", "default", "best"]
-POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a view keeps
-RAW = 128  # points of a line
-LINES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # samples of single values, of which a score is the mean
+POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a feature keeps
+SAMPLE_POINTS = 128  # of single values
+N_SAMPLES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # of single values; a score is the mean over them
 _KIND = "detector"
 
 
@@ -47,7 +33,7 @@ class Configuration:
 
     Attributes:
         dimensions: values in a reading.
-        profile: how many points a view keeps, the one choice between memory, time and accuracy.
+        profile: how many points a feature keeps, the one choice between memory, time and accuracy.
         rules: what the user knows; see ``detector.rules.Rules``.
         rules_of: (pattern, rules) pairs; a sensor takes the rules of the first pattern that its name matches ("*" is
             any text, "?" any character) instead of ``rules``.
@@ -72,12 +58,12 @@ class Configuration:
             raise ValueError(f"profile = {self.profile!r}: must be one of {', '.join(POINTS)}")
 
     @property
-    def needed(self) -> int:
+    def warmup_readings(self) -> int:
         """Readings of a sensor before it is ready."""
         return self.samples
 
     @property
-    def on_a_line(self) -> bool:
+    def closed_form(self) -> bool:
         """Whether readings are scored in closed form."""
         return self.engine == "cutwater" and self.dimensions == 1 and self.shingle == 1
 
@@ -110,95 +96,86 @@ class Detector:
 
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
-        self._buffer = np.zeros(state_bytes(*self._shape(configuration)), dtype=np.uint8)
-        self._state: State = carve(self._buffer, *self._shape(configuration))
-        begin(self._state, seed)
+        record = layout(*self._shape(configuration))
+        self._buffer = np.zeros(record.itemsize, dtype=np.uint8)
+        self._state: State = state_in(self._buffer, record)
+        initialize(self._state, seed)
         self._forest: Forest | None = (
-            None if configuration.on_a_line else grow(configuration.parameters(seed), configuration.engine)
+            None if configuration.closed_form else make_forest(configuration.parameters(seed), configuration.engine)
         )
 
     @property
-    def seen(self) -> int:
+    def _sensor(self) -> Any:
+        return self._state.sensor[0]
+
+    @property
+    def readings_seen(self) -> int:
         """Readings learnt so far."""
-        return int(self._state.clock[SEEN])
+        return int(self._sensor["readings_seen"])
 
     @property
     def ready(self) -> bool:
         """Whether it has seen as much as it needs."""
-        return self.seen >= self.configuration.needed
+        return self.readings_seen >= self.configuration.warmup_readings
 
     def process(self, times: Integers, values: Floats) -> Scores:
         """Score and judge each reading, then learn it. ``times`` [n] in ms, ``values`` [n, d]; raises ValueError."""
         scores, filled, missing = self._prepare(values, self._state.last)
-        newest = int(self._state.clock[TIME])
-        scores.seen[:] = self.seen + np.arange(len(values))
+        newest = int(self._sensor["time"])
+        scores.seen[:] = self.readings_seen + np.arange(len(values))
         if self._forest is not None:
             scores.score[:] = self._forest.process(filled)
         else:
-            raw_scores(self._state, filled, self._decay, True, scores.score)
+            score_samples(self._state, filled, self._decay, True, scores.score)
         decide(
             self._state,
             np.ascontiguousarray(times, np.int64),
             filled,
             missing,
-            self.configuration.needed,
+            self.configuration.warmup_readings,
             self.alone,
-            scores.score,
-            scores.grade,
-            scores.threshold,
-            scores.is_anomaly,
-            scores.expected,
-            scores.attribution,
-            scores.alert,
-            scores.alert_score,
-            scores.kind,
-            scores.episode_start,
-            scores.episode_kind,
-            scores.renamed,
-            scores.episode_peak,
-            scores.episode_readings,
-            scores.patience,
+            Columns.of(scores),
         )
         self._describe(scores, times, values, filled)
-        self._tell_broken_limits(scores, times, values)
-        self._respect_patience(scores, times, values, newest)
+        self._alert_broken_limits(scores, times, values)
+        self._respect_silence_rule(scores, times, values, newest)
         return scores
 
     def score(self, times: Integers, values: Floats) -> Scores:
         """What each row would score as the next reading; learns nothing, raises no alert."""
         scores, filled, _ = self._prepare(values, self._state.last.copy())
         state = self._state
-        scores.seen[:] = self.seen
+        scores.seen[:] = self.readings_seen
         if self._forest is not None:
             scores.score[:] = self._forest.score(filled)
         else:
-            raw_scores(state, filled, self._decay, False, scores.score)
-        confidence = min(self.seen / self.configuration.needed, 1.0)
-        scores.threshold[:] = threshold_now(state.level, int(state.clock[SCORED]), confidence)
+            score_samples(state, filled, self._decay, False, scores.score)
+        confidence = min(self.readings_seen / self.configuration.warmup_readings, 1.0)
+        scores.threshold[:] = score_threshold(self._sensor, confidence)
         scores.grade[:] = own_grade(scores.score, scores.threshold)
         scores.is_anomaly[:] = scores.grade > 0.0
         scores.kind[scores.is_anomaly] = SPIKE
-        expected = state.memory[:, FAST_MEAN]
+        expected = state.memory["fast_mean"]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
         scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
         self._describe(scores, times, values, filled)
         return scores
 
     @property
-    def patience(self) -> float:
-        """Milliseconds after which a silence is told: longer than this sensor's own, or as the rules say."""
-        return float(self.configuration.rules.patience(np.array([self.learnt_patience]))[0])
+    def silence_timeout(self) -> float:
+        """Milliseconds after which a silence is reported: longer than this sensor's own, or as the rules say."""
+        return float(self.configuration.rules.silence_timeout(np.array([self.learnt_silence_timeout]))[0])
 
     @property
-    def learnt_patience(self) -> float:
+    def learnt_silence_timeout(self) -> float:
         """The same, but for the rules."""
-        return float(patience_now(self._state.level, self.seen))
+        return float(silence_timeout(self._sensor))
 
-    def adapt(self, seed: int) -> Detector:
+    def fork(self, seed: int) -> Detector:
         """A detector for a new sensor that starts with all that this one has learnt (a template), at any time."""
         copy = Detector.restore(self.configuration, self.snapshot(compress=False))
         reseed(copy._state, seed)
-        forget_when(copy._state)
+        forget_times(copy._state)
         return copy
 
     def snapshot(self, *, compress: bool = True, **fields: Any) -> bytes:
@@ -219,23 +196,24 @@ class Detector:
         shape = cls._shape(configuration)
         if fields.get("shape") != list(shape):
             raise ValueError(
-                f"made for (values a reading, points a view, lines, samples) = {fields.get('shape')}, "
+                f"made for (values a reading, points a feature, samples, points of each) = {fields.get('shape')}, "
                 f"not {list(shape)}; use the configuration it was made with"
             )
-        size = state_bytes(*shape)
+        record = layout(*shape)
+        size = record.itemsize
         if not isinstance(fields.get("forest"), int) or len(body) != size + fields["forest"]:
             raise ValueError(f"holds {len(body)} bytes; {size} and the forest are needed")
         detector = cls.__new__(cls)
         detector.configuration = configuration
         detector._buffer = np.frombuffer(body, dtype=np.uint8, count=size).copy()
-        detector._state = carve(detector._buffer, *shape)
+        detector._state = state_in(detector._buffer, record)
         check(detector._state)
-        detector._forest = None if configuration.on_a_line else cls._restore_forest(configuration, body[size:])
+        detector._forest = None if configuration.closed_form else cls._restore_forest(configuration, body[size:])
         return detector
 
     @staticmethod
     def _restore_forest(configuration: Configuration, snapshot: bytes) -> Forest:
-        forest = regrow(snapshot)
+        forest = restore_forest(snapshot)
         made, wanted = replace(forest.parameters, seed=0), configuration.parameters(0)
         if made != wanted or configuration.engine != forest.KIND:
             raise ValueError(f"its forest was made with {made}, not {wanted}; use the configuration it was made with")
@@ -243,8 +221,13 @@ class Detector:
 
     @staticmethod
     def _shape(configuration: Configuration) -> tuple[int, int, int, int]:
-        lines = LINES[configuration.profile] if configuration.on_a_line else 0
-        return configuration.dimensions, POINTS[configuration.profile], lines, min(configuration.samples, RAW)
+        samples = N_SAMPLES[configuration.profile] if configuration.closed_form else 0
+        return (
+            configuration.dimensions,
+            POINTS[configuration.profile],
+            samples,
+            min(configuration.samples, SAMPLE_POINTS),
+        )
 
     @property
     def _decay(self) -> float:
@@ -259,32 +242,32 @@ class Detector:
         if np.isinf(filled).any():
             raise ValueError("values hold an infinity; a missing value is NaN")
         missing = np.zeros(filled.shape, dtype=bool)
-        fill(filled, last, missing)
+        impute_last_value(filled, last, missing)
         return Scores.empty(len(filled), d), filled, missing
 
-    def _tell_broken_limits(self, scores: Scores, times: Integers, values: Floats) -> None:
+    def _alert_broken_limits(self, scores: Scores, times: Integers, values: Floats) -> None:
         """Raise an alert for a reading beyond a hard limit unless there was another shortly before."""
         rules = self.configuration.rules
         rows = np.flatnonzero(rules.broken(values))
         if len(rows):
-            before = np.concatenate((self._state.level[BROKEN : BROKEN + 1], scores.seen[rows[:-1]]))
+            before = np.concatenate((self._state.sensor["limit_broken"], scores.seen[rows[:-1]]))
             scores.alert[rows] |= (scores.seen[rows] - before > REFRACTORY) & ~rules.is_quiet(times[rows])
             alone = rows[scores.alert[rows] & (scores.episode_start[rows] == 0)]
             scores.episode_start[alone], scores.episode_readings[alone] = times[alone], 1
             scores.episode_kind[alone], scores.episode_peak[alone] = LIMIT, scores.score[alone]
-            self._state.level[BROKEN] = scores.seen[rows[-1]]
+            self._sensor["limit_broken"] = scores.seen[rows[-1]]
 
-    def _respect_patience(self, scores: Scores, times: Integers, values: Floats, newest: int) -> None:
+    def _respect_silence_rule(self, scores: Scores, times: Integers, values: Floats, newest: int) -> None:
         """If a rule says how long a silence may be, take back the alert of a reading that ends a shorter one."""
         if self.configuration.rules.silent_after is not None:
-            scores.patience[:] = self.configuration.rules.patience(scores.patience)
+            scores.silence_timeout[:] = self.configuration.rules.silence_timeout(scores.silence_timeout)
             before = np.maximum.accumulate(np.append(newest, times))[:-1]
-            rows = np.flatnonzero((scores.kind == SILENT) & (times - before <= scores.patience))
-            self.configuration.rules.take_back(rows, times, values, scores)
+            rows = np.flatnonzero((scores.kind == SILENT) & (times - before <= scores.silence_timeout))
+            self.configuration.rules.withdraw_alerts(rows, times, values, scores)
 
     def _describe(self, scores: Scores, times: Integers, values: Floats, filled: Floats) -> None:
-        scores.ready[:] = scores.seen >= self.configuration.needed
-        scores.confidence[:] = np.minimum(scores.seen / self.configuration.needed, 1.0)
+        scores.ready[:] = scores.seen >= self.configuration.warmup_readings
+        scores.confidence[:] = np.minimum(scores.seen / self.configuration.warmup_readings, 1.0)
         self.configuration.rules.apply(times, values, scores)
         scores.expected[~scores.is_anomaly] = filled[~scores.is_anomaly]
 
@@ -296,4 +279,4 @@ def warm_up(configuration: Configuration) -> None:
     values = np.arange(3 * configuration.dimensions, dtype=np.float64).reshape(3, -1)
     detector.process(times, values)
     detector.score(times, values)
-    _ = detector.patience
+    _ = detector.silence_timeout

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from detector.detector import Configuration, Detector
-from detector.liveness import Heard, Silence, Watch
+from detector.liveness import LastSeen, LivenessMonitor, SilenceEvent
 from detector.snapshot_format import compressed, fields_of, with_fields
 from detector.types import Floats, Integers, Readings, Scores
 
-OTHERS = "*"  # in templates: sensors that have none of their own
+DEFAULT_TEMPLATE = "*"  # in templates: sensors that have none of their own
 
 
 class ModelShelf(Protocol):
@@ -59,16 +59,16 @@ class Fleet:
 
     Args:
         configuration: of all detectors.
-        templates: what ``template`` gave, by sensor, to begin with; a sensor without one takes that of ``OTHERS``, if
-            there is one.
-        max_sensors: detectors in memory; None for all. Beyond it those go to the ``shelf`` whose sensors were not heard
-            of for longest, and each comes back with its sensor's next reading.
+        templates: what ``template`` gave, by sensor, to begin with; a sensor without one takes that of
+            ``DEFAULT_TEMPLATE``, if there is one.
+        max_sensors: detectors in memory; None for all. Beyond it those go to the ``shelf`` whose sensors were not seen
+            for longest, and each comes back with its sensor's next reading.
         shelf: where those lie; by default compressed in memory.
 
     Guarantee: a sensor's scores depend only on the configuration and on that sensor's readings in their order, not on
     how they were cut into batches, on the other sensors, on snapshots in between, or on ``max_sensors``. Silences
-    depend on all readings in their order, and are told once. Which detectors are in memory depends on the readings
-    alone. Kept in memory of a sensor on the shelf is only, if its silence would be unusual, when it was last heard of.
+    depend on all readings in their order, and are reported once. Which detectors are in memory depends on the readings
+    alone. Kept in memory of a sensor on the shelf is only, if its silence would be unusual, when it was last seen.
 
     Not safe for use by two threads at once.
     """
@@ -84,13 +84,13 @@ class Fleet:
         self._templates = templates or {}
         self._max_sensors = max_sensors
         self._shelf: ModelShelf = MemoryShelf() if shelf is None else shelf
-        self.silences: list[Silence] = []
+        self.silences: list[SilenceEvent] = []
         self.made = 0  # detectors of sensors that were seen for the first time
         self.processed = 0  # readings
-        self._detectors: dict[str, Detector] = {}  # the one that was not heard of for longest comes first
+        self._detectors: dict[str, Detector] = {}  # the one that was not seen for longest comes first
         self._used: dict[str, int] = {}  # number of the last reading of each of them
         self._readings = 0
-        self._watch = Watch()
+        self._monitor = LivenessMonitor()
         self._changed: set[str] = set()
 
     def __len__(self) -> int:
@@ -129,7 +129,7 @@ class Fleet:
         self._make_room(sensors)
         for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
-        silences, _ = self._watch.observe(sensors, order, starts, readings.times, scores.patience)
+        silences = self._monitor.observe(sensors, order, starts, readings.times, scores.silence_timeout)
         self.silences += [self._respecting_quiet(replace(each, row=each.row + first)) for each in silences]
         self._changed.update(sensors, (silence.sensor for silence in silences))
         self._note_use(sensors, order[np.append(starts[1:], len(order)) - 1])
@@ -158,19 +158,19 @@ class Fleet:
         """What a sensor's detector has learnt, for ``templates``. Raises KeyError for a sensor never seen."""
         return self._detectors[sensor].snapshot()
 
-    def fresh(self) -> Fleet:
+    def empty_copy(self) -> Fleet:
         """One that has seen nothing yet."""
         self._shelf.clear()
         return Fleet(self.configuration, self._templates, self._max_sensors, self._shelf)
 
     def restore(self, snapshots: Mapping[str, bytes]) -> None:
         """Go on where the snapshots were taken. Raises ValueError, naming the sensor, if one is refused."""
-        heard, used = {}, {}
+        last_seen, used = {}, {}
         for sensor, snapshot in snapshots.items():
             with _naming(sensor):
                 fields = fields_of(snapshot, "a detector's snapshot")
                 used[sensor] = _whole(fields, "used")
-                heard[sensor] = self._last_seen(sensor, fields)
+                last_seen[sensor] = self._last_seen(sensor, fields)
         by_use = sorted(snapshots, key=lambda sensor: (used[sensor], sensor))
         room = len(by_use) if self._max_sensors is None else self._max_sensors
         for sensor in by_use[: max(len(by_use) - room, 0)]:
@@ -180,11 +180,11 @@ class Fleet:
             self._detectors[sensor].alone = False
             self._used[sensor] = used[sensor]
         self._readings = max(used.values(), default=self._readings)
-        self._watch.restore(heard)
+        self._monitor.restore(last_seen)
         for sensor in by_use[: max(len(by_use) - room, 0)]:
-            self._watch.forget(sensor)
+            self._monitor.forget(sensor)
 
-    def _respecting_quiet(self, silence: Silence) -> Silence:
+    def _respecting_quiet(self, silence: SilenceEvent) -> SilenceEvent:
         rules = self.configuration.for_sensor(silence.sensor).rules
         return replace(silence, alert=not rules.is_quiet(np.array([silence.time]))[0])
 
@@ -197,11 +197,11 @@ class Fleet:
 
     def _new(self, sensor: str) -> Detector:
         configuration, seed = self.configuration.for_sensor(sensor), self._seed(sensor)
-        template = self._templates.get(sensor, self._templates.get(OTHERS))
+        template = self._templates.get(sensor, self._templates.get(DEFAULT_TEMPLATE))
         self.made += 1
         if template is None:
             return Detector(configuration, seed)
-        return Detector.restore(configuration, template).adapt(seed)
+        return Detector.restore(configuration, template).fork(seed)
 
     def _seed(self, sensor: str) -> int:
         """Each sensor's own seed, whatever the order in which sensors appear."""
@@ -224,17 +224,17 @@ class Fleet:
         for sensor in list(self._detectors)[:surplus]:
             self._shelf.put(sensor, compressed(self._pack(sensor)))
             del self._detectors[sensor], self._used[sensor]
-            self._watch.forget(sensor)
+            self._monitor.forget(sensor)
 
     def _returned(self, sensor: str) -> Detector | None:
         """A detector from the shelf; None if the sensor has none there."""
         if self._max_sensors is None or (model := self._shelf.take(sensor)) is None:
             return None
-        self._watch.remember(sensor, self._last_seen(sensor, fields_of(model)))
+        self._monitor.remember(sensor, self._last_seen(sensor, fields_of(model)))
         return self._restored(sensor, model)
 
     def _note_use(self, sensors: list[str], last: Integers) -> None:
-        """Remember which sensors were heard of last; ``last``: the row of each one's last reading."""
+        """Remember which sensors were seen last; ``last``: the row of each one's last reading."""
         self._used.update(zip(sensors, (self._readings + 1 + last).tolist(), strict=True))
         self._readings += int(last.max()) + 1
         if self._max_sensors is not None:
@@ -242,18 +242,18 @@ class Fleet:
                 self._detectors[sensors[place]] = self._detectors.pop(sensors[place])
 
     def _note_silence(self, sensor: str) -> None:
-        """Of a sensor on the shelf: its silence is told, so that nothing of it needs to be in memory any more."""
+        """Of a sensor on the shelf: its silence is reported, so that nothing of it needs to be in memory any more."""
         model = self._shelf.get(sensor)
         assert model is not None
-        self._shelf.put(sensor, with_fields(model, last_seen=self._watch.heard[sensor].pack()))
-        self._watch.forget(sensor)
+        self._shelf.put(sensor, with_fields(model, last_seen=self._monitor.last_seen[sensor].pack()))
+        self._monitor.forget(sensor)
 
     def _pack(self, sensor: str) -> bytes:
         detector = self._detectors[sensor]
         return detector.snapshot(
-            compress=not self.configuration.on_a_line,
-            last_seen=self._watch.heard[sensor].pack(),
-            usual_silence=_finite(detector.learnt_patience),
+            compress=not self.configuration.closed_form,
+            last_seen=self._monitor.last_seen[sensor].pack(),
+            usual_silence=_finite(detector.learnt_silence_timeout),
             used=self._used[sensor],
         )
 
@@ -261,14 +261,14 @@ class Fleet:
         with _naming(sensor):
             return Detector.restore(self.configuration.for_sensor(sensor), snapshot)
 
-    def _last_seen(self, sensor: str, fields: Mapping[str, Any]) -> Heard:
-        """When a sensor was last heard of, as its model says. Raises ValueError."""
+    def _last_seen(self, sensor: str, fields: Mapping[str, Any]) -> LastSeen:
+        """When a sensor was last seen, as its model says. Raises ValueError."""
         silence = fields.get("usual_silence")
         if silence is not None and not isinstance(silence, float):
             raise ValueError(f"its usual silence is {silence!r}")
         learnt = np.array([np.inf if silence is None else silence])
-        patience = float(self.configuration.for_sensor(sensor).rules.patience(learnt)[0])
-        return Heard.unpack(fields.get("last_seen"), patience)
+        timeout = float(self.configuration.for_sensor(sensor).rules.silence_timeout(learnt)[0])
+        return LastSeen.unpack(fields.get("last_seen"), timeout)
 
 
 @contextmanager

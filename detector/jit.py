@@ -71,7 +71,7 @@ def cache_directory(module: str) -> Path | None:
     return next((base / name for base in bases if _writable(base / name)), None)
 
 
-def entry(function: Callable[..., Any]) -> Any:
+def jit_entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls, for each type of its arguments when it is first needed."""
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
     directory = cache_directory(function.__module__.partition(".")[2])

@@ -6,8 +6,8 @@ ANOMALY_EXPLANATION, a JSON text such as
     {"Systolic":{"DIRECTION":"HIGH","STRENGTH":"0.8567","ATTRIBUTION_SCORE":"1.7447"}}
 
 >>> import numpy as np
->>> from detector.forest.backends import grow
->>> forest = grow(kinesis_analytics(subSampleSize=10))
+>>> from detector.forest.backends import make_forest
+>>> forest = make_forest(kinesis_analytics(subSampleSize=10))
 >>> forest.update(np.arange(1000.0)[:, None] % 5)
 >>> explain(["iotValue"], forest.attribution(np.array([[1e9]]))[0])
 '{"iotValue":{"DIRECTION":"HIGH","STRENGTH":"3.4594","ATTRIBUTION_SCORE":"3.4594"}}'

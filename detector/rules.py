@@ -113,7 +113,7 @@ class Rules:
         scores.grade[~scores.is_anomaly] = 0.0
         scores.kind[~scores.is_anomaly] = NONE
 
-    def take_back(self, rows: Integers, times: Integers, values: Floats, scores: Scores) -> None:
+    def withdraw_alerts(self, rows: Integers, times: Integers, values: Floats, scores: Scores) -> None:
         """Make the alerts of these rows what their readings are by themselves: an anomaly, or none. In place."""
         part = scores.take(rows)
         part.alert[:] = False
@@ -123,8 +123,8 @@ class Rules:
         self.apply(times[rows], values[rows], part)
         scores.put(rows, part)
 
-    def patience(self, learnt: Floats) -> Floats:
-        """Milliseconds of silence after which a sensor is told, given what is unusual for it."""
+    def silence_timeout(self, learnt: Floats) -> Floats:
+        """Milliseconds after which a silence is reported, given what is unusual for the sensor."""
         return learnt if self.silent_after is None else np.full_like(learnt, self.silent_after * 1000 or np.inf)
 
     def broken(self, values: Floats) -> Flags:

@@ -1,4 +1,4 @@
-"""The two words that cross between a detector and its surroundings: a batch of readings and its scores.
+"""What goes into a detector and what comes out: a batch of readings and its scores.
 
 Both are columns, one entry a reading, in the order of the stream.
 """
@@ -97,8 +97,8 @@ class Scores:
         renamed: [n] whether the episode has turned out, at this reading, to be of another kind.
         episode_peak: [n] the highest score of a reading in the episode so far.
         episode_readings: [n] anomalous readings in the episode so far.
-        patience: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity while
-            that is not known.
+        silence_timeout: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity
+            while that is not known.
     """
 
     score: Floats
@@ -118,7 +118,7 @@ class Scores:
     renamed: Flags
     episode_peak: Floats
     episode_readings: Integers
-    patience: Floats
+    silence_timeout: Floats
 
     @classmethod
     def empty(cls, n: int, dimensions: int) -> Self:
@@ -141,7 +141,7 @@ class Scores:
             renamed=np.zeros(n, dtype=bool),
             episode_peak=np.zeros(n),
             episode_readings=np.zeros(n, dtype=np.int64),
-            patience=np.full(n, np.inf),
+            silence_timeout=np.full(n, np.inf),
         )
 
     @property

@@ -19,51 +19,63 @@ from typing import Any
 
 import numpy as np
 
-from detector.alerting.change_detectors import FAST_MEAN, LEVEL_FAST, LEVEL_SLOW, LONG, VARIANCE
-from detector.jit import entry
+from detector.alerting.change_detectors import LONG
+from detector.jit import jit_entry
 from detector.types import CORRELATION_BREAK, DRIFT, LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
 
-COURSE = 8  # what each value keeps of an episode, in the columns of ``course``
-_LEVEL, _USUAL, _STEP, _RAMP, _SLOW, _LENGTH, _FAST, _FOURTH = range(COURSE)
+COURSE = np.dtype(  # what each value keeps of an episode
+    [
+        ("level", np.float64),  # where it was
+        ("usual", np.float64),  # variance of its noise
+        ("step", np.float64),
+        ("ramp", np.float64),
+        ("slow", np.float64),
+        ("length", np.float64),  # readings, to the last one that was far
+        ("fast", np.float64),
+        ("fourth", np.float64),  # powers
+    ],
+    align=True,
+)
 _EARLY = 16  # readings before the first look
 _FAR = 3.0  # deviations of single readings
 _ALIKE = 0.75  # of a ramp is explained by a step, and the other way round
 _MANY = 12.0  # readings in which noise shows
 
 
-@entry
+@jit_entry
 def is_slow(kind: int) -> bool:
-    """Whether a fault of this kind shows in several statistics, hours apart: one matter until a day without any."""
+    """Whether a fault of this kind shows in several statistics, hours apart: one incident until a day without any."""
     return kind in (LEVEL_SHIFT, DRIFT, PATTERN_CHANGE)
 
 
-@entry
-def set_out(course: Any, memory: Any) -> None:
+@jit_entry
+def begin_course(course: Any, memory: Any) -> None:
     """Begin to follow an episode from where the values [d] are."""
-    course[:] = 0.0
     for j in range(len(course)):
-        course[j, _LEVEL] = memory[j, LEVEL_SLOW]
-        least = 1e-6 * abs(memory[j, FAST_MEAN]) + 1e-12  # of a constant
-        course[j, _USUAL] = max(memory[j, VARIANCE], least**2)
+        c = course[j]
+        c.level = memory[j].level_slow
+        least = 1e-6 * abs(memory[j].fast_mean) + 1e-12  # of a constant
+        c.usual = max(memory[j].variance, least**2)
+        c.step, c.ramp, c.slow, c.length, c.fast, c.fourth = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 
 
-@entry
-def follow(course: Any, memory: Any, values: Any, expected: Any, number: int) -> None:
+@jit_entry
+def follow_course(course: Any, memory: Any, values: Any, expected: Any, number: int) -> None:
     """Add up the ``number``-th reading [d] of an episode, of which ``expected`` was foreseen."""
     for j in range(len(course)):
-        energy = (values[j] - expected[j]) ** 2 / course[j, _USUAL]
-        course[j, _FAST] += energy - 1.0
-        course[j, _FOURTH] += energy * energy - 3.0  # as of a normal distribution
-        away = (memory[j, LEVEL_FAST] - course[j, _LEVEL]) / np.sqrt(course[j, _USUAL])
+        energy = (values[j] - expected[j]) ** 2 / course[j].usual
+        course[j].fast += energy - 1.0
+        course[j].fourth += energy * energy - 3.0  # as of a normal distribution
+        away = (memory[j].level_fast - course[j].level) / np.sqrt(course[j].usual)
         if abs(away) > _FAR:
-            course[j, _STEP] += away
-            course[j, _RAMP] += number * away
-            course[j, _SLOW] += away * away
-            course[j, _LENGTH] = number
+            course[j].step += away
+            course[j].ramp += number * away
+            course[j].slow += away * away
+            course[j].length = number
 
 
-@entry
-def likely(course: Any, number: int, kind: int, broken: bool) -> int:
+@jit_entry
+def likely_kind(course: Any, number: int, kind: int, broken: bool) -> int:
     """What an episode is which was of ``kind`` before its ``number``-th reading; that has a correlation ``broken``."""
     if broken and kind in (SPIKE, NOISE_CHANGE):
         return CORRELATION_BREAK
@@ -71,17 +83,17 @@ def likely(course: Any, number: int, kind: int, broken: bool) -> int:
         return kind
     most = course[0]
     for j in range(1, len(course)):
-        if max(course[j, _SLOW], course[j, _FAST]) > max(most[_SLOW], most[_FAST]):
+        if max(course[j].slow, course[j].fast) > max(most.slow, most.fast):
             most = course[j]
-    slow, fast, n = most[_SLOW], most[_FAST], most[_LENGTH]
+    slow, fast, n = most.slow, most.fast, most.length
     if slow > max(fast, 0.0):
         if n < LONG:
             return kind if is_slow(kind) or kind == CORRELATION_BREAK else LEVEL_SHIFT
-        step = most[_STEP] ** 2 / (n * slow)
-        ramp = most[_RAMP] ** 2 / (n * (n + 1.0) * (2.0 * n + 1.0) / 6.0 * slow)
+        step = most.step**2 / (n * slow)
+        ramp = most.ramp**2 / (n * (n + 1.0) * (2.0 * n + 1.0) / 6.0 * slow)
         if max(step, ramp) > _ALIKE:
             return LEVEL_SHIFT if step >= ramp else DRIFT
         return kind if kind == CORRELATION_BREAK else PATTERN_CHANGE
-    if fast > number and fast * fast > _MANY * most[_FOURTH]:  # more than twice the usual, and not of a few readings
+    if fast > number and fast * fast > _MANY * most.fourth:  # more than twice the usual, and not of a few readings
         return NOISE_CHANGE
     return kind

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.jit import entry
+from detector.jit import jit_entry
 
 LARGEST = 2.0**200  # values beyond are all alike: their squares' squares are still finite
 REACH = 12.0  # ranges
@@ -25,23 +25,32 @@ _WIDEN = 4.0  # times, at each different value in a row
 _NARROW = 0.999  # of the widening is kept at each ordinary reading
 _FORGET = 1e-4  # of the distance to the range's ends, at each ordinary reading
 
-# What each value keeps, in the columns of ``outliers``: the ordinary range's ends, by how much its reach is widened,
-# the last gross outlier, the count of readings then, the last ordinary value; and the first readings.
-_LOW, _HIGH, _WIDENING, _GROSS, _LAST, ORDINARY, FIRST = range(7)
-OUTLIERS = FIRST + START
-ORDINARY_VALUE, ADOPTED, GROSS = range(3)
+# What each value keeps.
+OUTLIERS = np.dtype(
+    [
+        ("low", np.float64),  # the ordinary range's ends
+        ("high", np.float64),
+        ("widening", np.float64),  # of the reach
+        ("last_gross", np.float64),  # the last gross outlier
+        ("gross_reading", np.float64),  # readings seen then
+        ("ordinary", np.float64),  # the last ordinary value
+        ("first", np.float64, (START,)),  # the first readings
+    ],
+    align=True,
+)
+ORDINARY, ADOPTED, GROSS = range(3)
 
 
-@entry
+@jit_entry
 def bounded(x: float) -> float:
     """X, or the nearest value that squares of squares can be made of."""
     return min(max(x, -LARGEST), LARGEST)
 
 
-@entry
-def sort_first(row: Any) -> bool:
+@jit_entry
+def classify_first(row: Any) -> bool:
     """Find the range of the first readings, which those that are gross outliers leave; whether there were some."""
-    first = row[FIRST:]
+    first = row.first
     middle = np.sort(first)[START // 2]
     low = high = middle
     found = False
@@ -52,27 +61,27 @@ def sort_first(row: Any) -> bool:
             first[k] = middle
             found = True
         low, high = min(low, first[k]), max(high, first[k])
-    row[_LOW], row[_HIGH], row[_WIDENING], row[_GROSS], row[ORDINARY] = low, high, 1.0, np.nan, first[START - 1]
+    row.low, row.high, row.widening, row.last_gross, row.ordinary = low, high, 1.0, np.nan, first[START - 1]
     return found
 
 
-@entry
-def sort_value(x: float, seen: int, missing: bool, row: Any) -> int:
+@jit_entry
+def classify_value(x: float, seen: int, missing: bool, row: Any) -> int:
     """Whether the ``seen``-th reading's value is ordinary, adopted (it was gross until now) or a gross outlier."""
     if seen < START:
-        row[FIRST + seen] = x
-        row[ORDINARY] = x
-        return ORDINARY_VALUE
-    width = row[_HIGH] - row[_LOW]
-    beyond = max(x - row[_HIGH], row[_LOW] - x)
-    if width > 0.0 and beyond > REACH * row[_WIDENING] * width:
+        row.first[seen] = x
+        row.ordinary = x
+        return ORDINARY
+    width = row.high - row.low
+    beyond = max(x - row.high, row.low - x)
+    if width > 0.0 and beyond > REACH * row.widening * width:
         if not missing:
-            if x != row[_GROSS] and seen - row[_LAST] <= 1.0:
-                row[_WIDENING] = min(row[_WIDENING] * _WIDEN, LARGEST)
-            row[_GROSS], row[_LAST] = x, seen
+            if x != row.last_gross and seen - row.gross_reading <= 1.0:
+                row.widening = min(row.widening * _WIDEN, LARGEST)
+            row.last_gross, row.gross_reading = x, seen
         return GROSS
-    row[_WIDENING] = max(row[_WIDENING] * _NARROW, 1.0)
-    row[_LOW] = min(row[_LOW] + _FORGET * (x - row[_LOW]), x)
-    row[_HIGH] = max(row[_HIGH] + _FORGET * (x - row[_HIGH]), x)
-    row[ORDINARY] = x
-    return ADOPTED if width > 0.0 and beyond > REACH * width else ORDINARY_VALUE
+    row.widening = max(row.widening * _NARROW, 1.0)
+    row.low = min(row.low + _FORGET * (x - row.low), x)
+    row.high = max(row.high + _FORGET * (x - row.high), x)
+    row.ordinary = x
+    return ADOPTED if width > 0.0 and beyond > REACH * width else ORDINARY

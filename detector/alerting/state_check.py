@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.alerting.decisions import EPISODE_KIND, GROSS_COUNT, LATE, PAST, PEAKS, SCORED, SEEN, State
+from detector.alerting.state import SENSOR, State
 from detector.forest.closed_form import HELD, WORST
 from detector.types import KINDS, Floats, Integers
 
 _END = 2**62  # beyond any count or time
-_COUNTS = (SEEN, LATE, PEAKS, SCORED, PAST, GROSS_COUNT)
+_COUNTS = ("readings_seen", "late", "peaks", "scored", "sampled", "outliers")
 
 
 def check(state: State) -> None:
     """Raise a ValueError that names the field that cannot be what it is."""
-    for name, values in state._asdict().items():
+    sensor = state.sensor[0]
+    columns = {name: values for name, values in state._asdict().items() if values.dtype == np.int64}
+    for name, values in (columns | {name: sensor[name] for name in SENSOR.names or ()}).items():
         if values.dtype == np.int64 and (np.abs(values) > _END).any():
             raise ValueError(f"its {name} are out of range")
-    if (state.clock[list(_COUNTS)] < 0).any() or not 0 <= state.clock[EPISODE_KIND] < len(KINDS):
+    if any(sensor[name] < 0 for name in _COUNTS) or not 0 <= sensor["episode_kind"] < len(KINDS):
         raise ValueError("its counts of readings are out of range")
-    if (state.offered < 0).any():
+    if (state.feature_offered < 0).any():
         raise ValueError("its counts of offered points are below zero")
-    if not state.random[0] or not state.raw_random.all():
+    if not state.random[0] or not state.sample_random.all():
         raise ValueError("its random state is 0")
-    _check_samples("samples", state.counts, state.points, state.keys)
-    _check_samples("raw samples", state.raw_counts, state.raw_points, state.raw_keys)
+    _check_samples("samples of features", state.feature_counts, state.feature_points, state.feature_keys)
+    _check_samples("samples", state.sample_counts, state.sample_points, state.sample_keys)
 
 
 def _check_samples(what: str, counts: Integers, points: Floats, keys: Floats) -> None:

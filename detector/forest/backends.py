@@ -12,7 +12,7 @@ from detector.snapshot_format import fields_of
 ENGINES = ("cutwater", "rrcf")
 
 
-def grow(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> Forest:
+def make_forest(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> Forest:
     """A new forest. ``threads`` changes how fast it is, never what it says; the engine "rrcf" has only one.
 
     Raises:
@@ -27,7 +27,7 @@ def grow(parameters: Parameters, engine: str = "cutwater", threads: int = 1) -> 
     raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
 
 
-def regrow(snapshot: bytes, threads: int = 1) -> Forest:
+def restore_forest(snapshot: bytes, threads: int = 1) -> Forest:
     """The forest that the snapshot was taken of, whatever its engine; ValueError says why one is refused."""
     if fields_of(snapshot, "the snapshot of a forest")["kind"] == "rrcf":
         from detector.forest.reference import ReferenceForest

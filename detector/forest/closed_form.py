@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.jit import entry
+from detector.jit import jit_entry
 
 BLOCK = 16
 FARTHEST = 2.0**1021  # of points from 0, so that distances are finite
@@ -41,7 +41,7 @@ _LOGS = np.log(_NODES)
 _BENDS = _MISS * (1.0 - _MISS) / 2.0
 
 
-@entry
+@jit_entry
 def _gaps(points: Any, at: int, step: int, count: int, v: float, product: Any, powers: Any) -> None:
     """Take ``count`` gaps from point ``at`` away from v, one by one.
 
@@ -65,7 +65,7 @@ def _gaps(points: Any, at: int, step: int, count: int, v: float, product: Any, p
                 product[q] *= 1.0 - p * _MISS[q]
 
 
-@entry
+@jit_entry
 def line_score(points: Any, squares: Any, n: int, v: float) -> float:
     """Expected score of v over all random cut trees of the sorted ``points[:n]``, n > 0; at most log2(1 + n).
 
@@ -121,7 +121,7 @@ def line_score(points: Any, squares: Any, n: int, v: float) -> float:
     return float(scale * total)
 
 
-@entry
+@jit_entry
 def uniform(state: Any) -> float:
     """The next draw from (0, 1] of the xorshift64* generator in ``state[0]`` (uint64, not 0)."""
     x = state[0]
@@ -132,7 +132,7 @@ def uniform(state: Any) -> float:
     return 1.0 - np.float64((x * np.uint64(2685821657736338717)) >> np.uint64(11)) * 2.0**-53
 
 
-@entry
+@jit_entry
 def line_insert(points: Any, keys: Any, squares: Any, counts: Any, v: float, step: float, random: Any) -> None:
     """Offer v to a time-decayed weighted reservoir.
 

@@ -19,7 +19,7 @@ from detector.forest.batch_driver import CHUNK, CHUNK_SLOTS, READINGS, SCRATCH, 
 from detector.forest.layout import TREES
 from detector.forest.llvm_intrinsics import get_i64
 from detector.forest.quantize import usable
-from detector.jit import entry
+from detector.jit import jit_entry
 
 __all__ = ["CHUNK", "CHUNK_SLOTS", "READINGS", "SCRATCH"]
 
@@ -28,7 +28,7 @@ _RESULT = types.float64[::1]
 _WORK = types.int64[::1]
 
 
-@entry
+@jit_entry
 def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArray[Any]) -> bool:
     """``stream.process``, unless it returns False because values [n, d] are not finite or d is another."""
     forest, readings = buffer.ctypes.data, values.ctypes.data
@@ -41,7 +41,7 @@ def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArr
 # The same in steps, of which the middle one may run in several threads, each with trees and ``work`` of its own
 
 
-@entry
+@jit_entry
 def begin_chunk(
     buffer: NDArray[Any], values: NDArray[Any], done: int, scored: bool, memory: NDArray[Any], chunk: NDArray[Any]
 ) -> int:
@@ -53,7 +53,7 @@ def begin_chunk(
     return stream.begin_chunk(forest, readings, done, n, scored, memory.ctypes.data, chunk.ctypes.data)
 
 
-@entry
+@jit_entry
 def pass_chunk(buffer: NDArray[Any], part: int, parts: int, chunk: NDArray[Any], work: NDArray[Any]) -> None:
     """``stream.pass_chunk`` with one of ``parts`` of the trees; sums are left in ``work``, [CHUNK + SCRATCH]."""
     forest, sums = buffer.ctypes.data, work.ctypes.data
@@ -64,7 +64,7 @@ def pass_chunk(buffer: NDArray[Any], part: int, parts: int, chunk: NDArray[Any],
     work[CHUNK] = 0  # so that it is not freed before
 
 
-@entry
+@jit_entry
 def end_chunk(
     buffer: NDArray[Any], chunk: NDArray[Any], scored: bool, sums: NDArray[Any], out: NDArray[Any], done: int
 ) -> None:
@@ -74,7 +74,7 @@ def end_chunk(
     stream.end_chunk(buffer.ctypes.data, chunk.ctypes.data, time, scored, sums.ctypes.data, place, buffer[0])
 
 
-@entry
+@jit_entry
 def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> bool:
     """``stream.ask_score``, unless it returns False as ``process`` does."""
     forest, readings = buffer.ctypes.data, values.ctypes.data
@@ -84,19 +84,19 @@ def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> bool
     return True
 
 
-@entry
+@jit_entry
 def attribution(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
     """``stream.ask_attribution``."""
     stream.ask_attribution(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
 
 
-@entry
+@jit_entry
 def codisp(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
     """``stream.ask_codisp``."""
     stream.ask_codisp(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
 
 
-@entry
+@jit_entry
 def recall(buffer: NDArray[Any], values: NDArray[Any], missing: NDArray[Any], out: NDArray[Any]) -> None:
     """``stream.ask_recall``."""
     forest = buffer.ctypes.data

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detector.forest import box_tree, layout, sampler
 from detector.forest.forest import Parameters
-from detector.jit import entry
+from detector.jit import jit_entry
 
 _PLANTED = (  # what a forest's parameters determine
     "DIMENSIONS", "SHINGLE", "WIDTH", "PADDED", "TREES", "SAMPLES", "SLOTS", "TREES_AT", "TREE_BYTES", "FIRST_SCORE",
@@ -96,7 +96,7 @@ def _wrong_sorted(trees: NDArray[np.uint8], header: NDArray[np.uint8], slots: in
     return -1
 
 
-@entry
+@jit_entry
 def is_tree_of_gaps(x: Any, depths: Any, n: int) -> bool:
     """Whether ``depths`` [> n] belong to a tree that splits at the gaps between the sorted x[:n], one after the other.
 
@@ -167,7 +167,7 @@ def _wrong_boxes(trees: NDArray[np.uint8], header: NDArray[np.uint8], slots: int
     )
 
 
-@entry
+@jit_entry
 def wrong_boxes(
     counts: Any,
     roots: Any,
@@ -230,7 +230,7 @@ def wrong_boxes(
     return -1
 
 
-@entry
+@jit_entry
 def reach(
     floats: Any, words: Any, links: Any, masses: Any, live: Any, places: Any, root: int, width: int, order: Any
 ) -> int:
@@ -264,7 +264,7 @@ def reach(
     return count
 
 
-@entry
+@jit_entry
 def fits(floats: Any, links: Any, corners: Any, places: Any, width: int, order: Any, count: int) -> bool:
     """Whether each box is that of its children, and each cut divides them."""
     slots, padded = places.shape

@@ -126,7 +126,7 @@ def _add_sensors(routes: APIRouter, service: Service, maker: Maker) -> None:
     async def sensors(request: Request, query: Annotated[params.SensorsQuery, Query()]) -> Response:
         """The sensors seen since the service started; of very many, those that had a reading last."""
         every = list(service.recent.sensors.values())
-        needed = service.configuration.needed
+        needed = service.configuration.warmup_readings
 
         def make() -> bytes:
             text = query.search.casefold()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from detector.detector import Configuration
-from detector.fleet import OTHERS
+from detector.fleet import DEFAULT_TEMPLATE
 from detector.types import Floats, Integers, Readings
 from service.offline import export
 from service.offline.tables import Columns, HistoryError, Table, find, read, say_once
@@ -106,7 +106,7 @@ def learn(
     every = [learnt[name] for name in names]
     if others is not None:
         model = learnt[others]
-        every.append(Learnt(OTHERS, model.readings, model.ready, model.model))
+        every.append(Learnt(DEFAULT_TEMPLATE, model.readings, model.ready, model.model))
     return every
 
 
@@ -117,7 +117,7 @@ def _learn(past: Past, configuration: Configuration) -> Learnt:
         times, values = past.times[start : start + _BATCH], past.values[start : start + _BATCH]
         core.process_readings(Readings((past.sensor,), np.zeros(len(times), dtype=np.int64), times, values), start)
     count = len(past.times)
-    return Learnt(past.sensor, count, count >= configuration.needed, core.template(past.sensor))
+    return Learnt(past.sensor, count, count >= configuration.warmup_readings, core.template(past.sensor))
 
 
 def _past(sensor: str, times: Any, values: Any) -> Past:
@@ -132,7 +132,7 @@ def _value(document: Document, feature: str) -> float:
 
 def summary(learnt: Iterable[Learnt]) -> str:
     """What came of it in a line or two."""
-    own = [one for one in learnt if one.sensor != OTHERS]
+    own = [one for one in learnt if one.sensor != DEFAULT_TEMPLATE]
     readings, ready = sum(one.readings for one in own), sum(one.ready for one in own)
     return (
         f"{len(own)} sensor{'s' * (len(own) != 1)} learnt from {readings:,} readings; {ready} of them will be ready at "

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from detector.detector import Configuration
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import KINDS, Readings, Scores
 from service.offline.metrics import Result, judge, labels_of, read_labels
 from service.offline.report import plot
@@ -113,7 +113,7 @@ def evaluate(
     return Evaluation(ordered, taken, [refused[name] for name in names if name in refused])
 
 
-def run(history: Sequence[History], configuration: Configuration) -> tuple[list[Scores], list[list[Silence]]]:
+def run(history: Sequence[History], configuration: Configuration) -> tuple[list[Scores], list[list[SilenceEvent]]]:
     """Scores of each sensor's readings and its silences, from one core that reads all in order of time."""
     core = Core.for_readings(configuration, history[0].features)
     names = tuple(one.sensor for one in history)
@@ -122,7 +122,7 @@ def run(history: Sequence[History], configuration: Configuration) -> tuple[list[
     values = np.concatenate([one.values for one in history])
     order = np.argsort(times, kind="stable") if len(history) > 1 else np.arange(len(times))
     scores = Scores.empty(len(times), values.shape[1])
-    silences: dict[str, list[Silence]] = {name: [] for name in names}
+    silences: dict[str, list[SilenceEvent]] = {name: [] for name in names}
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
         scored = core.process_readings(Readings(names, codes[rows], times[rows], values[rows]), start).scored

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import Scores
 from service.offline import nab
 from service.offline.tables import History, HistoryError, Window
@@ -56,7 +56,7 @@ def judge(
     name: str,
     history: History,
     scores: Scores,
-    silences: Sequence[Silence],
+    silences: Sequence[SilenceEvent],
     windows: Sequence[Window] | None,
     plot: str,
 ) -> Result:

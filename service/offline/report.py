@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import KINDS, Floats, Integers, Scores
 from service.offline.tables import History, Window
 
@@ -97,7 +97,7 @@ class _Panel:
         )
 
 
-def plot(history: History, scores: Scores, silences: Sequence[Silence], windows: Sequence[Window]) -> str:
+def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], windows: Sequence[Window]) -> str:
     """A recording as SVG: its values with labels, anomalies and alerts, the scores below, and the alerts as a list."""
     times = history.times
     span = (int(times.min()), max([int(times.max()), *(silence.time for silence in silences)]))
@@ -170,7 +170,7 @@ def _stretch(panel: _Panel, start: int, end: int, bottom: float, name: str) -> s
     return f'<rect x="{a:.1f}" y="{_TOP}" width="{max(b - a, 2):.1f}" height="{bottom - _TOP:g}" class="{name}"/>'
 
 
-def _alerts(history: History, scores: Scores, silences: Sequence[Silence]) -> list[tuple[int, str, str]]:
+def _alerts(history: History, scores: Scores, silences: Sequence[SilenceEvent]) -> list[tuple[int, str, str]]:
     """(event time, kind, what was measured) of each alert, in order of time."""
     found = [
         (

@@ -20,7 +20,7 @@ import orjson
 
 from detector.detector import Configuration
 from detector.fleet import Fleet
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
@@ -270,13 +270,13 @@ class Core:
 
         Raises ValueError, naming the sensor, if one is refused; then this core has seen nothing.
         """
-        fleet, events = self._fleet.fresh(), self._events.fresh() if self._events else None
+        fleet, events = self._fleet.empty_copy(), self._events.fresh() if self._events else None
         self._shelf.restore(models, self.configuration.labels)
         try:
             fleet.restore({sensor: model.state for sensor, model in models.items()})
             dropped = events.restore(states) if events else []
         except ValueError:
-            self._fleet = self._fleet.fresh()
+            self._fleet = self._fleet.empty_copy()
             self._events = events.fresh() if events else None
             self._shelf.restore({}, ())
             raise
@@ -315,7 +315,9 @@ class Core:
         decoder = made_for.decoder if made_for.index_record else None
         return Output(JoinedDocuments(Documents(scored, rows, sources, decoder)), letters, scored)
 
-    def _labels_of(self, silences: Sequence[Silence], names: Sequence[str], labels: Sequence[Labels]) -> list[Labels]:
+    def _labels_of(
+        self, silences: Sequence[SilenceEvent], names: Sequence[str], labels: Sequence[Labels]
+    ) -> list[Labels]:
         """The labels of each silence's sensor at its last reading before; then remember those of the n readings.
 
         Args:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import KINDS, SILENT, Readings, Scores, severity_of
 from service import __version__
 from service.pipeline.identity import document_id, episode_id
@@ -69,13 +69,13 @@ class ScoredBatch:
     detector: str
     readings: Readings
     scores: Scores
-    silences: Sequence[Silence] = ()
+    silences: Sequence[SilenceEvent] = ()
     labels: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def revealed(self, row: int) -> Silence | None:
+    def revealed(self, row: int) -> SilenceEvent | None:
         """The silence that a row is, None for a reading."""
         return self.silences[row - len(self)] if row >= len(self) else None
 
@@ -134,7 +134,7 @@ def describe(batch: ScoredBatch, row: int) -> Document:
     return document | _labels(batch, row) | _origin(batch, row, row, bool(scores.alert[row]))
 
 
-def _describe_silence(batch: ScoredBatch, row: int, silence: Silence) -> Document:
+def _describe_silence(batch: ScoredBatch, row: int, silence: SilenceEvent) -> Document:
     """Of a sensor that says nothing, at the event time and with the record that revealed it: an episode of its own."""
     return (
         {

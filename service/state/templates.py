@@ -16,7 +16,7 @@ log = logging.getLogger("cutwater.templates")
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """A set of models by sensor; ``detector.fleet.OTHERS`` stands for all that have none of their own.
+    """A set of models by sensor; ``detector.fleet.DEFAULT_TEMPLATE`` stands for all that have none of their own.
 
     ``digest`` names the set, "" the empty one.
     """

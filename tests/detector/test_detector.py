@@ -75,7 +75,7 @@ def test_infinity_is_refused() -> None:
 def test_template_starts_warm() -> None:
     detector = Detector(Configuration(profile="small"), 1)
     detector.process(START + MINUTE * np.arange(500, dtype=np.int64), noise(500)[:, None])
-    copy = detector.adapt(seed=2)
+    copy = detector.fork(seed=2)
     assert copy.ready
     assert copy.process(np.array([START + 501 * MINUTE]), np.array([[90.0]])).is_anomaly[0]
 

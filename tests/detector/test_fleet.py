@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.detector import Configuration
-from detector.fleet import OTHERS, Fleet
+from detector.fleet import DEFAULT_TEMPLATE, Fleet
 from detector.rules import Rules
 from detector.types import Readings
 
@@ -76,7 +76,7 @@ def one(sensor, time, value):
 @pytest.mark.parametrize("sensor", ["a", "never seen"])
 def test_with_a_template_a_sensor_is_ready_at_its_first_reading_and_finds_the_first_anomaly(sensor, time):
     template = taught(np.random.default_rng(3).uniform(47, 53, 500))
-    templates = {"a": template, OTHERS: template}
+    templates = {"a": template, DEFAULT_TEMPLATE: template}
     usual, wild = (Fleet(WARM, templates).process(one(sensor, time, value)) for value in (50.0, 80.0))
     assert usual.ready[0]
     assert wild.ready[0]
@@ -92,12 +92,12 @@ def test_templates_are_for_sensors_that_have_no_model():
     going_on = Fleet(WARM, {"a": taught(np.arange(300) % 7.0)})
     going_on.restore(fleet.snapshot())
     assert going_on.process(one("a", 1, 1.0)).seen[0] == 1
-    assert going_on.fresh().process(one("a", 1, 1.0)).seen[0] == 300
+    assert going_on.empty_copy().process(one("a", 1, 1.0)).seen[0] == 300
     assert going_on.process(one("b", 1, 1.0)).seen[0] == 0
 
 
 def test_sensors_of_one_template_go_on_differently():
-    fleet = Fleet(WARM, {OTHERS: taught(np.random.default_rng(3).normal(50, 1, 500))})
+    fleet = Fleet(WARM, {DEFAULT_TEMPLATE: taught(np.random.default_rng(3).normal(50, 1, 500))})
     values = np.random.default_rng(4).normal(50, 1, (400, 1))
     more = [
         fleet.process(Readings((name,), np.zeros(400, np.int64), 60_000 * np.arange(400), values)).score

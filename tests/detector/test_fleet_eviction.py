@@ -43,7 +43,7 @@ def run(rows, step, max_sensors, restart=0):
         assert max_sensors is None or fleet.in_memory <= max_sensors
         if restart and number % restart == 0:
             models |= fleet.snapshot()
-            fleet = fleet.fresh()
+            fleet = fleet.empty_copy()
             fleet.restore(models)
             assert max_sensors is None or fleet.in_memory <= max_sensors
     models |= fleet.snapshot()

@@ -10,7 +10,7 @@ import pytest
 
 from detector import jit as compiled
 from detector.forest import kernels
-from detector.forest.backends import grow
+from detector.forest.backends import make_forest
 from detector.forest.forest import Parameters
 from tests.detector.forest.test_forest import GATED, LINE, SHINGLES, noise
 
@@ -21,7 +21,7 @@ from detector import jit as compiled
 def double(x):
     return 2 * x
 double.__module__ = "detector.forest.layout"
-print(compiled.cache_directory("forest.layout"), compiled.entry(double)(21))
+print(compiled.cache_directory("forest.layout"), compiled.jit_entry(double)(21))
 """
 
 
@@ -37,7 +37,7 @@ def probe(folder: Path, **environment: str) -> str:
 
 @pytest.mark.parametrize("parameters", [LINE, SHINGLES, GATED], ids=["line", "boxes", "gate"])
 def test_nothing_is_compiled_after_the_first_forest_of_its_kind(parameters: Parameters) -> None:
-    forest = grow(parameters)
+    forest = make_forest(parameters)
     entries = (kernels.process, kernels.score, kernels.attribution, kernels.codisp, kernels.recall)
     before = [len(entry.signatures) for entry in entries]
     values = noise(parameters, 60)

@@ -1,4 +1,4 @@
-"""A silent sensor is told once, at the reading of another that reveals it, however the readings come."""
+"""A silent sensor is reported once, at the reading of another that reveals it, however the readings come."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detector.detector import Configuration, Detector
 from detector.fleet import Fleet
-from detector.liveness import Silence, Watch
+from detector.liveness import LivenessMonitor, SilenceEvent
 from detector.rules import Rules
 from detector.types import NEVER, SILENT, Readings, Scores
 
@@ -17,44 +17,39 @@ CONFIGURATION = Configuration(profile="small")
 
 
 def observe(rows, size=10_000):
-    """What a watch tells of rows (sensor, minute, patience in minutes), with rows counted from the first."""
-    watch, found, returned = Watch(), [], []
+    """What a monitor reports of rows (sensor, minute, timeout in minutes), with rows counted from the first."""
+    monitor, found = LivenessMonitor(), []
     for begin in range(0, len(rows), size):
         part = rows[begin : begin + size]
         codes = np.array(["abcdef".index(sensor) for sensor, _, _ in part])
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
         times = np.array([minute for _, minute, _ in part], dtype=np.int64)
-        patience = np.array([patience for _, _, patience in part], dtype=float)
-        silences, ends = watch.observe(
-            ["abcdef"[code] for code in codes[order[starts]]], order, starts, times, patience
-        )
+        timeout = np.array([timeout for _, _, timeout in part], dtype=float)
+        silences = monitor.observe(["abcdef"[code] for code in codes[order[starts]]], order, starts, times, timeout)
         found += [(silence.row + begin, silence.sensor, silence.since, silence.time) for silence in silences]
-        returned += sorted((ends + begin).tolist())
-    return found, returned
+    return found
 
 
 def plainly(rows):
     """The same, one reading after the other."""
-    watermark, paused, heard, told, found, returned = NEVER, 0, {}, set(), [], []
-    for row, (sensor, time, patience) in enumerate(rows):
-        if sensor in told:
-            returned.append(row)
-            told.remove(sensor)
-        _, newest, last, limit, gap, overdue = heard.get(sensor, (NEVER, NEVER, NEVER, np.inf, 0, True))
+    watermark, paused, seen, reported, found = NEVER, 0, {}, set(), []
+    for row, (sensor, time, timeout) in enumerate(rows):
+        reported.discard(sensor)
+        _, newest, last, limit, gap, overdue = seen.get(sensor, (NEVER, NEVER, NEVER, np.inf, 0, True))
         before, watermark = watermark, max(watermark, min(last, time))
         if overdue and before != NEVER:
             paused += watermark - before
         active = watermark - paused
         now = 0 if last == NEVER else time - last
         late = last == NEVER or now > (limit if np.isfinite(limit) else 10 * gap)
-        due = np.inf if watermark == NEVER else active + patience
-        heard[sensor] = (due, max(newest, time), time, patience, now, late)
-        for name in sorted(heard.keys() - told):
-            if active > heard[name][0]:
-                told.add(name)
-                found.append((row, name, heard[name][1], watermark))
-    return found, returned
+        due = np.inf if watermark == NEVER else active + timeout
+        seen[sensor] = (due, max(newest, time), time, timeout, now, late)
+        for name in sorted(seen.keys() - reported):
+            if active > seen[name][0]:
+                reported.add(name)
+                found.append((row, name, seen[name][1], watermark))
+    return found
 
 
 @given(
@@ -64,7 +59,7 @@ def plainly(rows):
     st.integers(1, 60),
 )
 @settings(max_examples=300, deadline=None)
-def test_what_is_told_does_not_depend_on_the_batches(rows, size):
+def test_what_is_reported_does_not_depend_on_the_batches(rows, size):
     assert observe(rows, size) == plainly(rows)
 
 
@@ -98,14 +93,14 @@ def run(readings, size=100_000, configuration=CONFIGURATION, restart=False):
     return scores, found
 
 
-def test_a_silent_sensor_is_told_once_and_not_again_when_it_returns():
+def test_a_silent_sensor_is_reported_once_and_not_again_when_it_returns():
     readings = stream(600, silent=[(300, 420), (500, 560)])
     scores, found = run(readings)
     since = [int((since - START) / MINUTE) for _, _, since, _ in found]
     assert [(sensor, alert) for _, sensor, _, alert in found] == [("s0", True), ("s0", True)]
     assert since == [299, 499]
-    told = [int((readings.times[row] - START) / MINUTE) for row, _, _, _ in found]
-    assert 310 <= told[0] <= 325
+    reported = [int((readings.times[row] - START) / MINUTE) for row, _, _, _ in found]
+    assert 310 <= reported[0] <= 325
     assert not (scores.alert & (scores.kind == SILENT)).any()
 
 
@@ -120,7 +115,7 @@ def test_batches_and_restarts_change_no_silence(size):
         assert run(readings, size, restart=True)[1] == whole
 
 
-def test_a_sensor_alone_is_told_by_nobody_in_a_fleet_and_by_itself_at_its_return_without_one():
+def test_a_sensor_alone_is_reported_by_nobody_in_a_fleet_and_by_itself_at_its_return_without_one():
     readings = stream(500, sensors=1, silent=[(300, 420)])
     scores, found = run(readings)
     assert found == []
@@ -147,15 +142,15 @@ def test_at_quiet_times_a_silence_is_no_alert():
     assert [alert for *_, alert in run(stream(500, silent=[(300, 420)]), configuration=configuration)[1]] == [False]
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(None, [310]), (1800.0, [331]), (3600.0 * 12, []), (0.0, [])])
-def test_rules_may_say_after_how_long_a_sensor_is_silent(seconds, told):
+@pytest.mark.parametrize(("seconds", "reported"), [(None, [310]), (1800.0, [331]), (3600.0 * 12, []), (0.0, [])])
+def test_rules_may_say_after_how_long_a_sensor_is_silent(seconds, reported):
     configuration = Configuration(profile="small", rules=Rules(silent_after=seconds))
     readings = stream(500, silent=[(300, 420)])
     for size, restart in ((100_000, False), (333, True)):
         scores, found = run(readings, size, configuration, restart)
         minutes = [int((readings.times[row] - START) / MINUTE) for row, *_ in found]
-        assert len(minutes) == len(told)
-        assert all(abs(a - b) <= 12 for a, b in zip(minutes, told, strict=True))
+        assert len(minutes) == len(reported)
+        assert all(abs(a - b) <= 12 for a, b in zip(minutes, reported, strict=True))
         assert not (scores.alert & (scores.kind == SILENT)).any()
 
 
@@ -169,4 +164,4 @@ def test_a_sensor_still_learning_may_be_silent():
 
 
 def test_silences_are_values():
-    assert Silence(0, "a", 1, 2, 3.0) == Silence(0, "a", 1, 2, 3.0)
+    assert SilenceEvent(0, "a", 1, 2, 3.0) == SilenceEvent(0, "a", 1, 2, 3.0)

@@ -15,11 +15,11 @@ START = 1_767_571_200_000
 
 @pytest.mark.parametrize("gap", [6, 30, 1440, 43_200])
 @pytest.mark.parametrize("sensors", [1, 2, 20])
-def test_a_pause_of_the_whole_stream_is_told_by_nobody(sensors, gap):
+def test_a_pause_of_the_whole_stream_is_reported_by_nobody(sensors, gap):
     assert alerts(sensors, gap, seed=0) == 0
 
 
-def test_who_stays_away_after_a_pause_is_told():
+def test_who_stays_away_after_a_pause_is_reported():
     minutes = np.concatenate((np.arange(400), np.arange(1000, 1100)))
     times = START + MINUTE * np.repeat(minutes, 3)
     codes = np.tile(np.arange(3), len(minutes))
@@ -38,11 +38,11 @@ def test_a_clock_that_is_set_after_the_start_disables_no_silence_detection(first
     times[:unset] = first + MINUTE * np.arange(unset)
     detector = Detector(Configuration(profile="small"), 0)
     detector.process(times, np.random.default_rng(0).uniform(47, 53, (400, 1)))
-    assert 5 * MINUTE <= detector.patience <= 20 * MINUTE
+    assert 5 * MINUTE <= detector.silence_timeout <= 20 * MINUTE
 
 
 def test_a_sensor_of_few_readings_a_day_keeps_its_long_gaps():
     times = START + 3 * DAY * np.arange(200, dtype=np.int64)
     detector = Detector(Configuration(profile="small"), 0)
     detector.process(times, np.random.default_rng(0).uniform(47, 53, (200, 1)))
-    assert detector.patience >= 9 * DAY
+    assert detector.silence_timeout >= 9 * DAY

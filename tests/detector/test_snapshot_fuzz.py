@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detector import snapshot_format
 from detector.detector import Configuration, Detector
-from detector.forest.backends import regrow
+from detector.forest.backends import restore_forest
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
 
@@ -55,7 +55,7 @@ def test_a_forest_with_flipped_bits_is_refused_or_goes_on(parameters, places):
     forest.process(walk(200, parameters.dimensions))
     kind, fields, body = snapshot_format.decode(forest.snapshot(compress=False))
     try:
-        forest = regrow(snapshot_format.encode(kind, fields, flipped(body, places), compress=False))
+        forest = restore_forest(snapshot_format.encode(kind, fields, flipped(body, places), compress=False))
     except ValueError:
         return
     values = walk(400, parameters.dimensions, seed=1)
@@ -80,7 +80,7 @@ def test_a_detector_with_flipped_bits_is_refused_or_goes_on(configuration, place
     except ValueError:
         return
     detector.process(times[300:], walk(300, configuration.dimensions, seed=1))
-    assert detector.patience > 0 or np.isnan(detector.patience)
+    assert detector.silence_timeout > 0 or np.isnan(detector.silence_timeout)
 
 
 @pytest.mark.parametrize("compress", [False, True])

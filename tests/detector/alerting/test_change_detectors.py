@@ -6,19 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.alerting.change_detectors import (
-    ALARM,
     ALARMING,
+    ALERTED,
     MEMORY,
     QUIET,
-    SHIFT,
+    STATISTIC,
     STATISTIC_KINDS,
     STATISTICS,
-    TOLD,
-    examine,
+    exceedance,
     forget_hour,
-    relate,
-    surprise,
-    usual_now,
+    seasonal_value,
+    update_correlation,
+    update_statistics,
 )
 from detector.alerting.features import BINS, HOUR
 from detector.types import (
@@ -39,12 +38,14 @@ ROW = {kind: row for row, kind in enumerate(STATISTIC_KINDS.tolist())}
 
 
 class Sensor:
-    """What the conditions of a sensor of d values remember."""
+    """What the change detectors of a sensor of d values remember."""
 
     def __init__(self, d: int = 1) -> None:
-        self.memory = np.full((d, MEMORY), np.nan)
+        self.memory = np.zeros(d, MEMORY)
+        self.memory["fast_mean"] = np.nan
         self.profile, self.visits = np.zeros((d, BINS)), np.zeros((d, BINS))
-        self.stats, self.products, self.errors = np.zeros((d, STATISTICS, 4)), np.zeros((d, d)), np.zeros((d, 2))
+        self.statistics = np.zeros((d, STATISTICS), STATISTIC)
+        self.products, self.errors = np.zeros((d, d)), np.zeros((d, 2))
 
     def read(self, values: np.ndarray, start: int = 0, missing: bool = False) -> np.ndarray:
         """[n, d, STATISTICS] how far each statistic is beyond its limit at readings number ``start`` on."""
@@ -52,10 +53,10 @@ class Sensor:
         for i, row in enumerate(values):
             time = MONDAY + STEP * (start + i)
             for j, x in enumerate(row):
-                own = (self.memory[j], self.profile[j], self.visits[j], self.stats[j])
-                examine(x, time, missing, *own, False, ratios[i, j])
+                own = (self.memory[j], self.profile[j], self.visits[j], self.statistics[j])
+                update_statistics(x, time, missing, *own, False, ratios[i, j])
             if len(row) > 1:
-                relate(self.memory, self.products, self.errors, self.stats, ratios[i])
+                update_correlation(self.memory, self.products, self.errors, self.statistics, ratios[i])
         return ratios
 
 
@@ -104,7 +105,7 @@ def test_a_season_by_another_clock_is_no_fault_and_the_clock_is_learnt():
     sensor.read(days(5)[:, None])
     ratios = sensor.read(days(4, late=1, seed=1)[:, None], 5 * WEEK)
     assert ratios[..., [ROW[PATTERN_CHANGE], ROW[DRIFT], ROW[LEVEL_SHIFT]]].max() <= 1
-    assert sensor.memory[0, SHIFT] == -1
+    assert sensor.memory["clock_shift"][0] == -1
 
 
 def test_values_that_belong_together_break_apart_only_when_they_do():
@@ -130,22 +131,22 @@ def test_units_do_not_matter(exponent):
 # One statistic by itself
 
 
-def told(sizes: list[float], kind: int) -> tuple[np.ndarray, list[float]]:
-    """(ratios, states) after each size, of a statistic that has become calibrated; what alarms is told at once."""
-    stats, row = np.zeros((STATISTICS, 4)), ROW[kind]
+def alarms(sizes: list[float], kind: int) -> tuple[np.ndarray, list[float]]:
+    """(ratios, states) after each size, of a statistic that has become calibrated; what alarms is alerted at once."""
+    statistics, row = np.zeros(STATISTICS, STATISTIC), ROW[kind]
     for size in np.abs(np.random.default_rng(6).normal(size=2000)):
-        surprise(stats, row, size, 0.0)
+        exceedance(statistics, row, size, 0.0)
     ratios, states = [], []
     for size in sizes:
-        ratios.append(surprise(stats, row, size, 0.0))
-        states.append(float(stats[row, ALARM]))
+        ratios.append(exceedance(statistics, row, size, 0.0))
+        states.append(float(statistics["alarm"][row]))
         if states[-1] == ALARMING:
-            stats[row, ALARM] = TOLD
+            statistics["alarm"][row] = ALERTED
     return np.array(ratios), states
 
 
 def test_what_keeps_coming_becomes_normal():
-    ratios, _ = told([*[30.0, *[1.0] * 50] * 12], SPIKE)
+    ratios, _ = alarms([*[30.0, *[1.0] * 50] * 12], SPIKE)
     again = ratios[::51]
     assert again[0] > 1
     assert (np.diff(again[again > 1]) < 0).all()
@@ -154,20 +155,20 @@ def test_what_keeps_coming_becomes_normal():
 
 def test_a_long_fault_does_not_hide_the_next():
     """What alarms teaches little: the limit after a hundred alarms in a row is not the fault's own size."""
-    ratios, _ = told([100.0] * 100 + [1.0] * 300 + [60.0], LEVEL_SHIFT)
+    ratios, _ = alarms([100.0] * 100 + [1.0] * 300 + [60.0], LEVEL_SHIFT)
     assert (ratios[:100] > 1).all()
     assert ratios[-1] > 1
 
 
-@pytest.mark.parametrize(("pause", "state"), [(0, TOLD), (200, TOLD), (300, ALARMING)])
+@pytest.mark.parametrize(("pause", "state"), [(0, ALERTED), (200, ALERTED), (300, ALARMING)])
 def test_a_fault_whose_alarm_pauses_for_a_while_is_still_the_same(pause, state):
-    _, states = told([30.0] + [1.0] * pause + [60.0], LEVEL_SHIFT)
+    _, states = alarms([30.0] + [1.0] * pause + [60.0], LEVEL_SHIFT)
     assert states[0] == ALARMING
     assert states[-1] == state
 
 
 def test_a_spike_after_a_spike_is_another():
-    assert told([30.0, 1.0, 90.0], SPIKE)[1] == [ALARMING, QUIET, ALARMING]
+    assert alarms([30.0, 1.0, 90.0], SPIKE)[1] == [ALARMING, QUIET, ALARMING]
 
 
 # The weekly profile
@@ -179,18 +180,18 @@ def test_between_the_middles_of_hours_the_profile_is_a_line(minutes, seed):
     profile = np.random.default_rng(seed).normal(size=BINS)
     middles = np.arange(BINS) + 0.5
     expected = np.interp(minutes / 60, middles, profile, period=BINS)
-    assert usual_now(minutes * 60_000, profile, np.ones(BINS)) == pytest.approx(expected)
+    assert seasonal_value(minutes * 60_000, profile, np.ones(BINS)) == pytest.approx(expected)
 
 
 def test_an_hour_of_the_week_that_was_never_seen_is_as_the_same_hour_of_other_days():
     profile, visits = np.zeros(BINS), np.zeros(BINS)
-    assert np.isnan(usual_now(MONDAY, profile, visits))
+    assert np.isnan(seasonal_value(MONDAY, profile, visits))
     for day, value in ((0, 10.0), (3, 20.0)):
         profile[24 * day : 24 * (day + 1)], visits[24 * day : 24 * (day + 1)] = value, 1.0
     noon = 12 * HOUR
-    assert usual_now(noon, profile, visits) == 10
-    assert usual_now(3 * 24 * HOUR + noon, profile, visits) == 20
-    assert usual_now(5 * 24 * HOUR + noon, profile, visits) == 15
+    assert seasonal_value(noon, profile, visits) == 10
+    assert seasonal_value(3 * 24 * HOUR + noon, profile, visits) == 20
+    assert seasonal_value(5 * 24 * HOUR + noon, profile, visits) == 15
 
 
 def test_a_template_may_go_on_at_any_time():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from detector.alerting.change_detectors import FAST_MEAN, LEVEL_FAST, LEVEL_SLOW, MEMORY, VARIANCE
-from detector.alerting.episode_kind import COURSE, follow, likely, set_out
+from detector.alerting.change_detectors import MEMORY
+from detector.alerting.episode_kind import COURSE, begin_course, follow_course, likely_kind
 from detector.types import (
     CORRELATION_BREAK,
     DRIFT,
@@ -29,15 +29,15 @@ def name(changes: np.ndarray, kind: int = SPIKE, broken: int = N + 1, sigma: flo
     A correlation is broken from reading number ``broken`` on; without ``mean`` no reading moves the short mean.
     """
     changes = changes.reshape(len(changes), -1)
-    memory, course = np.zeros((changes.shape[1], MEMORY)), np.zeros((changes.shape[1], COURSE))
-    memory[:, FAST_MEAN], memory[:, LEVEL_SLOW], memory[:, VARIANCE] = LEVEL, LEVEL, sigma**2
-    set_out(course, memory)
+    memory, course = np.zeros(changes.shape[1], MEMORY), np.zeros(changes.shape[1], COURSE)
+    memory["fast_mean"], memory["level_slow"], memory["variance"] = LEVEL, LEVEL, sigma**2
+    begin_course(course, memory)
     names = []
     for number, change in enumerate(changes, 1):
-        memory[:, LEVEL_FAST] = LEVEL + mean * change
+        memory["level_fast"] = LEVEL + mean * change
         values = LEVEL + sigma * NOISE[number - 1] + change
-        follow(course, memory, values, memory[:, LEVEL_FAST] if mean else np.full(len(change), LEVEL), number)
-        kind = likely(course, number, kind, number >= broken)
+        follow_course(course, memory, values, memory["level_fast"] if mean else np.full(len(change), LEVEL), number)
+        kind = likely_kind(course, number, kind, number >= broken)
         names.append(kind)
     return names
 
@@ -106,9 +106,9 @@ def test_a_constant_has_moved_if_it_moves():
 
 
 def test_where_no_pattern_is_known_only_noise_can_be():
-    course, memory = np.zeros((1, COURSE)), np.full((1, MEMORY), np.nan)
-    memory[:, FAST_MEAN], memory[:, VARIANCE] = LEVEL, 1.0
-    set_out(course, memory)
+    course, memory = np.zeros(1, COURSE), np.full(1, np.nan, MEMORY)
+    memory["fast_mean"], memory["variance"] = LEVEL, 1.0
+    begin_course(course, memory)
     for number in range(1, 65):
-        follow(course, memory, np.array([LEVEL + 8.0]), np.array([LEVEL + 8.0]), number)
-        assert likely(course, number, SPIKE, False) == SPIKE
+        follow_course(course, memory, np.array([LEVEL + 8.0]), np.array([LEVEL + 8.0]), number)
+        assert likely_kind(course, number, SPIKE, False) == SPIKE

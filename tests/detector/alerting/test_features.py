@@ -1,12 +1,22 @@
-"""The ten views of a value: what they are, by the book, and what they do not depend on."""
+"""The ten features of a value: what they are, against a naive oracle, and what they do not depend on."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.alerting import features as views
-from detector.alerting.features import FLOOR, HOUR, MEAN, VIEWS, WEIGHTS, resemblance
+from detector.alerting.features import (
+    FEATURES,
+    FLOOR,
+    HOUR,
+    MEAN,
+    PREDICTIONS,
+    SLOTS,
+    SMOOTHINGS,
+    WEIGHTS,
+    classify,
+    extract_features,
+)
 from detector.types import LEVEL_SHIFT, NOISE_CHANGE, PATTERN_CHANGE, SPIKE
 
 DAY = 24 * HOUR
@@ -15,15 +25,15 @@ VALUES = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=60)
 STEPS = st.sampled_from([HOUR // 12, HOUR, 5 * HOUR, DAY])
 
 
-def looks(values: np.ndarray, times: np.ndarray, scale: float = 1e-9, trouble: slice = slice(0)) -> np.ndarray:
-    """[n, VIEWS] of a sensor that begins with these readings; those of ``trouble`` belong to a fault."""
+def features(values: np.ndarray, times: np.ndarray, scale: float = 1e-9, incident: slice = slice(0)) -> np.ndarray:
+    """[n, FEATURES] of a sensor that begins with these readings; those of ``incident`` belong to a fault."""
     faulty = np.zeros(len(values), bool)
-    faulty[trouble] = True
-    window, means = np.zeros(MEAN), np.zeros((views.SMOOTHINGS, views.SLOTS))
-    visits, levels = np.zeros_like(means), np.zeros(views.SMOOTHINGS)
-    errors, out = np.zeros((views.SMOOTHINGS, views.PREDICTIONS)), np.empty((len(values), VIEWS))
+    faulty[incident] = True
+    window, means = np.zeros(MEAN), np.zeros((SMOOTHINGS, SLOTS))
+    visits, levels = np.zeros_like(means), np.zeros(SMOOTHINGS)
+    errors, out = np.zeros((SMOOTHINGS, PREDICTIONS)), np.empty((len(values), FEATURES))
     for seen, (x, time) in enumerate(zip(values, times, strict=True)):
-        views.look(x, time, seen, window, means, visits, levels, errors, scale, faulty[seen], out[seen])
+        extract_features(x, time, seen, window, means, visits, levels, errors, scale, faulty[seen], out[seen])
     return out
 
 
@@ -46,7 +56,7 @@ def predictions(past: np.ndarray, hours: np.ndarray, hour: int) -> tuple[float, 
 
 
 def naive(values: np.ndarray, times: np.ndarray, scale: float) -> np.ndarray:
-    """All views, each from all readings before."""
+    """All features, each from all readings before."""
     hours = times // HOUR % 168
     recent = [values[max(i + 1 - MEAN, 0) : i + 1] for i in range(len(values))]
     means = np.array([part.mean() for part in recent])
@@ -69,9 +79,9 @@ def naive(values: np.ndarray, times: np.ndarray, scale: float) -> np.ndarray:
 
 @given(VALUES, STEPS, st.integers(0, 30))
 @settings(max_examples=60, deadline=None)
-def test_views_are_what_they_are_by_the_book(values, step, start):
+def test_features_are_what_the_naive_oracle_says(values, step, start):
     x, times = np.array(values), MONDAY + start * HOUR + step * np.arange(len(values))
-    np.testing.assert_allclose(looks(x, times, 0.5), naive(x, times, 0.5), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(features(x, times, 0.5), naive(x, times, 0.5), rtol=1e-9, atol=1e-9)
 
 
 @given(VALUES, STEPS, st.integers(-30, 30))
@@ -79,7 +89,7 @@ def test_views_are_what_they_are_by_the_book(values, step, start):
 def test_units_do_not_matter(values, step, exponent):
     """Powers of two, so that not even a rounding differs."""
     x, times, unit = np.array(values), MONDAY + step * np.arange(len(values)), 2.0**exponent
-    plain, scaled = looks(x, times, 0.5), looks(unit * x, times, 0.5 * unit)
+    plain, scaled = features(x, times, 0.5), features(unit * x, times, 0.5 * unit)
     assert (scaled[:, :9] == unit * plain[:, :9]).all()
     np.testing.assert_allclose(scaled[:, 9] - plain[:, 9], np.log(unit), atol=1e-9)
 
@@ -96,7 +106,7 @@ def test_a_period_is_found_and_none_is_invented(season):
     """Once there were eight weeks, all that the best prediction leaves is the noise."""
     hours = np.arange(9 * 168)
     noise = np.random.default_rng(2).normal(size=len(hours))
-    left = looks(season(hours) + noise, MONDAY + HOUR * hours)[-168:, 2]
+    left = features(season(hours) + noise, MONDAY + HOUR * hours)[-168:, 2]
     assert np.abs(left).mean() < 1.1 * np.abs(noise[-168:]).mean()
 
 
@@ -105,7 +115,7 @@ def test_a_fault_does_not_come_back_in_a_week_as_its_own_absence():
     values, hour = np.zeros(7 * week), slice(5 * week, 5 * week + 12)
     values[hour] = 10.0
     times, later = MONDAY + HOUR // 12 * np.arange(len(values)), 6 * week
-    unaware, aware = looks(values, times)[later, 1], looks(values, times, trouble=hour)[later, 1]
+    unaware, aware = features(values, times)[later, 1], features(values, times, incident=hour)[later, 1]
     assert unaware < -1.5
     assert -0.25 < aware < 0
 
@@ -122,10 +132,10 @@ def test_a_fault_does_not_come_back_in_a_week_as_its_own_absence():
         ({0: 2.0, 9: 3.0}, NOISE_CHANGE),
     ],
 )
-def test_the_surprised_views_say_what_it_looks_like(loud, kind):
-    scores = np.zeros(VIEWS)
+def test_the_unusual_features_say_what_it_looks_like(loud, kind):
+    scores = np.zeros(FEATURES)
     scores[list(loud)] = list(loud.values())
-    assert resemblance(scores) == resemblance(8.0 * scores) == kind
+    assert classify(scores) == classify(8.0 * scores) == kind
 
 
 def test_weights_are_on_the_scale_of_the_alert_score():

@@ -5,24 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.alerting.shapes import SHAPE, TAIL_COLUMNS, WINDOW, _median_of_five, _nearest, exceedance, look_at_shape
+from detector.alerting.shapes import SHAPE, TAIL, WINDOW, _median_of_five, _nearest, shape_novelty, tail_exceedance
 
 WINDOWS = 128
 
 
-def look(values: np.ndarray, windows: int = WINDOWS) -> np.ndarray:
+def novelties(values: np.ndarray, windows: int = WINDOWS) -> np.ndarray:
     """How new each reading's shape is."""
-    state, random = np.zeros(SHAPE), np.array([1], np.uint64)
+    shape, random = np.zeros(1, SHAPE), np.array([1], np.uint64)
     kept = np.zeros((WINDOW, windows), np.float32)
     window, sums = np.zeros(WINDOW, np.float32), np.zeros(windows, np.float32)
-    found = [look_at_shape(x, state, kept, random, window, sums) for x in values]
-    assert np.isfinite(state).all()
+    found = [shape_novelty(x, shape[0], kept, random, window, sums) for x in values]
+    assert all(np.isfinite(shape[name]).all() for name in shape.dtype.names)
     return np.array(found)
 
 
 def exceedances(sizes: np.ndarray, reach: float = 5.5, warm: float = 600.0) -> np.ndarray:
-    tail = np.zeros(TAIL_COLUMNS)
-    return np.array([exceedance(tail, size, reach, warm) for size in sizes])
+    tail = np.zeros(1, TAIL)[0]
+    return np.array([tail_exceedance(tail, size, reach, warm) for size in sizes])
 
 
 def heart(beats: int, seed: int = 0) -> np.ndarray:
@@ -53,13 +53,13 @@ def test_median_is_of_the_five_before(ring: list[float], at: int) -> None:
 @pytest.mark.parametrize("noise", ["normal", "standard_cauchy", "exponential"])
 def test_noise_alone_exceeds_nothing(noise: str) -> None:
     values = getattr(np.random.default_rng(1), noise)(size=20_000)
-    assert (exceedances(look(values, 512)) > 1.0).sum() == 0
+    assert (exceedances(novelties(values, 512)) > 1.0).sum() == 0
 
 
 def test_a_beat_of_another_shape_is_new_though_its_values_are_usual() -> None:
     values = heart(200)
     values[6010:6030] = values[6010:6030][::-1]  # the peak comes late
-    ratios = exceedances(look(values, 512))
+    ratios = exceedances(novelties(values, 512))
     assert (ratios[6010:6040] > 1.0).any()
     assert (ratios[1000:6000] > 1.0).sum() == 0
 
@@ -67,7 +67,7 @@ def test_a_beat_of_another_shape_is_new_though_its_values_are_usual() -> None:
 @pytest.mark.parametrize(("unit", "offset"), [(2.0**10, 0.0), (2.0**-20, 0.0), (1.0, 4096.0)])
 def test_newness_does_not_depend_on_unit_and_offset(unit: float, offset: float) -> None:
     values = heart(60)
-    assert look(values * unit + offset) == pytest.approx(look(values), rel=1e-3, abs=1e-3)
+    assert novelties(values * unit + offset) == pytest.approx(novelties(values), rel=1e-3, abs=1e-3)
 
 
 def test_what_keeps_coming_is_learnt_by_the_tail() -> None:
@@ -87,4 +87,4 @@ def test_what_keeps_coming_is_learnt_by_the_tail() -> None:
 )
 @settings(deadline=None, max_examples=60)
 def test_extreme_values_leave_all_finite(values: list[float]) -> None:
-    assert np.isfinite(look(np.array(values))).all()
+    assert np.isfinite(novelties(np.array(values))).all()

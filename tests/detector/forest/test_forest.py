@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.forest.backends import ENGINES, grow, regrow
+from detector.forest.backends import ENGINES, make_forest, restore_forest
 from detector.forest.forest import Forest, Parameters
 from detector.types import Floats
 
@@ -43,13 +43,13 @@ def wave(n: int) -> Floats:
 @every_shape
 class TestStream:
     def test_scores_nothing_until_it_has_seen_enough(self, engine: str, parameters: Parameters) -> None:
-        scores = grow(parameters, engine).process(noise(parameters, 60))
+        scores = make_forest(parameters, engine).process(noise(parameters, 60))
         assert (scores[:32] == 0).all()
         assert (scores[32:] > 0).all()
 
     def test_a_score_precedes_the_learning(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 60)
-        whole, steps = grow(parameters, engine), grow(parameters, engine)
+        whole, steps = make_forest(parameters, engine), make_forest(parameters, engine)
         expected = whole.process(values)
         for value, score in zip(values, expected, strict=True):
             assert steps.score(value[None])[0] == score
@@ -58,7 +58,7 @@ class TestStream:
 
     def test_batches_do_not_matter(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 90)
-        whole, parts = grow(parameters, engine), grow(parameters, engine)
+        whole, parts = make_forest(parameters, engine), make_forest(parameters, engine)
         expected = whole.process(values)
         cuts = [0, 1, 2, 5, 33, 34, 50, 81, 90]
         scores = [parts.process(values[a:b]) for a, b in itertools.pairwise(cuts)]
@@ -67,12 +67,12 @@ class TestStream:
 
     def test_a_snapshot_goes_on_as_if_nothing_had_happened(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 80)
-        whole = grow(parameters, engine)
+        whole = make_forest(parameters, engine)
         expected = whole.process(values)
         for stop in (0, 2, 17, 32, 51):
-            first = grow(parameters, engine)
+            first = make_forest(parameters, engine)
             first.process(values[:stop])
-            second = regrow(first.snapshot())
+            second = restore_forest(first.snapshot())
             assert second.parameters == parameters
             assert second.process(values[stop:]).tobytes() == expected[stop:].tobytes()
             assert second.snapshot() == whole.snapshot()
@@ -80,14 +80,14 @@ class TestStream:
     def test_update_learns_like_process(self, engine: str, parameters: Parameters) -> None:
         parameters = replace(parameters, gate=None)
         values = noise(parameters, 70)
-        scored, unscored = grow(parameters, engine), grow(parameters, engine)
+        scored, unscored = make_forest(parameters, engine), make_forest(parameters, engine)
         scored.process(values)
         unscored.update(values)
         assert unscored.snapshot() == scored.snapshot()
 
     def test_questions_change_nothing(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 50)
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         forest.process(values)
         before = forest.snapshot()
         for ask in (forest.score, forest.attribution, forest.codisp, forest.expected):
@@ -96,13 +96,13 @@ class TestStream:
 
     def test_the_seed_determines_all_randomness(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 60)
-        same = [grow(parameters, engine).process(values) for _ in range(2)]
-        other = grow(replace(parameters, seed=1), engine).process(values)
+        same = [make_forest(parameters, engine).process(values) for _ in range(2)]
+        other = make_forest(replace(parameters, seed=1), engine).process(values)
         assert same[0].tobytes() == same[1].tobytes()
         assert (same[0] != other).any()
 
     def test_attribution_sums_to_the_score(self, engine: str, parameters: Parameters) -> None:
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         values = noise(parameters, 60)
         forest.process(values)
         rows = np.concatenate([values[-3:], values[-3:] + 20.0, values[-3:] - 20.0])
@@ -112,7 +112,7 @@ class TestStream:
         np.testing.assert_allclose(parts.sum(axis=(1, 2)), forest.score(rows), rtol=1e-5)
 
     def test_attribution_points_at_the_value_and_the_direction(self, engine: str, parameters: Parameters) -> None:
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         forest.process(noise(parameters, 80))
         newest = (parameters.shingle - 1) * parameters.dimensions
         row = np.full((1, parameters.dimensions), 10.0)
@@ -124,7 +124,7 @@ class TestStream:
     def test_an_outlier_scores_highest_and_the_expected_value_does_not(
         self, engine: str, parameters: Parameters
     ) -> None:
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         usual = forest.process(noise(parameters, 150))[50:]
         outlier = np.full((1, parameters.dimensions), 10.0)
         outlier[0, -1] = 100.0
@@ -134,7 +134,7 @@ class TestStream:
         assert np.abs(expected - 10.0).max() < 5.0
 
     def test_codisp_ranks_an_outlier_first(self, engine: str, parameters: Parameters) -> None:
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         values = noise(parameters, 100)
         forest.process(values)
         usual = forest.codisp(values[-30:])
@@ -142,7 +142,7 @@ class TestStream:
         assert forest.codisp(outlier)[0] > usual.max()
 
     def test_an_empty_batch_is_a_batch(self, engine: str, parameters: Parameters) -> None:
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         nothing = np.zeros((0, parameters.dimensions))
         before = forest.snapshot()
         assert forest.process(nothing).shape == (0,)
@@ -152,12 +152,12 @@ class TestStream:
 
     def test_any_array_of_numbers_will_do(self, engine: str, parameters: Parameters) -> None:
         values = noise(parameters, 50).round()
-        expected = grow(parameters, engine).process(values)
+        expected = make_forest(parameters, engine).process(values)
         read_only = values.copy()
         read_only.flags.writeable = False
         sparse = np.repeat(values, 2, axis=0)[::2]
         for variant in (read_only, np.asfortranarray(values), sparse, values.astype(np.int64)):
-            assert grow(parameters, engine).process(variant).tobytes() == expected.tobytes()
+            assert make_forest(parameters, engine).process(variant).tobytes() == expected.tobytes()
 
 
 class TestThreads:
@@ -168,7 +168,7 @@ class TestThreads:
     )
     def test_do_not_change_anything(self, parameters: Parameters) -> None:
         values = noise(parameters, 3000)
-        alone, together = grow(parameters), grow(parameters, threads=3)
+        alone, together = make_forest(parameters), make_forest(parameters, threads=3)
         scores = [together.process(part) for part in (values[:2100], values[2100:2150], values[2150:2600])]
         assert np.concatenate(scores).tobytes() == alone.process(values[:2600]).tobytes()
         alone.update(values[2600:])
@@ -176,7 +176,7 @@ class TestThreads:
         assert together.snapshot() == alone.snapshot()
 
     def test_refuse_what_one_refuses(self) -> None:
-        forest = grow(replace(LINE, trees=31), threads=2)
+        forest = make_forest(replace(LINE, trees=31), threads=2)
         values = noise(LINE, 1000)
         values[700, 0] = math.nan
         with pytest.raises(ValueError, match=r"values\[700, 0\] is nan"):
@@ -201,7 +201,7 @@ class TestValues:
     def test_scores_stay_finite(self, engine: str, name: str, parameters: Parameters) -> None:
         stream: Callable[[int], Any] = self.STREAMS[name]
         values = np.repeat(np.float64(stream(150))[:, None], parameters.dimensions, axis=1)
-        forest = grow(parameters, engine)
+        forest = make_forest(parameters, engine)
         scores = forest.process(values)
         for result in (scores, forest.attribution(values[:9]), forest.codisp(values[:9]), forest.expected(values[:9])):
             assert np.isfinite(result).all()
@@ -209,12 +209,12 @@ class TestValues:
     def test_a_break_in_a_wave_is_seen_by_shingles(self, engine: str) -> None:
         values = wave(400)
         values[300] = values[308]
-        scores = grow(Parameters(trees=20, samples=64, shingle=4), engine).process(values)
+        scores = make_forest(Parameters(trees=20, samples=64, shingle=4), engine).process(values)
         assert np.argmax(scores[100:]) + 100 in range(300, 304)
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_refuses_what_is_not_finite_and_learns_nothing_of_the_batch(self, engine: str, bad: float) -> None:
-        forest = grow(LINE, engine)
+        forest = make_forest(LINE, engine)
         values = noise(LINE, 20)
         values[7, 0] = bad
         with pytest.raises(ValueError, match=r"values\[7, 0\] is"):
@@ -223,13 +223,13 @@ class TestValues:
 
     def test_refuses_another_shape(self, engine: str) -> None:
         with pytest.raises(ValueError, match=r"shape \[n, 2\], not \[4, 3\]"):
-            grow(PLANE, engine).process(np.zeros((4, 3)))
+            make_forest(PLANE, engine).process(np.zeros((4, 3)))
 
 
 @every_engine
 class TestGate:
     def test_learns_the_rare_and_thins_the_usual(self, engine: str) -> None:
-        gated, open_ = grow(GATED, engine), grow(replace(GATED, gate=1e-9), engine)
+        gated, open_ = make_forest(GATED, engine), make_forest(replace(GATED, gate=1e-9), engine)
         values = noise(GATED, 200)
         gated.process(values)
         open_.process(values)
@@ -240,30 +240,30 @@ class TestGate:
 @every_engine
 class TestSnapshot:
     def snapshot(self, engine: str) -> bytes:
-        forest: Forest = grow(PLANE, engine)
+        forest: Forest = make_forest(PLANE, engine)
         forest.process(noise(PLANE, 40))
         return forest.snapshot()
 
     def test_refuses_a_foreign_one(self, engine: str) -> None:
         for foreign in (b"", b"PK\x03\x04" * 10, self.snapshot(engine)[1:]):
             with pytest.raises(ValueError, match="not the snapshot of a forest"):
-                regrow(foreign)
+                restore_forest(foreign)
 
     def test_refuses_another_version(self, engine: str) -> None:
         snapshot = bytearray(self.snapshot(engine))
         snapshot[8] += 1
         with pytest.raises(ValueError, match=r"version 3, this program reads version 2"):
-            regrow(bytes(snapshot))
+            restore_forest(bytes(snapshot))
 
     def test_refuses_a_damaged_one(self, engine: str) -> None:
         snapshot = self.snapshot(engine)
         with pytest.raises(ValueError, match="damaged"):
-            regrow(snapshot[:-1])
+            restore_forest(snapshot[:-1])
         for place in (12, 20, len(snapshot) // 2, len(snapshot) - 1):
             damaged = bytearray(snapshot)
             damaged[place] ^= 4
             with pytest.raises(ValueError, match="damaged"):
-                regrow(bytes(damaged))
+                restore_forest(bytes(damaged))
 
 
 class TestParameters:
@@ -287,4 +287,4 @@ class TestParameters:
 
     def test_an_unknown_engine_is_named(self) -> None:
         with pytest.raises(ValueError, match=r"engine must be one of .* not 'xgboost'"):
-            grow(LINE, "xgboost")
+            make_forest(LINE, "xgboost")

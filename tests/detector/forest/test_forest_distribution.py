@@ -11,12 +11,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-import rrcf
 from krcf import RandomCutForest
 from scipy import stats
 
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
+from detector.forest.reference import rrcf
 from tests import naive
 from tests.detector.buffers import plant, read
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from detector import snapshot_format
-from detector.forest.backends import regrow
+from detector.forest.backends import restore_forest
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
 from detector.forest.reference import ReferenceForest
@@ -26,7 +26,7 @@ def snapshot(parameters: Parameters = SMALL) -> bytes:
 def test_comes_back_as_it_was(changes):
     parameters = replace(SMALL, **changes)
     whole = snapshot(parameters)
-    forest = regrow(whole)
+    forest = restore_forest(whole)
     assert forest.parameters == parameters
     assert forest.snapshot() == whole
 
@@ -37,22 +37,22 @@ def test_every_single_changed_byte_is_noticed():
         damaged = bytearray(whole)
         damaged[place] ^= 0x10
         with pytest.raises(ValueError, match=r"damaged|not the snapshot of a forest|version \d+, this program reads"):
-            regrow(bytes(damaged))
+            restore_forest(bytes(damaged))
 
 
 def test_every_loss_at_the_end_and_every_addition_is_noticed():
     whole = snapshot()
     for end in range(len(whole)):
         with pytest.raises(ValueError, match=r"damaged|not the snapshot of a forest"):
-            regrow(whole[:end])
+            restore_forest(whole[:end])
     with pytest.raises(ValueError, match="damaged"):
-        regrow(whole + b"\0")
+        restore_forest(whole + b"\0")
 
 
 @pytest.mark.parametrize("foreign", [b"", b"\x89PNG\r\n\x1a\n" * 9, orjson.dumps({"kind": "cutwater"}), b"CUTWATER"])
 def test_what_is_none_is_called_so(foreign):
     with pytest.raises(ValueError, match="not the snapshot of a forest"):
-        regrow(foreign)
+        restore_forest(foreign)
 
 
 def test_an_engine_restores_only_its_own():
@@ -62,13 +62,13 @@ def test_an_engine_restores_only_its_own():
     with pytest.raises(ValueError, match="engine 'cutwater', not 'rrcf'"):
         ReferenceForest.restore(snapshot())
     with pytest.raises(ValueError, match="engine 'krcf', not 'cutwater'"):
-        regrow(encode("krcf", SMALL, b""))
+        restore_forest(encode("krcf", SMALL, b""))
 
 
 def test_a_body_of_another_size_than_its_parameters_need_is_refused():
     kind, parameters, body = decode(snapshot())
     with pytest.raises(ValueError, match=f"holds {len(body)} bytes, its parameters need"):
-        regrow(encode(kind, replace(parameters, trees=3), body))
+        restore_forest(encode(kind, replace(parameters, trees=3), body))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_parameters_that_no_forest_has_are_refused(parameters, message):
     if isinstance(parameters, dict):
         parameters = asdict(SMALL) | parameters
     with pytest.raises(ValueError, match=message):
-        regrow(snapshot_format.encode("cutwater", {"parameters": parameters}, b""))
+        restore_forest(snapshot_format.encode("cutwater", {"parameters": parameters}, b""))
 
 
 def test_parameters_of_a_huge_forest_are_refused_before_it_is_made():
     huge = Parameters(dimensions=1024, trees=1000, samples=16_384)  # 200 GB
     with pytest.raises(ValueError, match="its parameters need"):
-        regrow(encode("cutwater", huge, b"small"))
+        restore_forest(encode("cutwater", huge, b"small"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detector.detector import Configuration
-from detector.fleet import OTHERS, Fleet
+from detector.fleet import DEFAULT_TEMPLATE, Fleet
 from detector.types import Readings
 from service.cli import main
 from service.offline.backfill import from_files, from_index, learn, summary
@@ -55,7 +55,7 @@ def test_files_of_one_sensor_are_put_together_in_order_of_time(tmp_path):
 def test_one_sensor_may_stand_for_all_others(tmp_path):
     past = from_files([history(tmp_path / "pump.csv", values=VALUES[:50])], Columns(), nothing)
     own, others = learn(past, CONFIGURATION, "pump", nothing, workers=1)
-    assert (own.sensor, others.sensor, own.model == others.model) == ("pump", OTHERS, True)
+    assert (own.sensor, others.sensor, own.model == others.model) == ("pump", DEFAULT_TEMPLATE, True)
     assert "1 sensor learnt from 50 readings; 0 of them" in summary([own, others])
     with pytest.raises(HistoryError, match="'fan': no such sensor in the history; there are pump"):
         learn(past, CONFIGURATION, "fan", nothing, workers=1)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import SPIKE, Scores
 from service.offline.report import plot, report
 from service.offline.tables import History
@@ -74,7 +74,7 @@ def test_anomalies_alerts_and_silences_are_told_in_words():
     scores.is_anomaly[1] = scores.alert[1] = True
     scores.kind[1] = SPIKE
     one = history([0, 60_000, 120_000], [1.0, 99.5, 1.0])
-    root = drawn(one, scores, [Silence(0, "a & b", 120_000, 600_000, 1.0)])
+    root = drawn(one, scores, [SilenceEvent(0, "a & b", 120_000, 600_000, 1.0)])
     cells = [cell.text for cell in root.iter("td")]
     assert cells == ["1970-01-01 00:01:00", "spike", "<value 0> 99.5", "1970-01-01 00:10:00", "silent",
                      "since 1970-01-01 00:02:00"]  # fmt: skip

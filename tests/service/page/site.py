@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from playwright.async_api import Page
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import KINDS, Readings, Scores
 from service.api.app import build
 from service.pipeline.documents import ScoredBatch
@@ -56,7 +56,7 @@ class Site:
         learning: bool = False,
         blamed: int = 0,
         score: float | None = None,
-        silences: Sequence[Silence] = (),
+        silences: Sequence[SilenceEvent] = (),
     ) -> ScoredBatch:
         """The same, but not in memory. ``episode`` is the time at which it began; values are [n] or [n, d]."""
         table = np.array(values, dtype=float)

@@ -5,7 +5,7 @@ import dataclasses
 import orjson
 import pytest
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import LEVEL_SHIFT, SPIKE
 from service import __version__
 from service.pipeline.documents import LARGEST_RECORD, describe, index_documents, record_fields, timestamp
@@ -32,7 +32,9 @@ def test_a_document_has_exactly_the_fields_of_the_table():
 
 
 def test_a_silence_is_an_episode_of_its_own():
-    made = dataclasses.replace(scored(), silences=[Silence(row=3, sensor="mute", since=500, time=2500, patience=60.0)])
+    made = dataclasses.replace(
+        scored(), silences=[SilenceEvent(row=3, sensor="mute", since=500, time=2500, timeout=60.0)]
+    )
     (entry,) = index_documents(made, [4])
     document = entry.document
     assert set(document) <= set(names(FIELDS, ("v",)))
@@ -43,7 +45,7 @@ def test_a_silence_is_an_episode_of_its_own():
 
 
 def test_readings_and_silences_have_their_labels():
-    silence = Silence(row=3, sensor="mute", since=500, time=2500, patience=60.0)
+    silence = SilenceEvent(row=3, sensor="mute", since=500, time=2500, timeout=60.0)
     labels = [*({"site": f"site {row}"} for row in range(4)), {"site": "far away"}]
     made = dataclasses.replace(scored(), silences=[silence], labels=labels)
     assert [describe(made, row)["labels.site"] for row in (0, 3, 4)] == ["site 0", "site 3", "far away"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import Readings, Scores
 from service.pipeline.documents import ScoredBatch
 from service.pipeline.records import Position
@@ -119,7 +119,7 @@ def test_a_batch_larger_than_the_memory_keeps_its_newest_rows(rows):
 def test_a_silence_is_an_anomaly_of_its_sensor_and_no_reading():
     recent = RecentScores(10)
     readings = batch([("a", 1000, 1.0, False), ("b", 61_000, 1.0, False)])
-    recent.append(replace(readings, silences=[Silence(1, "c", 500, 60_000, 10_000.0)]))
+    recent.append(replace(readings, silences=[SilenceEvent(1, "c", 500, 60_000, 10_000.0)]))
     (document,) = recent.search(Filter(anomalies=True), 10)
     assert (document["sensor"], document["anomaly_kind"], document["row"]) == ("c", "silent", 2)
     assert document["silent_since"] == "1970-01-01T00:00:00.500Z"
