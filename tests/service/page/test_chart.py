@@ -123,7 +123,7 @@ async def test_an_alert_whose_score_lies_below_the_threshold_says_why_it_is_one(
 async def test_the_last_reading_before_a_silence_reads_as_its_alert(page: Page, site: Site) -> None:
     site.score("pump", [15.0] * 50)
     since = site.time - STEP
-    silence = SilenceEvent(row=0, sensor="pump", since=since, time=since + 60_000, timeout=1000.0)
+    silence = SilenceEvent(row=0, sensor="pump", since=since, time=since + 60_000, silence_timeout=1000.0)
     site.score("other", [1.0], silences=[silence])
     await page.goto(f"{site.address}/?sensor=pump")
     await expect(page.locator("#range")).to_contain_text("50 readings, 1 anomaly")

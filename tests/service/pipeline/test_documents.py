@@ -33,7 +33,7 @@ def test_a_document_has_exactly_the_fields_of_the_table():
 
 def test_a_silence_is_an_episode_of_its_own():
     made = dataclasses.replace(
-        scored(), silences=[SilenceEvent(row=3, sensor="mute", since=500, time=2500, timeout=60.0)]
+        scored(), silences=[SilenceEvent(row=3, sensor="mute", since=500, time=2500, silence_timeout=60.0)]
     )
     (entry,) = index_documents(made, [4])
     document = entry.document
@@ -45,7 +45,7 @@ def test_a_silence_is_an_episode_of_its_own():
 
 
 def test_readings_and_silences_have_their_labels():
-    silence = SilenceEvent(row=3, sensor="mute", since=500, time=2500, timeout=60.0)
+    silence = SilenceEvent(row=3, sensor="mute", since=500, time=2500, silence_timeout=60.0)
     labels = [*({"site": f"site {row}"} for row in range(4)), {"site": "far away"}]
     made = dataclasses.replace(scored(), silences=[silence], labels=labels)
     assert [describe(made, row)["labels.site"] for row in (0, 3, 4)] == ["site 0", "site 3", "far away"]
