@@ -333,11 +333,11 @@ class Worker:
     def kill(self, noticed: bool) -> None:
         """End at once. Not noticed: as on another machine, whose locks nobody sees."""
         self.executor.killed = True
-        if noticed and self.table._life is not None:
-            os.close(self.table._life)
-            self.table._life = None
+        if noticed and self.table._lock_file is not None:
+            os.close(self.table._lock_file)
+            self.table._lock_file = None
 
-    def put(self) -> None:
+    def tidy_up(self) -> None:
         """Tidy up in the test's own process what a killed one would leave to the system."""
         self.executor.killed = True
         for task in asyncio.all_tasks(self.loop):
@@ -349,8 +349,8 @@ class Worker:
         for store in (self.table, self.blobs):
             if store._database._db is not None:
                 store._database._db.close()
-        if self.table._life is not None:
-            os.close(self.table._life)
+        if self.table._lock_file is not None:
+            os.close(self.table._lock_file)
         self.loop.close()
 
 
@@ -453,7 +453,7 @@ class World:
 
     def close(self) -> None:
         for worker in self.workers + self._gone:
-            worker.put()
+            worker.tidy_up()
         for store in (self._table, self._blobs):
             self._look.run_until_complete(store.close())
         self._look.close()
