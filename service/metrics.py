@@ -200,6 +200,8 @@ def markdown() -> str:
         "",
         "`/metrics` has these, in Prometheus's text format. Where there are several workers, each tells of the shards",
         "that it reads. `deploy/prometheus/rules.yaml` has alerts, `deploy/grafana/dashboard.json` a dashboard.",
+        'With the setting `metrics = "emf"` CloudWatch gets the same each minute; see',
+        "[operate](../how-to/operations.md#cloudwatch).",
         "On Linux the process's own metrics are there too: `process_cpu_seconds_total`,",
         "`process_resident_memory_bytes`, `process_open_fds`, `process_start_time_seconds` and others.",
         "",

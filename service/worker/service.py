@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from detector.detector import warm_up
 from detector.types import Floats, Scores
+from service import emf
 from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
 from service.pipeline.documents import Document
@@ -37,6 +39,12 @@ log = logging.getLogger("cutwater")
 
 OPENING_SECONDS = 2.0  # that the API waits for stores that are away
 NOTICE_SECONDS = 1.0  # of compiling before it is worth a word
+
+
+def _say(line: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 class Service:
@@ -102,6 +110,11 @@ class Service:
             dead_letter_monitor=self.dead_letter_monitor,
             metrics=self.metrics,
         )
+        self._embedded = (
+            emf.EmbeddedMetrics(self.metrics.registry, settings.stream, worker, _say)
+            if settings.metrics == "emf"
+            else None
+        )
         self._opening: asyncio.Future[Templates] = asyncio.create_task(self._open())
 
     @classmethod
@@ -148,13 +161,25 @@ class Service:
         if not await self._opened():
             return True
         meter = asyncio.create_task(self._status.measure())
+        teller = asyncio.create_task(self._tell()) if self._embedded else None
         try:
             return await self.consumer.run()
         except* Exception as errors:
             raise first_error(errors) from None
         finally:
             meter.cancel()
+            if teller and self._embedded:
+                teller.cancel()
+                self._embedded.tell()
             self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _tell(self) -> None:
+        """Tell the metrics to standard output from time to time, until cancelled."""
+        assert self._embedded is not None
+        while True:
+            await asyncio.sleep(emf.SECONDS)
+            await self.unready()  # sets what is up
+            self._embedded.tell()
 
     async def _warm_up(self) -> None:
         """Have everything compiled before the first reading; say so where that is not in the cache and takes long."""

@@ -46,6 +46,9 @@ class ProcessSettings(Table):
     """Address that the API and the page listen on."""
     port: int = Field(8080, ge=0, le=65535)
     """Port that the API and the page listen on; 0 takes a free one."""
+    metrics: Literal["prometheus", "emf"] = "prometheus"
+    """Who is told the metrics. prometheus: whoever asks /metrics; emf: CloudWatch as well, by a line of its embedded
+    metric format on standard output each minute."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe messages to log."""
     log_format: Literal["text", "json"] = "text"
