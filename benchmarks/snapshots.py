@@ -25,9 +25,11 @@ from detector.fleet import Fleet
 from detector.types import Readings
 from service.pipeline.models import Model
 from service.pipeline.records import Position
-from service.state.snapshots import Blobs, ModelFingerprint, ShardSnapshots
-from service.state.snapshots.s3 import S3Blobs
-from service.state.snapshots.sqlite import SQLiteBlobs
+from service.state.blobs import Blobs
+from service.state.blobs.s3 import S3Blobs
+from service.state.blobs.sqlite import SQLiteBlobs
+from service.state.snapshots import ModelFingerprint
+from service.state.snapshots.shard import ShardSnapshots
 from tests.servers import aws
 
 READINGS = 300  # of each sensor

@@ -12,17 +12,19 @@ from typing import Protocol, TypeVar
 from service import UserError
 from service.pipeline.models import ModelStore
 from service.settings.model import Settings
-from service.sinks.dead_letters import DeadLetters, S3DeadLetters, SQLiteDeadLetters
+from service.sinks.dead_letters import DeadLetters
+from service.sinks.dead_letters.s3 import S3DeadLetters
+from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index import Index
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
+from service.state.blobs import Blobs
+from service.state.blobs.s3 import S3Blobs
+from service.state.blobs.sqlite import SQLiteBlobs
 from service.state.leases import LeaseStore
 from service.state.leases.dynamodb import DynamoDBLeaseStore
 from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.model_file import ModelFile
-from service.state.snapshots import Blobs
-from service.state.snapshots.s3 import S3Blobs
-from service.state.snapshots.sqlite import SQLiteBlobs
 
 
 class Store(Protocol):

@@ -192,7 +192,7 @@ def test_constraints_name_one_version_of_each_dependency_and_no_more():
 CALLERS = {
     "kinesis": ["service/source/kinesis.py", "service/source/fan_out.py"],
     "dynamodb": ["service/state/leases/dynamodb.py"],
-    "s3": ["service/state/snapshots/s3.py", "service/source/tables.py"],
+    "s3": ["service/state/blobs/s3.py", "service/source/tables.py"],
     "ec2": ["service/source/tables.py"],
 }
 PERMISSIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:DeleteObjects": "s3:DeleteObject"}

@@ -191,3 +191,18 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._store)
+
+
+def in_hash_range(models: Mapping[str, Model], keys: HashKeys) -> dict[str, Model]:
+    """The models whose readings may come with one of these hash keys (first and last)."""
+    return {
+        sensor: model for sensor, model in models.items() if model.first_key <= keys[1] and model.last_key >= keys[0]
+    }
+
+
+def merge_models(parents: Sequence[Mapping[str, Model]]) -> dict[str, Model]:
+    """All parents' models; a sensor that several know keeps the first one's."""
+    models: dict[str, Model] = {}
+    for parent in reversed(parents):
+        models |= parent
+    return models

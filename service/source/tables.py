@@ -36,7 +36,7 @@ from service.pipeline.enrich import Enricher, Enrichment, TableError, digest, ve
 from service.pipeline.enrich.reference import ReferenceTable
 from service.pipeline.enrich.security_groups import InterfaceTable, described, dump, merged, parse
 from service.settings.enrich import EC2, TableDefinition
-from service.state.snapshots import Blobs
+from service.state.blobs import Blobs
 
 log = logging.getLogger("cutwater.tables")
 LARGEST = 1 << 30  # bytes of a table

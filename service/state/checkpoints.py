@@ -14,19 +14,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service import StateError
-from service.pipeline.models import Model
+from service.pipeline.models import Model, in_hash_range, merge_models
 from service.pipeline.records import Position
+from service.state.blobs import Blobs
 from service.state.leases import Lease, LeaseLostError, LeaseManager
-from service.state.snapshots import (
-    Blobs,
-    ModelFingerprint,
-    OtherConfigurationError,
-    ShardSnapshots,
-    SnapshotError,
-    Written,
-    in_hash_range,
-    merge_models,
-)
+from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError, Written
+from service.state.snapshots.shard import ShardSnapshots
 
 log = logging.getLogger("cutwater.checkpoints")
 
@@ -192,7 +185,7 @@ class HeldLease:
         try:
             return await snapshots.state(name)
         except SnapshotError:
-            return b""  # told when its models are read, which needs the same piece
+            return b""  # told when its models are read, which needs the same blob
 
     async def _read(self, snapshots: ShardSnapshots, name: str) -> dict[str, Model]:
         try:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from detector.detector import Configuration, Detector
 from service.pipeline.models import Model
-from service.state.snapshots import Blobs, ModelFingerprint, OtherConfigurationError, ShardSnapshots, SnapshotError
+from service.state.blobs import Blobs
+from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError
+from service.state.snapshots.shard import ShardSnapshots
 
 log = logging.getLogger("cutwater.templates")
 

@@ -28,7 +28,8 @@ from service.metrics import Metrics
 from service.pipeline.core import Core, JoinedDocuments, Output
 from service.pipeline.documents import IndexDocument
 from service.pipeline.records import DeadLetter, Position
-from service.sinks.dead_letters import DeadLetters, describe_letter, refusal_letter
+from service.sinks.dead_letters import DeadLetters
+from service.sinks.dead_letters.format import describe_letter, rejection_letter
 from service.sinks.index import Index
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
@@ -292,7 +293,7 @@ class ShardPipeline:
         self._context.metrics.indexed.inc(len(made) - len(refused))
         self._context.metrics.refused.inc(len(refused))
         return [
-            refusal_letter(self._context.stream_name, self.shard, documents.source(row), entry, refusal)
+            rejection_letter(self._context.stream_name, self.shard, documents.source(row), entry, refusal)
             for (documents, row), entry in zip(wanted, made, strict=True)
             if (refusal := refused.get(entry.id))
         ]

@@ -16,8 +16,8 @@ from service.sinks.index import Index
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
+from service.state.blobs import Blobs
 from service.state.leases import Lease, LeaseStore
-from service.state.snapshots import Blobs
 from service.worker.consumer import Consumer
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.shard import ShardPipeline

@@ -6,7 +6,8 @@ import json
 import sqlite3
 
 from service.pipeline.records import DeadLetter, Position, Record
-from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
+from service.sinks.dead_letters.format import rejection_letter
+from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index import Rejected
 from tests.end_to_end.processes import Cutwater, Service, run
 from tests.service.stores import NOON, entry
@@ -77,7 +78,9 @@ def test_a_replay_that_is_killed_again_and_again_loses_and_doubles_nothing(tmp_p
 
 def refused(number: int) -> DeadLetter:
     record = Record(Position(number), "key", NOON, b"bytes")
-    return refusal_letter("RawStreamData", "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no"))
+    return rejection_letter(
+        "RawStreamData", "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no")
+    )
 
 
 def spoiled(number: int) -> DeadLetter:

@@ -6,7 +6,7 @@ import json
 
 from service.cli import main
 from service.offline.export import table
-from service.sinks.dead_letters import SQLiteDeadLetters
+from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index.sqlite import SQLiteIndex
 from service.stores import opened
 from tests.service.stores import entry, letter

@@ -7,7 +7,8 @@ import pytest
 from service.offline.replay import Replay
 from service.pipeline.decode import Fields, JSONDecoder
 from service.pipeline.records import DeadLetter, Position, Record
-from service.sinks.dead_letters import SQLiteDeadLetters, refusal_letter
+from service.sinks.dead_letters.format import rejection_letter
+from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index import Rejected
 from service.sinks.index.sqlite import SQLiteIndex
 from service.source.client import StreamError
@@ -26,7 +27,7 @@ def record_letter(number: int, data: bytes, stream: str = STREAM) -> DeadLetter:
 
 def document_letter(number: int) -> DeadLetter:
     record = Record(Position(number), "key", NOON, b"bytes")
-    return refusal_letter(STREAM, "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no"))
+    return rejection_letter(STREAM, "shard", record, entry(number), Rejected(entry(number).id, "mapping", "no"))
 
 
 def reading(number: int) -> bytes:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from service.operate.dashboards import VERSIONS, Panel, lint, ndjson, panels, saved_objects
-from service.sinks.dead_letters import describe_letter
+from service.sinks.dead_letters.format import describe_letter
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
 from service.sinks.index.prepare import flat
 from tests.service.stores import FEATURES, entry, letter

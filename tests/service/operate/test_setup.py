@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from service.operate.setup import set_up
-from service.sinks.dead_letters import describe_letter
+from service.sinks.dead_letters.format import describe_letter
 from service.sinks.index import IndexSetupError
 from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex, _identity

@@ -11,7 +11,9 @@ from service import StateError
 from service.aws import client
 from service.pipeline.documents import timestamp
 from service.pipeline.records import DeadLetter, Position, Record
-from service.sinks.dead_letters import S3DeadLetters, SQLiteDeadLetters, describe_letter, refusal_letter
+from service.sinks.dead_letters.format import describe_letter, rejection_letter
+from service.sinks.dead_letters.s3 import S3DeadLetters
+from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index import Rejected
 from service.stores import opened
 from tests.servers import aws
@@ -44,7 +46,7 @@ async def everything(store, size=10):
 def refusal(number: int) -> DeadLetter:
     """About a document that the index refuses; all are of one record."""
     refused = Rejected(entry(number).id, "mapper_parsing_exception", "no number", 3, "cutwater-2023.11.15")
-    return refusal_letter("stream", "shard", Record(Position(7, 1), "key", NOON, b"bytes"), entry(number), refused)
+    return rejection_letter("stream", "shard", Record(Position(7, 1), "key", NOON, b"bytes"), entry(number), refused)
 
 
 async def test_letters_come_newest_first_each_once(store):

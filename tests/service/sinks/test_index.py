@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from service.pipeline.documents import record_fields, timestamp
-from service.sinks.dead_letters import describe_letter
+from service.sinks.dead_letters.format import describe_letter
 from service.sinks.index import Episode, IndexSetupError
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.index.opensearch import OpenSearchIndex

@@ -14,7 +14,7 @@ from service.metrics import Metrics
 from service.pipeline.enrich.security_groups import GROUPS, INTERFACE
 from service.settings.enrich import definitions_of
 from service.source.tables import EC2Origin, Tables
-from service.state.snapshots.sqlite import SQLiteBlobs
+from service.state.blobs.sqlite import SQLiteBlobs
 from service.stores import opened
 from tests.servers import aws
 

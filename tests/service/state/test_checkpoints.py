@@ -7,11 +7,11 @@ import pytest
 from service import StateError
 from service.pipeline.models import Model
 from service.pipeline.records import Position
+from service.state.blobs.sqlite import SQLiteBlobs
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, LeaseManager
 from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.snapshots import ModelFingerprint
-from service.state.snapshots.sqlite import SQLiteBlobs
 
 SHARD, LEFT, RIGHT = (f"shardId-{number:012d}" for number in range(3))
 FINGERPRINT = ModelFingerprint("rcf-1", {"samples": 256})

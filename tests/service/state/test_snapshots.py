@@ -10,19 +10,13 @@ from hypothesis import strategies as st
 
 from detector import snapshot_format
 from service import StateError
-from service.pipeline.models import Model
+from service.pipeline.models import Model, in_hash_range, merge_models
 from service.pipeline.records import Position
 from service.state import snapshots
-from service.state.snapshots import (
-    ModelFingerprint,
-    OtherConfigurationError,
-    ShardSnapshots,
-    SnapshotError,
-    in_hash_range,
-    merge_models,
-)
-from service.state.snapshots.s3 import S3Blobs
-from service.state.snapshots.sqlite import SQLiteBlobs
+from service.state.blobs.s3 import S3Blobs
+from service.state.blobs.sqlite import SQLiteBlobs
+from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError
+from service.state.snapshots.shard import ShardSnapshots
 from service.stores import opened
 from tests.servers import aws
 

@@ -3,8 +3,8 @@
 import pytest
 
 from detector.detector import Configuration, Detector
+from service.state.blobs.sqlite import SQLiteBlobs
 from service.state.snapshots import ModelFingerprint
-from service.state.snapshots.sqlite import SQLiteBlobs
 from service.state.templates import Templates, TemplateStore
 from service.stores import opened
 

@@ -22,11 +22,12 @@ from service.sinks.query import Filter
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.reader import RecordBatch
+from service.state.blobs.sqlite import SQLiteBlobs
 from service.state.checkpoints import Checkpoint, Checkpoints
 from service.state.leases import Lease, LeaseLostError, LeaseManager
 from service.state.leases.sqlite import SQLiteLeaseStore
-from service.state.snapshots import ModelFingerprint, ShardSnapshots
-from service.state.snapshots.sqlite import SQLiteBlobs
+from service.state.snapshots import ModelFingerprint
+from service.state.snapshots.shard import ShardSnapshots
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
 

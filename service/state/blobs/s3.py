@@ -1,4 +1,4 @@
-"""Snapshots in an S3 bucket."""
+"""Blobs in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DELETED_AT_ONCE = 1000
 
 
 class S3Blobs(AWSStore):
-    """Pieces as objects below s3://BUCKET/PREFIX; see ``Blobs``. S3 keeps each in several places before it answers."""
+    """Objects below s3://BUCKET/PREFIX; see ``Blobs``. S3 keeps each in several places before it answers."""
 
     def __init__(self, url: str, region: str, setting: str = "snapshot_url") -> None:
         """``setting`` is what names ``url``, for messages."""

@@ -27,11 +27,11 @@ class SQLiteBlobs:
         await self._database.open(_SCHEMA)
 
     async def put(self, name: str, data: bytes) -> None:
-        """Store a piece."""
+        """Store a row."""
         await self._database.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?)", (name, data))
 
     async def get(self, name: str) -> bytes | None:
-        """A piece, or None."""
+        """The bytes, or None."""
         rows = await self._database.execute("SELECT data FROM snapshot WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else None
 
@@ -41,7 +41,7 @@ class SQLiteBlobs:
         return [str(name) for (name,) in await self._database.execute(statement, (len(prefix), prefix))]
 
     async def delete(self, names: Collection[str]) -> None:
-        """Delete pieces."""
+        """Delete rows."""
         for name in names:
             await self._database.execute("DELETE FROM snapshot WHERE name = ?", (name,))
 
