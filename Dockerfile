@@ -1,5 +1,7 @@
 # The service: reads the stream, scores it, serves page and API on port 8080. Its state lies in /data.
-#   docker run --read-only --cap-drop ALL -v cutwater:/data -p 8080:8080 -e CUTWATER_STREAM=RawStreamData cutwater
+#   docker run --read-only --cap-drop ALL -v cutwater:/data -p 8080:8080 -e CUTWATER_STREAM=RawStreamData \
+#     -e CUTWATER_API_TOKEN="$TOKEN" cutwater
+# The page asks for the token. CUTWATER_API_OPEN=true instead of it lets everyone in who reaches the port.
 
 ARG PYTHON=python:3.11-slim
 
@@ -57,6 +59,6 @@ WORKDIR /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", \
-    "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['CUTWATER_PORT']), timeout=4); c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"]
+    "import os, ssl, urllib.request; s = 's' if os.environ.get('CUTWATER_TLS_CERTIFICATE') else ''; urllib.request.urlopen(f'http{s}://127.0.0.1:{os.environ[\"CUTWATER_PORT\"]}/health', timeout=4, context=ssl._create_unverified_context() if s else None)"]
 ENTRYPOINT ["cutwater"]
 CMD ["run"]

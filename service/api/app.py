@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from service import StateError, __version__
 from service.api import answers, models, operations, scores
+from service.api.access import Access, Guard
 from service.api.docs import describe
 from service.api.params import unknown
 from service.sinks.index import IndexUnavailableError
@@ -21,13 +22,14 @@ from service.worker.service import Service
 PAGE = files("service") / "page"
 
 
-def build(service: Service) -> FastAPI:
-    """The application that shows ``service``."""
+def build(service: Service, access: Access | None = None) -> FastAPI:
+    """The application that shows ``service``; with ``access`` as its settings say if none is given."""
+    access = access or Access.of(service.settings)
     app: FastAPI = FastAPIOffline(
         title="Cutwater",
         version=__version__,
         description="Anomaly scores of a live stream. Names are those of the indexed documents.",
-        docs_url="/docs",
+        docs_url=None,  # its own page would need scripts inside of the page
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call it
         dependencies=[Depends(_refuse_unknown)],
@@ -47,9 +49,16 @@ def build(service: Service) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(str(PAGE / "index.html"))
 
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(str(PAGE / "docs.html"))
+
     # Made now, not at the first request: requests come in threads, and FastAPI's generator knows no lock.
     description = describe(app.openapi(), service.settings, scores.columns_of(service.settings))
     app.openapi = lambda: description  # type: ignore[method-assign]
+    # Around everything, also the answer to a fault of ours.
+    within = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Guard(within(), access, service.settings.root_path)  # type: ignore[method-assign]
     return app
 
 

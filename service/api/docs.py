@@ -9,13 +9,18 @@ from typing import Any
 
 import orjson
 
+from service.api.access import Role, needed
 from service.api.params import TIME_SCHEMA
 from service.settings.model import Settings, load
 
 
 def describe(openapi: dict[str, Any], settings: Settings, columns: Sequence[str]) -> dict[str, Any]:
-    """The description with the names that the settings give: of fields, labels and values."""
+    """The description with the names that the settings give: of fields, labels and values; and whether it asks for a
+    token.
+    """
     labels, values = list(settings.label_fields), list(settings.value_fields)
+    if settings.api_token.get_secret_value() or settings.api_read_token.get_secret_value():
+        _describe_tokens(openapi)
     for methods in openapi["paths"].values():
         for operation in methods.values():
             for each in operation.get("parameters", []):
@@ -36,6 +41,21 @@ def describe(openapi: dict[str, Any], settings: Settings, columns: Sequence[str]
     return openapi
 
 
+def _describe_tokens(openapi: dict[str, Any]) -> None:
+    """Say which operations need a token, and how it is refused."""
+    openapi["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            least = needed(method.upper(), path)
+            if least is Role.NOBODY:
+                continue
+            operation["security"] = [{"token": []}]
+            operation["responses"]["401"] = {"description": "The token is missing or wrong.", "content": error}
+            if least is Role.OPERATE:
+                operation["responses"]["403"] = {"description": "The token may only read.", "content": error}
+
+
 def markdown(openapi: Mapping[str, Any]) -> str:
     """docs/reference/api.md, from the OpenAPI description that the service serves."""
     lines = [
@@ -48,10 +68,16 @@ def markdown(openapi: Mapping[str, Any]) -> str:
         "Names in answers are those of the [documents](documents.md). Large answers are made off the event loop, and",
         "compressed for clients that accept gzip.",
         "",
+        "With `api_token` or `api_read_token` set, all but `/health` and `/ready` need one of them, as the header",
+        "`Authorization: Bearer TOKEN`; what changes something, and what is in dead letters, needs `api_token`. See",
+        "[who may see the page](../how-to/access.md).",
+        "",
         'Every error is `{"detail": "…"}`, with one sentence for each thing that is wrong:',
         "",
         "| Status | When |",
         "|---|---|",
+        "| 401 | a token is needed, or this one is wrong |",
+        "| 403 | the token may only read; or, without tokens, another site's page asks |",
         "| 404 | there is no such path, or no such sensor |",
         "| 405 | the path has no such method |",
         "| 422 | a parameter is unknown (the nearest name is suggested), given twice, or has no such value |",

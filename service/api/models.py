@@ -232,6 +232,7 @@ class Status(BaseModel):
     worker: str
     shards: list[Shard]
     index: IndexState
+    role: Literal["read", "operate"] = Field(description="What the one who asks may do.")
 
 
 class Health(BaseModel):

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service import StateError
 from service.api import models
+from service.api.access import Role, role_of
 from service.api.answers import Maker, json
 from service.api.params import LettersQuery
 from service.worker.service import Service
@@ -26,9 +27,9 @@ def router(service: Service, maker: Maker) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/status", response_model=models.Status)
-    async def status() -> Response:
-        """Counts, throughput, shards and the index: what the page shows."""
-        return json(await service.status())
+    async def status(request: Request) -> Response:
+        """Counts, throughput, shards and the index: what the page shows; and what the one who asks may do."""
+        return json(await service.status() | {"role": role_of(request).name.lower()})
 
     @routes.get("/health", response_model=models.Health)
     async def health() -> Response:
@@ -40,10 +41,14 @@ def router(service: Service, maker: Maker) -> APIRouter:
         response_model=models.Readiness,
         responses={503: {"model": models.Readiness, "description": "Not doing its work; says why."}},
     )
-    async def ready() -> Response:
-        """Whether the service does its work: the stream is read and the index answers."""
+    async def ready(request: Request) -> Response:
+        """Whether the service does its work: the stream is read and the index answers.
+
+        It needs no token; reasons are told to those who may read.
+        """
         reasons = await service.unready()
-        return json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        told = reasons if role_of(request) >= Role.READ else []
+        return json({"ready": not reasons, "reasons": told}, 503 if reasons else 200)
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": _TEXT}})
     async def metrics() -> Response:
@@ -55,7 +60,8 @@ def router(service: Service, maker: Maker) -> APIRouter:
     async def dead_letter(request: Request, query: Annotated[LettersQuery, Query()]) -> Response:
         """Records that could not be scored and documents that the index refused, newest first, and why.
 
-        The form is that in which Amazon Data Firehose keeps failed documents; ``rawData`` is Base64.
+        The form is that in which Amazon Data Firehose keeps failed documents; ``rawData`` is Base64, and null for those
+        who may only read.
         """
         try:
             async with asyncio.timeout(LETTERS_SECONDS):
@@ -63,6 +69,8 @@ def router(service: Service, maker: Maker) -> APIRouter:
         except TimeoutError:
             problem = service.letters.last_error or f"no answer within {LETTERS_SECONDS:g} s"
             raise StateError(f"dead letters: {problem}") from None
+        if role_of(request) < Role.OPERATE:  # whatever someone put into the stream
+            found = [letter | {"rawData": None} for letter in found]
         return await maker.answer(request, lambda: orjson.dumps({"dead_letters": found}))
 
     return routes

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from service.api.access import Access
 from service.api.app import build
 from service.cli.stopping import Stop
 from service.settings.model import Settings
@@ -15,8 +16,13 @@ from service.worker.service import Service
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Service, str]]:
-    """A service whose API is up, and its address; ``stop`` stops it."""
-    async with Service.open(settings) as service, serve(build(service), settings.host, settings.port) as address:
+    """A service whose API is up, and its address; ``stop`` stops it.
+
+    Raises SettingsError if the API would be open to strangers and nobody said that this is meant.
+    """
+    access = Access.of(settings)
+    listening = (settings.host, settings.port, settings.tls_certificate, settings.tls_key)
+    async with Service.open(settings) as service, serve(build(service, access), *listening) as address:
 
         async def obey() -> None:
             await stop.wait()
@@ -25,6 +31,6 @@ async def serving(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Service
         obeying = asyncio.create_task(obey())
         stop.graceful = True
         try:
-            yield service, address
+            yield service, address + settings.root_path
         finally:
             obeying.cancel()

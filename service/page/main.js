@@ -3,6 +3,7 @@
  * time, `readings` shown live), so every view can be linked, and the browser's buttons go back and forth between them.
  */
 
+import { followLinks } from "./access.js";
 import { Anomalies } from "./anomalies.js";
 import { Chart } from "./chart.js";
 import { byId, setText } from "./dom.js";
@@ -374,6 +375,7 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
+followLinks(lose);
 setInterval(() => {
   if (!document.hidden) showWords(page, chart);
 }, WORDS_EVERY);

@@ -1,13 +1,15 @@
 /** The service's API as the page uses it. Paths are relative, so that the page also works behind a proxy's prefix. */
 
-const PATIENCE = 10_000; // ms until a request counts as lost
+import { request } from "./access.js";
+import { EventStream } from "./event-stream.js";
+
 const PAGE = 5000; // scores asked for at once
 const FIRST_PAUSE = 1000; // ms until a broken stream is opened again
 const LONGEST_PAUSE = 15_000;
 
 /** GET a path; throws on anything but success. */
 export async function get(path, parameters = {}, signal = undefined) {
-  const response = await fetch(url(path, parameters), { signal: either(signal, PATIENCE), cache: "no-store" });
+  const response = await request(url(path, parameters), { signal });
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }
@@ -133,7 +135,7 @@ export class Feed {
   #open() {
     this.#stop();
     const { sensor, count } = this.#want;
-    const source = (this.#source = new EventSource(url("scores/stream", { sensor })));
+    const source = (this.#source = new EventStream(url("scores/stream", { sensor })));
     const abort = (this.#abort = new AbortController());
     let held = [];
     source.onopen = async () => {
@@ -161,9 +163,4 @@ export class Feed {
       if (this.#source === source) this.#broken();
     });
   }
-}
-
-function either(signal, milliseconds) {
-  const timeout = AbortSignal.timeout(milliseconds);
-  return signal ? AbortSignal.any([signal, timeout]) : timeout;
 }

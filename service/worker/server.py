@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -33,11 +35,28 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(f"cannot listen on {host}:{port}: {reason}; set another host or port") from None
 
 
+def _tls(certificate: Path, key: Path | None) -> dict[str, Any]:
+    """Uvicorn's settings for HTTPS. Raises UserError if the files do not hold a certificate and its key."""
+    given = f"tls_certificate = {str(certificate)!r}" + (f", tls_key = {str(key)!r}" if key else "")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        reason = "these are no PEM files of a certificate and its key without a password"
+        raise UserError(f"{given}: {reason if isinstance(error, ssl.SSLError) else error}") from None
+    return {"ssl_certfile": certificate, "ssl_keyfile": key}
+
+
 @asynccontextmanager
-async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an ASGI application; yields its address. Raises UserError if the port is taken."""
+async def serve(
+    app: Any, host: str, port: int, certificate: Path | None = None, key: Path | None = None
+) -> AsyncIterator[str]:
+    """Serve an ASGI application; yields its address.
+
+    Raises UserError if the port is taken, or if ``certificate`` and ``key``, for HTTPS, cannot be used.
+    """
+    tls = _tls(certificate, key) if certificate else {}
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1
+        app, host=host, port=port, log_level="warning", log_config=None, timeout_graceful_shutdown=1, **tls
     )
     listening = _listen(host, port)
     server = Server(config)
@@ -48,7 +67,7 @@ async def serve(app: Any, host: str, port: int) -> AsyncIterator[str]:
         await task
     try:
         bound = listening.getsockname()[1]
-        yield f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{bound}"
+        yield f"http{'s' if tls else ''}://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{bound}"
     finally:
         server.should_exit = True
         await task

@@ -58,7 +58,7 @@ async def test_a_proxy_that_refuses_everything_is_waited_for_and_said(tmp_path, 
                 running = asyncio.create_task(service.run())
                 await until(lambda: "the smallest bulk request is refused, too" in caplog.text)
                 transport = httpx.ASGITransport(app=build(service))
-                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                     reasons = (await client.get("/ready")).json()["reasons"]
                     assert any("the smallest bulk request is refused, too" in reason for reason in reasons)
                 before = server.requests

@@ -31,6 +31,7 @@ def container(port, tmp_path_factory):
         code, output = run("simulate", "--endpoint-url", endpoint_url, "--count", str(READINGS), folder=folder)
         assert code == 0, output
         settings = {"endpoint_url": endpoint_url, "port": port, "samples": SAMPLES, "poll_seconds": 0.2}
+        settings["api_open"] = True  # the image listens on every address
         environment = {f"CUTWATER_{name.upper()}": str(value) for name, value in settings.items()}
         with built.container(environment) as container:
             container.await_healthy()

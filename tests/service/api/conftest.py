@@ -20,7 +20,7 @@ async def serving(folder, **settings):
     known = {"data_dir": folder, "endpoint_url": "http://127.0.0.1:9", "value_fields": "v", **settings}
     async with Service.open(load(known, {})) as service:
         transport = httpx.ASGITransport(app=build(service), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield service, client
 
 

@@ -66,7 +66,7 @@ async def test_requests_in_parallel_see_one_description_made_before_the_first(tm
 
         with ThreadPoolExecutor(8) as threads:
             assert all(seen is made[0] for seen in threads.map(ask, range(8)))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://127.0.0.1") as client:
             answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
             assert all(answer.json() == made[0] for answer in answers)
             answers = await asyncio.gather(*(client.get("/scores", params={"sensor": "pump"}) for _ in range(8)))

@@ -29,7 +29,7 @@ async def test_dead_letters_that_are_away_are_said_to_be(tmp_path, monkeypatch, 
         transport = httpx.ASGITransport(app=build(service))
         real = service.letters
         service.letters = SimpleNamespace(newest=Away().newest, last_error=last_error)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             answer = await client.get("/dead-letter")
         service.letters = real
     assert answer.status_code == 503

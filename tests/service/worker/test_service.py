@@ -26,7 +26,7 @@ SHARED = {"lease_table": "leases", "snapshot_url": "s3://state/models", "dead_le
 async def api_of(service):
     """Its API, without a server."""
     transport = httpx.ASGITransport(app=build(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 
