@@ -183,7 +183,9 @@ class Guard:
             return f"host: {host!r} is not a name of this machine; behind a proxy set a token, or api_open = true"
         if method not in _SAFE:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-            if site not in (None, "same-origin", "none") or (site is None and origin and urlsplit(origin).netloc != host):
+            if site not in (None, "same-origin", "none") or (
+                site is None and origin and urlsplit(origin).netloc != host
+            ):
                 return "origin: another site's page may change nothing here"
         return ""
 

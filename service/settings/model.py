@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from detector.detector import Configuration
 from service.settings.complaints import complaints, no_such
+from service.settings.groups.access import AccessSettings
 from service.settings.groups.detector import DetectorSettings
 from service.settings.groups.events import EventSettings
 from service.settings.groups.index import IndexSettings
@@ -29,7 +30,14 @@ __all__ = ["SECRETS", "Settings", "SettingsError", "load", "start_time"]
 
 # Fields are in the order of the documentation, which begins with the last base.
 class Settings(
-    ProcessSettings, IndexSettings, RuleSettings, DetectorSettings, EventSettings, RecordSettings, StreamSettings
+    AccessSettings,
+    ProcessSettings,
+    IndexSettings,
+    RuleSettings,
+    DetectorSettings,
+    EventSettings,
+    RecordSettings,
+    StreamSettings,
 ):
     """What ``cutwater run`` can be told."""
 

@@ -42,10 +42,6 @@ class ProcessSettings(Table):
     of those not heard of for longest lie in data_dir until their next reading; scores are the same, only slower."""
     recent_scores: int = Field(100_000, ge=100, le=10_000_000)
     """How many scores /scores keeps in memory."""
-    host: str = "127.0.0.1"
-    """Address that the API and the page listen on."""
-    port: int = Field(8080, ge=0, le=65535)
-    """Port that the API and the page listen on; 0 takes a free one."""
     metrics: Literal["prometheus", "emf"] = "prometheus"
     """Who is told the metrics. prometheus: whoever asks /metrics; emf: CloudWatch as well, by a line of its embedded
     metric format on standard output each minute."""

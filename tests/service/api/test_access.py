@@ -32,13 +32,17 @@ BODY = {"sensor": "boiler", "values": {"v": 1.0}}
 
 
 def letter() -> DeadLetter:
-    return DeadLetter("RawStreamData", "shardId-0", Record(Position(1), "key", 1_700_000_000_000, b"secret"), "not_json", "")
+    return DeadLetter(
+        "RawStreamData", "shardId-0", Record(Position(1), "key", 1_700_000_000_000, b"secret"), "not_json", ""
+    )
 
 
 async def operations(client):
     """Every route that the service describes, and those that it does not."""
     described = (await client.get("/openapi.json", headers=GIVEN["read"])).json()["paths"]
-    found = [(method.upper(), path.replace("{", "").replace("}", "")) for path in described for method in described[path]]
+    found = [
+        (method.upper(), path.replace("{", "").replace("}", "")) for path in described for method in described[path]
+    ]
     return [*found, *(("GET", path) for path in sorted(PUBLIC | {"/openapi.json", "/nothing"}))]
 
 
@@ -138,7 +142,7 @@ def test_an_open_address_is_refused_unless_it_is_meant(caplog):
         ({"api_token": OPERATE, "api_read_token": OPERATE}, "must differ"),
         ({"api_token": OPERATE, "api_open": "true"}, "set one of the two"),
         ({"tls_key": "key.pem"}, "needs tls_certificate"),
-        ({"root_path": "cutwater/"}, "root_path"),
+        ({"root_path": "cutwater/"}, "root-path"),
     ],
 )
 def test_access_that_cannot_be_meant_is_refused(given, words):
@@ -230,7 +234,7 @@ async def test_the_page_asks_for_the_token_once_and_keeps_it_for_the_tab(tmp_pat
         page = await (await browser.new_context()).new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(f"{address}/cutwater/")
+        await page.goto(f"{address}/cutwater/?sensor=boiler")
         dialog = page.get_by_role("dialog", name="Token")
         await dialog.get_by_label("The service asks").fill("not-the-token-at-all")
         await dialog.get_by_role("button", name="Open").click()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import orjson
+import pytest
 
 from service.api import docs
 from service.api.app import build
@@ -22,7 +23,7 @@ ENDLESS = "/scores/stream"  # its answer has no end; test_scores.py reads it
 
 
 @asynccontextmanager
-async def at_work(folder):
+async def at_work(folder, headers=(), **more):
     """The address of a service that has read a stream: readings of two sensors, one of them out of place."""
     rows = [
         {"iotName": name, "iotValue": 10.0 + number % 5 + 1000 * (number == 290), "site": "north"}
@@ -35,11 +36,11 @@ async def at_work(folder):
     async with LocalStream(streams={"RawStreamData": 1}) as local, kinesis(local.endpoint_url) as client:
         for start in range(0, len(records), 500):
             await client.put_records(StreamName="RawStreamData", Records=records[start : start + 500])
-        given = {"data_dir": folder, "endpoint_url": local.endpoint_url, "label_fields": "site", "samples": 64}
+        given = {"data_dir": folder, "endpoint_url": local.endpoint_url, "label_fields": "site", "samples": 64, **more}
         async with (
             Service.open(load(given, {})) as service,
             serve(build(service), "127.0.0.1", 0) as address,
-            httpx.AsyncClient(base_url=address, timeout=60) as api,
+            httpx.AsyncClient(base_url=address, timeout=60, headers=dict(headers)) as api,
         ):
             running = asyncio.create_task(service.run())
             while len((await api.get("/dead-letter")).json()["dead_letters"]) < 1:
@@ -50,14 +51,17 @@ async def at_work(folder):
             await running
 
 
-async def test_every_check_of_schemathesis_passes(tmp_path):
+@pytest.mark.parametrize("token", ["", "operate-0123456789abcdef"], ids=["open", "token"])
+async def test_every_check_of_schemathesis_passes(tmp_path, token):
     """Its phases examples, coverage and fuzzing, with all its checks."""
-    async with at_work(tmp_path) as address:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    given = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
+    async with at_work(tmp_path, headers, api_token=token) as address:
         run = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json", "--no-color"),
             *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--max-examples", str(EXAMPLES)),
             *("--seed", "1", "--continue-on-failure", "--request-timeout", "60", "--exclude-path", ENDLESS),
-            *("--generation-database", "none"),
+            *("--generation-database", "none", *given),
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

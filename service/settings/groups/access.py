@@ -1,0 +1,56 @@
+"""The settings of who may use the page and the API, and of how they are served."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from service.settings.table import Table
+
+
+class AccessSettings(Table):
+    """Where page and API listen, and for whom."""
+
+    host: str = "127.0.0.1"
+    """Address that the API and the page listen on. Where it is no loopback address, api_token is needed, or
+    api_open."""
+    port: int = Field(8080, ge=0, le=65535)
+    """Port that the API and the page listen on; 0 takes a free one."""
+    api_token: SecretStr = SecretStr("")
+    """Token that the API and the page ask for, of 16 characters or more; whoever has it may change things, too. See
+    docs/how-to/access.md."""
+    api_read_token: SecretStr = SecretStr("")
+    """Another token, for those who may only read."""
+    api_open: bool = False
+    """Whether everyone who reaches host may use the API and the page without a token."""
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Prefix of the page's and the API's paths behind a proxy, such as /cutwater; whether the proxy takes it off or
+    not."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate, with those between it and its authority, with which the API and the page speak
+    HTTPS."""
+    tls_key: Path | None = None
+    """PEM file of that certificate's key, if it is in a file of its own."""
+
+    @field_validator("api_token", "api_read_token")
+    @classmethod
+    def _some_token(cls, value: SecretStr) -> SecretStr:
+        if (token := value.get_secret_value()) and not re.fullmatch(r"[!-~]{16,}", token):
+            raise ValueError("must be 16 or more letters, digits and signs of ASCII, without blanks")
+        return value
+
+    @model_validator(mode="after")
+    def _some_access(self) -> Self:
+        operate, read = self.api_token.get_secret_value(), self.api_read_token.get_secret_value()
+        if operate and operate == read:
+            raise ValueError("api_read_token: must differ from api_token, or who reads could change things, too")
+        if self.api_open and (operate or read):
+            raise ValueError(
+                "api_open = true: there is a token, which would then be asked of nobody; set one of the two"
+            )
+        if self.tls_key and not self.tls_certificate:
+            raise ValueError("tls_key needs tls_certificate")
+        return self
