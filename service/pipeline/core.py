@@ -204,7 +204,7 @@ class Core:
         sources = [records[number] for number in decoded.records]
         names = decoded.readings.names()
         self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
-        return self._score(decoded.readings, sources, decoded.ordinals, decoded.labels, letters)
+        return self._score(decoded.readings, names, sources, decoded.ordinals, decoded.labels, letters)
 
     def _process_events(self, stage: EventStage, records: Sequence[Record], letters: list[DeadLetter]) -> Output:
         staged = stage.process(records)
@@ -214,9 +214,10 @@ class Core:
             first = records[0]
             letters += [self._letter(first, "windows_dropped", notice) for notice in self._notices]
             self._notices = []
-        for sensor, keys in zip(staged.readings.names(), staged.keys, strict=True):
+        names = staged.readings.names()
+        for sensor, keys in zip(names, staged.keys, strict=True):
             self._shelf.key_ranges.remember(sensor, keys)
-        scores = self._score(staged.readings, staged.sources, staged.ordinals, (), letters)
+        scores = self._score(staged.readings, names, staged.sources, staged.ordinals, (), letters)
         documents = JoinedDocuments(*staged.documents, scores.documents)
         return replace(scores, documents=documents, counts=staged.counts)
 
@@ -246,7 +247,7 @@ class Core:
             for number, name, time in zip(numbers, names, readings.times.tolist(), strict=True)
         ]
         self._shelf.key_ranges.note(zip(names, names, strict=True))
-        return self._score(readings, sources, [0] * len(readings), (), [])
+        return self._score(readings, names, sources, [0] * len(readings), (), [])
 
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
         """What readings would score as the sensor's next one; learns nothing. None for a sensor never seen."""
@@ -285,14 +286,14 @@ class Core:
     def _score(
         self,
         readings: Readings,
+        names: Sequence[str],
         sources: Sequence[Record],
         ordinals: Sequence[int],
         labels: Sequence[Labels],
         letters: Sequence[DeadLetter],
     ) -> Output:
-        """Score and learn n readings; ``sources`` [n] are their records."""
+        """Score and learn n readings of the sensors ``names`` [n]; ``sources`` [n] are their records."""
         made_for = self.configuration
-        names = readings.names()
         scores = self._fleet.process(readings)
         silences = self._fleet.silences
         scored = ScoredBatch(

@@ -1,4 +1,4 @@
-"""Snapshots in the embedded SQLite file."""
+"""Blobs in the embedded SQLite file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS snapshot (name TEXT PRIMARY KEY, data BLOB
 
 
 class SQLiteBlobs:
-    """Pieces as rows; see ``Blobs``. Each is a transaction, so that the leases in the same file never wait for long."""
+    """Rows; see ``Blobs``. Each is a transaction, so that the leases in the same file never wait for long."""
 
     def __init__(self, path: Path, executor: Executor | None = None) -> None:
         self._database = Database(path, "snapshots", executor)
