@@ -26,6 +26,7 @@ _REASONS = {
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "dict_type": "must be an object",
     "model_attributes_type": "must be an object",
     "path_type": "must be a path",

@@ -69,25 +69,29 @@ def make_index(settings: Settings) -> Index:
 def make_dead_letters(settings: Settings) -> DeadLetters:
     """The dead letters. Raises UserError."""
     url = settings.dead_letter_url
-    return S3DeadLetters(url, settings.region) if url else SQLiteDeadLetters(data_file(settings))
+    return S3DeadLetters(url, _state_region(settings)) if url else SQLiteDeadLetters(data_file(settings))
 
 
 def make_lease_store(settings: Settings, worker: str) -> LeaseStore:
     """A worker's leases. Raises UserError."""
     if settings.lease_table:
-        return DynamoDBLeaseStore(settings.lease_table, settings.stream, settings.region)
+        return DynamoDBLeaseStore(settings.lease_table, settings.stream, _state_region(settings))
     return SQLiteLeaseStore(data_file(settings), settings.stream, worker)
 
 
 def make_blobs(settings: Settings) -> Blobs:
     """The snapshots. Raises UserError."""
     url = settings.snapshot_url
-    return S3Blobs(url, settings.region) if url else SQLiteBlobs(data_file(settings))
+    return S3Blobs(url, _state_region(settings)) if url else SQLiteBlobs(data_file(settings))
 
 
 def make_model_store(settings: Settings) -> ModelStore:
     """A place for one shard's models that have no room in memory. Raises UserError."""
     return ModelFile(data_file(settings).parent)
+
+
+def _state_region(settings: Settings) -> str:
+    return settings.state_region or settings.region
 
 
 def data_file(settings: Settings) -> Path:

@@ -33,7 +33,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
     parser.add_argument("--anomalies", action="store_true", help="anomalies only")
     give_up(parser)
-    add_settings(parser, only=(*ACCESS, *LAYOUT, "region", "data_dir", "dead_letter_url"))
+    add_settings(parser, only=(*ACCESS, *LAYOUT, "region", "state_region", "data_dir", "dead_letter_url"))
 
 
 async def run(options: argparse.Namespace) -> int:

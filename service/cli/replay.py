@@ -26,7 +26,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         help="also put the records of which a killed replay left it open if they were put",
     )
     fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
-    source = ("stream", "region", "endpoint_url", "max_future_seconds")
+    source = ("stream", "region", "role_arn", "state_region", "endpoint_url", "max_future_seconds")
     give_up(parser)
     add_settings(parser, only=(*source, *fields, *ACCESS, *LAYOUT, "data_dir", "dead_letter_url"))
 

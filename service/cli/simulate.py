@@ -34,7 +34,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     faults.add_argument("--days", type=fraction, default=14.0, help="length, a reading a minute [%(default)g]")
     faults.add_argument("--output", type=Path, default=Path("faults"), metavar="FOLDER", help="[%(default)s]")
     parser.add_argument("--create", action="store_true", help="make the stream if it is not there")
-    add_settings(parser, only=("stream", "region", "endpoint_url"))
+    add_settings(parser, only=("stream", "region", "role_arn", "endpoint_url"))
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -8,27 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import ValidationError
 
 from service.nearest import nearest
+from service.reasons import reason
 from service.settings.fields import allowed
 from service.settings.table import Table, holds_secrets, holds_tables, tables
 
 _USER_INFO = re.compile(r"[^'\"]*(?=@)")
-_WORDS = {  # of the library that checks settings, and ours
-    "Input should be a valid ": "must be a ",
-    "Input should be ": "must be ",
-    "String should have at least 1 character": "must not be empty",
-    "String should have": "must have",
-    "String should match pattern": "must match",
-    "Field required": "is missing",
-    ", unable to parse string as a number": "",
-    ", unable to parse string as an integer": "",
-}
 
 
 def complaints(error: ValidationError, settings: type[Table], origins: Mapping[str, str]) -> Iterator[str]:
     """A line for each problem. ``origins`` has the names of settings as the user wrote them."""
     for problem in error.errors():
         if not problem["loc"]:  # of several settings together: the message names them
-            yield plain(problem["msg"])
+            yield reason(problem)
             continue
         name, *place = problem["loc"]
         shown, field = origins.get(str(name), str(name)), settings.model_fields[str(name)]
@@ -42,21 +33,13 @@ def complaints(error: ValidationError, settings: type[Table], origins: Mapping[s
         if problem["type"] == "extra_forbidden":
             yield f"{shown}: no such setting{no_such(str(part), known)}"
         elif place and holds_tables(field.annotation):  # of several settings of one table
-            yield f"{shown}: {plain(problem['msg'])}"
+            yield f"{shown}: {reason(problem)}"
         else:
             value = repr(problem["input"])
             value = _USER_INFO.sub("***", value) if shown.lower().endswith("url") else value
             hidden = problem["type"] == "missing" or holds_secrets(field.annotation)
             shown += "" if hidden else f" = {value}"
-            yield f"{shown}: {plain(problem['msg'])} (allowed: {allowed(field)})"
-
-
-def plain(message: str) -> str:
-    """A message of the library that checks settings, in our words."""
-    reason = message.removeprefix("Value error, ")
-    for theirs, ours in _WORDS.items():
-        reason = reason.replace(theirs, ours)
-    return reason[0].lower() + reason[1:]
+            yield f"{shown}: {reason(problem)} (allowed: {allowed(field)})"
 
 
 def no_such(name: str, names: Iterable[str]) -> str:

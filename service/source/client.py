@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
@@ -31,6 +33,8 @@ _REMEDIES = REMEDIES | {
     "AccessDeniedException": "allow what deploy/iam-policy.json lists for Kinesis",
     "InvalidClientTokenId": "check the AWS credentials",
 }
+_NO_ROLE = ("AccessDenied", "ValidationError", "InvalidClientTokenId", "SignatureDoesNotMatch")
+_LET_US = "the role must trust these credentials, and they need sts:AssumeRole on it"
 
 
 class StreamError(UserError):
@@ -41,8 +45,12 @@ class MissingError(StreamError):
     """The stream does not exist, or the shard no longer does."""
 
 
-def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
-    """A Kinesis client; it leaves retries to its callers. A local stream needs no credentials."""
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Any]:
+    """A Kinesis client; it leaves retries to its callers. A local stream needs no credentials.
+
+    Raises StreamError if there are no credentials to assume the role with.
+    """
     config = AioConfig(
         retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, max_pool_connections=1000
     )
@@ -50,9 +58,27 @@ def connect(settings: Settings) -> AbstractAsyncContextManager[Any]:
     session.register_component("response_parser_factory", ParserFactory())
     local = urlsplit(settings.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
     made_up = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if local else {}
-    return session.create_client(  # type: ignore[no-any-return]
+    if settings.role_arn:
+        session._credentials, made_up = await _role(settings), {}
+    async with session.create_client(
         "kinesis", region_name=settings.region, endpoint_url=settings.endpoint_url or None, config=config, **made_up
+    ) as client:
+        yield client
+
+
+async def _role(settings: Settings) -> AioDeferredRefreshableCredentials:
+    """Credentials of the role, asked for when they are first needed, and again before they end."""
+    session = get_session()  # another one: ours reads times as Kinesis writes them
+    own = await session.get_credentials()
+    if own is None:
+        raise StreamError(f"role_arn = {settings.role_arn!r}: no AWS credentials found to assume it with")
+    fetcher = AioAssumeRoleCredentialFetcher(
+        partial(session.create_client, region_name=settings.region),
+        own,
+        settings.role_arn,
+        {"RoleSessionName": "cutwater"},
     )
+    return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
 
 def stream_name(settings: Settings) -> dict[str, str]:
@@ -114,6 +140,8 @@ class PatientCaller:
 
     def _raise_if_hopeless(self, name: str, error: ClientError) -> None:
         problem = error.response["Error"]
+        if error.operation_name == "AssumeRole" and problem["Code"] in _NO_ROLE:
+            raise StreamError(f"role_arn = {self._settings.role_arn!r}: {problem['Message']}; {_LET_US}") from None
         code = problem["Code"].removesuffix("Exception") + "Exception"
         if code == "ResourceNotFoundException":
             raise MissingError(self._complaint(name, problem, _REMEDIES[code])) from None

@@ -28,8 +28,10 @@ class IndexSettings(Table):
     opensearch_client_key: Path | None = None
     """PEM file of that certificate's key, if it is in a file of its own."""
     opensearch_aws: Literal["off", "es", "aoss"] = "off"
-    """Sign requests with AWS credentials (SigV4) for Amazon OpenSearch Service (es) or a serverless collection (aoss)
-    in the stream's region."""
+    """Sign requests with AWS credentials (SigV4) for Amazon OpenSearch Service (es) or a serverless collection
+    (aoss)."""
+    opensearch_region: str = ""
+    """AWS region of the domain or collection, if it is not the stream's."""
     dashboards_url: str = Field("", pattern=r"^(https?://.+)?$")
     """Address of OpenSearch Dashboards or Kibana, with its base path: `cutwater setup` imports the charts there, and
     the page links to it."""

@@ -25,6 +25,8 @@ class ProcessSettings(Table):
     dead_letter_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
     """Where records and documents that can never be scored or indexed are kept instead of data_dir, such as
     s3://bucket/prefix."""
+    state_region: str = ""
+    """AWS region of lease_table, snapshot_url and dead_letter_url, if it is not the stream's."""
     on_bad_snapshot: Literal["refuse", "learn"] = "refuse"
     """If a shard's models are damaged or of an unknown format: refuse to go on, or learn its sensors anew. After a
     change of the configuration they are always learnt anew."""

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from detector.rules import Rules
-from service.settings.complaints import no_such, plain
+from service.reasons import reason
+from service.settings.complaints import no_such
 from service.settings.table import Table
 
 
@@ -80,4 +81,4 @@ def _rules(pattern: str, usual: dict[str, Any], table: Mapping[str, Any]) -> Rul
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
         shown = f"{name} = {problem['input']!r}: " if name else ""
-        raise ValueError(f"rules.{pattern!r}: {shown}{plain(problem['msg'])}") from None
+        raise ValueError(f"rules.{pattern!r}: {shown}{reason(problem)}") from None

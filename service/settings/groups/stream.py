@@ -19,6 +19,9 @@ class StreamSettings(Table):
     too."""
     region: str = Field("us-east-1", min_length=1)
     """AWS region of the stream."""
+    role_arn: str = Field("", pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512})?$")
+    """Role to assume for reading the stream, such as one of the account that another account's stream belongs to; all
+    else is done with the credentials as they are."""
     endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
     """Kinesis endpoint if it is not AWS's own, such as http://127.0.0.1:4567 for a local stream."""
     start: str = "TRIM_HORIZON"
@@ -31,7 +34,7 @@ class StreamSettings(Table):
     pushed to it as they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are
     polled."""
 
-    @field_validator("region")
+    @field_validator("region", "opensearch_region", "state_region", check_fields=False)
     @classmethod
     def _some_region(cls, value: str) -> str:
         if value and not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", value):

@@ -53,7 +53,7 @@ class Auth:
             client_certificate=settings.opensearch_client_cert,
             client_key=settings.opensearch_client_key,
             aws="" if settings.opensearch_aws == "off" else settings.opensearch_aws,
-            region=settings.region,
+            region=settings.opensearch_region or settings.region,
         )
 
     def authenticates(self, url: str) -> bool:

@@ -10,7 +10,7 @@ from service.settings.model import SettingsError, load
     [
         ({"name": "a b"}, "name = 'a b': must match"),
         ({"name": "a", "everry": 3}, "everry: no such setting; did you mean every?"),
-        ({"name": "a", "every": 0}, "every = 0: must be greater than or equal to 1"),
+        ({"name": "a", "every": 0}, "every = 0: must be at least 1"),
         ({"name": "a", "measures": {"n": "cuont"}}, "'cuont' is none of count.*did you mean count"),
         ({"name": "a", "measures": {"n": "sum"}}, "write sum FIELD"),
         ({"name": "a", "measures": {"n": "count x"}}, "count FIELD=VALUE"),

@@ -55,7 +55,7 @@ def test_tables_are_read_from_toml_and_from_json():
 
 def test_what_is_wrong_in_a_table_is_named_with_its_place():
     assert complaint(windows=[{"every": 5}, {"every": "0"}]) == [
-        "cutwater.toml: windows[1].every = '0': must be greater than or equal to 1 (allowed: integer ≥ 1)"
+        "cutwater.toml: windows[1].every = '0': must be at least 1 (allowed: integer ≥ 1)"
     ]
     assert complaint(windows=[{}]) == ["cutwater.toml: windows[0].every: is missing (allowed: integer ≥ 1)"]
     assert complaint(target={"kind": "x"}) == ["target.kind = 'x': must be 'mail' or 'chat' (allowed: mail | chat)"]
