@@ -165,7 +165,7 @@ class Rrcf:
     """rrcf as its documentation streams: shingles of a window of ``samples`` points, CoDisp of the newest."""
 
     def __init__(self, shape: Shape, threads: int = 1) -> None:
-        import rrcf
+        from detector.forest.reference import rrcf
 
         self._trees = [rrcf.RCTree(random_state=seed) for seed in range(shape.trees)]
         self._shape, self._seen, self._window = shape, 0, [[0.0] * shape.dimensions] * shape.shingle

@@ -50,7 +50,7 @@ def _instruction(function: Callable[..., Any]) -> Any:
 
 
 def _pointer(builder: Any, address: Any, index: Any, kind: Any, size: Any) -> Any:
-    return builder.inttoptr(builder.add(address, builder.mul(index, ir.Constant(_I64, size))), kind.as_pointer())
+    return builder.gep(builder.inttoptr(address, kind.as_pointer()), [index])
 
 
 def _load(name: str, kind: ir.Type, size: int, result: Any, signed: bool | None = None) -> Any:
@@ -99,6 +99,22 @@ set_f64 = _store("set_f64", _F64, 8, types.float64)
 set_i64 = _store("set_i64", _I64, 8, types.int64)
 set_i32 = _store("set_i32", _I32, 4, types.int64, narrow=True)
 set_u16 = _store("set_u16", _I16, 2, types.int64, narrow=True)
+
+
+def scratch(count: int) -> Any:
+    """A function () -> address of memory for ``count`` float64 until the caller returns."""
+
+    @_instruction
+    def memory(typing: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            with builder.goto_entry_block():
+                place = builder.alloca(ir.ArrayType(_F64, count))
+                place.align = _BYTES
+            return builder.ptrtoint(place, _I64)
+
+        return types.int64(), code
+
+    return memory
 
 
 # Depths are bytes up to 256 samples and 16-bit integers beyond: ``like`` is any value of the element's type.

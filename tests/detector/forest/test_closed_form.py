@@ -5,12 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.forest.closed_form import BLOCK, HELD, WORST, line_insert, line_score
+from detector.forest.closed_form import BLOCK, FARTHEST, HELD, WORST, line_insert, line_score
+
+NODES, TWICE = np.polynomial.legendre.leggauss(8)
+MISS, WEIGHTS = 1 - (1 + NODES) / 2, TWICE / 2
 
 
 def blocks(points: np.ndarray) -> np.ndarray:
     """Each block's sum of squared gaps."""
-    squares = np.diff(points) ** 2
+    with np.errstate(over="ignore"):
+        squares = np.minimum(np.diff(points) ** 2, 1e300)
     return np.array([squares[k : k + BLOCK].sum() for k in range(0, len(points), BLOCK)])
 
 
@@ -85,3 +89,53 @@ def test_a_sample_keeps_its_order_and_its_books(values: list[int], decay: float)
         assert squares[: len(expected)] == pytest.approx(expected)
     if counts[HELD] == 48:
         assert counts[WORST] == keys.argmax()
+
+
+def one_by_one(points: np.ndarray, squares: np.ndarray, v: float) -> float:
+    """``line_score`` gap after gap, each looked at once: what its passes must add up to."""
+    n = len(points)
+    first, after = int(np.searchsorted(points, v)), int(np.searchsorted(points, v, side="right"))
+    power, stretch, bend = -1.0, 1.0, 0.0
+    product, powers = np.ones(8), np.zeros(4)
+
+    def take(near: float, far: float) -> None:
+        p = (far - near) / (far - v)
+        if p < 0.15:
+            powers[:] += [p, p**2, p**3, p**4]
+        else:
+            product[:] *= 1.0 - p * MISS
+
+    for side, count, ahead in ((1, n - after, n - after - 1), (-1, first, first - 1)):
+        power += count > 0
+        at = after if side > 0 else first - 1
+        while ahead > 0:
+            start = at if side > 0 else at - BLOCK
+            size = min(BLOCK, ahead)
+            near, far = abs(points[at] - v), abs(points[at + side * size] - v) if start >= 0 else np.inf
+            if at % BLOCK == 0 and far - near < 0.25 * near and 1e-280 < near * far < 1e300:
+                stretch *= far / near
+                bend += squares[start // BLOCK] / (near * far)
+            else:
+                size = min(ahead, (-at if side > 0 else at) % BLOCK or BLOCK)
+                for k in range(size):
+                    take(points[at + side * k], points[at + side * (k + 1)])
+            at += side * size
+            ahead -= size
+    equal = after - first
+    scale = np.log2(1 + n) * (1 - equal / (2 * n))
+    one, two, three, four = powers + np.array([np.log(stretch), 0, 0, 0])
+    exponent = (power + np.log2(1 + equal)) * np.log(1 - MISS) + MISS * (1 - MISS) / 2 * bend
+    exponent -= MISS * (one + MISS * (two / 2 + MISS * (three / 3 + MISS * four / 4)))
+    return float(scale * (WEIGHTS * product * np.exp(exponent)).sum())
+
+
+POINTS = st.floats(-1e9, 1e9) | st.floats(-FARTHEST, FARTHEST) | st.integers(-5, 5).map(float)
+
+
+@given(st.lists(POINTS, min_size=1, max_size=150), POINTS, st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_passes_over_gaps_add_up_to_what_one_look_at_each_gives(values: list[float], v: float, seed: int) -> None:
+    many = np.random.default_rng(seed).normal(size=len(values))  # dense enough for whole blocks
+    for points in (np.sort(values), np.sort(many)):
+        squares = np.minimum(blocks(points), 1e300)  # as ``line_insert`` keeps them
+        assert line_score(points, squares, len(points), v) == pytest.approx(one_by_one(points, squares, v), rel=1e-9)
