@@ -88,7 +88,7 @@ def test_what_changes_something_needs_to_operate_whatever_its_path():
 
 async def test_raw_bytes_of_dead_letters_are_for_those_who_operate(tmp_path):
     async with serving_api(tmp_path, **TOKENS) as (service, client):
-        await service.letters.bury([letter()])
+        await service.letters.put([letter()])
         (read,) = (await client.get("/dead-letter", headers=GIVEN["read"])).json()["dead_letters"]
         (full,) = (await client.get("/dead-letter", headers=GIVEN["operate"])).json()["dead_letters"]
     assert read == full | {"rawData": None}
