@@ -4,7 +4,20 @@
 """
 
 from service.operate.dashboards.charts import Panel, panels
+from service.operate.dashboards.definition import DashboardDefinition, DefinitionError, read_definition
 from service.operate.dashboards.lint import lint
-from service.operate.dashboards.saved_objects import MARK, VERSIONS, ndjson, saved_objects
+from service.operate.dashboards.saved_objects import MARK, VERSIONS, ndjson, recipe_objects, saved_objects
 
-__all__ = ["MARK", "VERSIONS", "Panel", "lint", "ndjson", "panels", "saved_objects"]
+__all__ = [
+    "MARK",
+    "VERSIONS",
+    "DashboardDefinition",
+    "DefinitionError",
+    "Panel",
+    "lint",
+    "ndjson",
+    "panels",
+    "read_definition",
+    "recipe_objects",
+    "saved_objects",
+]

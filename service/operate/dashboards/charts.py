@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +34,14 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A chart, or with ``columns`` a list of documents. ``only`` filters in the query language of both products."""
+    """A chart, or with ``columns`` a list of documents.
+
+    Attributes:
+        size: width, of 48 columns, and height.
+        only: a filter in the query language of both products: ``field:value`` pairs, with values as in JSON, joined
+            by ``or`` or by ``and``.
+        index: what the name of its index ends with: nothing for scores, else deadletter, events or windows.
+    """
 
     name: str
     title: str
@@ -42,7 +50,7 @@ class Panel:
     aggregations: tuple[Aggregation, ...] = ()
     columns: tuple[str, ...] = ()
     only: str = ""
-    letters: bool = False
+    index: str = ""
 
     def search(self) -> Object:
         """The body of the search that this panel makes, for tests: nested buckets, the metrics in the innermost."""
@@ -52,9 +60,7 @@ class Panel:
         order = "m0" if metrics else "_count"
         for bucket in reversed(buckets):
             inner = {"b": _clause(bucket, order) | ({"aggs": inner} if inner else {})}
-        only = [word.split(":") for word in self.only.split(" or ")] if self.only else []
-        terms = [{"term": {field: orjson.loads(value)}} for field, value in only]
-        query: Object = {"bool": {"should": terms, "minimum_should_match": 1}} if terms else {"match_all": {}}
+        query = _query(self.only)
         if self.columns:
             return {"query": query, "size": 500, "sort": [{"@timestamp": "desc"}], "_source": list(self.columns)}
         return {"query": query, "size": 0, "track_total_hits": True, "aggs": inner}
@@ -96,17 +102,30 @@ def panels(features: Sequence[str]) -> list[Panel]:
         Panel("latest", "Latest anomalies", (48, 16),
               columns=("sensor", *values, "anomaly_score", "severity", "anomaly_kind"), only=anomalies),
         Panel("letters", "Dead letters", (24, 12), "histogram",
-              (count, over_time("auto"), by("errorCode", "group", 10)), letters=True),
-        Panel("reasons", "Latest dead letters", (24, 12), letters=True,
+              (count, over_time("auto"), by("errorCode", "group", 10)), index="deadletter"),
+        Panel("reasons", "Latest dead letters", (24, 12), index="deadletter",
               columns=("shard", "sequenceNumber", "errorCode", "errorMessage")),
     ]  # fmt: skip
+
+
+def _query(only: str) -> Object:
+    """A filter in the servers' own language."""
+    if not only:
+        return {"match_all": {}}
+    joint = "filter" if " and " in only else "should"
+    pairs = [part.rpartition(":") for part in re.split(" and | or ", only)]
+    terms = [
+        {"exists": {"field": field}} if value == "*" else {"term": {field: orjson.loads(value)}}
+        for field, _, value in pairs
+    ]
+    return {"bool": {joint: terms} | ({"minimum_should_match": 1} if joint == "should" else {})}
 
 
 def _clause(each: Aggregation, order: str) -> Object:
     """An aggregation in the servers' own language, which both products speak the same way."""
     params = each.params
     if each.kind == "date_histogram":
-        interval = {"m": "1m", "auto": "1h"}[params["interval"]]
+        interval = {"m": "1m", "auto": "1h", "h": "1h"}[params["interval"]]
         return {"date_histogram": {"field": params["field"], "fixed_interval": interval, "min_doc_count": 1}}
     if each.kind == "histogram":
         return {"histogram": {key: params[key] for key in ("field", "interval", "min_doc_count")}}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import orjson
 
 from service.operate.dashboards.charts import Object, Panel, panels
+from service.operate.dashboards.definition import DashboardDefinition
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
 from service.sinks.index.prepare import flat
 
@@ -25,14 +25,44 @@ def saved_objects(prefix: str, features: Sequence[str]) -> list[Object]:
     """Everything to import: two index patterns, the charts and the dashboard that shows them."""
     shown = panels(features)
     objects = [
-        _index_pattern(prefix, prefix, FIELDS, features),
-        _index_pattern(f"{prefix}-deadletter", f"{prefix}-deadletter", DEAD_LETTER_FIELDS, ()),
+        *_patterns(prefix, features),
         *(_saved_panel(prefix, panel) for panel in shown),
-        _dashboard(prefix, shown),
+        _dashboard(prefix, f"Cutwater ({prefix})", shown),
     ]
+    return _marked(objects)
+
+
+def recipe_objects(
+    prefix: str, name: str, recipe: DashboardDefinition, features: Sequence[str], types: Mapping[str, Mapping[str, str]]
+) -> list[Object]:
+    """A recipe's dashboard, its charts, and the index patterns of all four kinds of documents.
+
+    ``types``: of the fields of events and of windows, by what their indices end with.
+    """
+    own = f"{prefix}-{name}"
+    return _marked(
+        [
+            *_patterns(prefix, features),
+            *(_index_pattern(f"{prefix}-{end}", f"{prefix}-{end}", fields) for end, fields in types.items()),
+            *(_saved_panel(prefix, panel, own) for panel in recipe.panels),
+            _dashboard(own, f"{recipe.title} ({prefix})", recipe.panels),
+        ]
+    )
+
+
+def _marked(objects: list[Object]) -> list[Object]:
+    """With a mark of ours on the dashboard, the last one, that changes when any of them does."""
     digest = hashlib.sha256(ndjson(objects)).hexdigest()[:16]
     objects[-1]["attributes"]["description"] = f"{MARK} {digest}"
     return objects
+
+
+def _patterns(prefix: str, features: Sequence[str]) -> list[Object]:
+    letters = f"{prefix}-deadletter"
+    return [
+        _index_pattern(prefix, prefix, flat(mapping(dict(FIELDS), features))),
+        _index_pattern(letters, letters, flat(mapping(dict(DEAD_LETTER_FIELDS), ()))),
+    ]
 
 
 def ndjson(objects: Iterable[Object]) -> bytes:
@@ -50,7 +80,7 @@ def _saved(kind: str, name: str, attributes: Object, references: Sequence[Object
     }
 
 
-def _index_pattern(name: str, title: str, table: Mapping[str, Any], features: Sequence[str]) -> Object:
+def _index_pattern(name: str, title: str, kinds: Mapping[str, str]) -> Object:
     types = {"keyword": "string", "text": "string", "double": "number", "long": "number", "integer": "number"}
     listed = [
         {
@@ -63,14 +93,16 @@ def _index_pattern(name: str, title: str, table: Mapping[str, Any], features: Se
             "aggregatable": kind != "text",
             "readFromDocValues": kind != "text",
         }
-        for field, kind in flat(mapping(dict(table), features)).items()
-        if kind != "object"  # its type is the server's, and nothing is charted by it
+        for field, kind in kinds.items()
+        if kind not in ("object", "flat_object", "flattened")  # its type is the server's, and nothing is charted by it
     ]
     attributes = {"title": title, "timeFieldName": "@timestamp", "fields": orjson.dumps(listed).decode()}
     return _saved("index-pattern", name, attributes, ())
 
 
-def _saved_panel(prefix: str, panel: Panel) -> Object:
+def _saved_panel(prefix: str, panel: Panel, own: str = "") -> Object:
+    """``own``: what the names of its objects begin with, if not with the prefix."""
+    name = f"{own or prefix}-{panel.name}"
     source = {
         "query": {"query": panel.only, "language": "kuery"},
         "filter": [],
@@ -82,11 +114,11 @@ def _saved_panel(prefix: str, panel: Panel) -> Object:
         "version": 1,
         "kibanaSavedObjectMeta": {"searchSourceJSON": orjson.dumps(source).decode()},
     }
-    pattern = f"{prefix}-deadletter" if panel.letters else prefix
+    pattern = f"{prefix}-{panel.index}" if panel.index else prefix
     references = [{"name": _INDEX_REFERENCE, "type": "index-pattern", "id": pattern}]
     if panel.chart is None:
         attributes = {**common, "hits": 0, "columns": list(panel.columns), "sort": [["@timestamp", "desc"]]}
-        return _saved("search", f"{prefix}-{panel.name}", attributes, references)
+        return _saved("search", name, attributes, references)
     state = {
         "title": common["title"],
         "type": panel.chart,
@@ -94,7 +126,7 @@ def _saved_panel(prefix: str, panel: Panel) -> Object:
         "aggs": [each.saved(number) for number, each in enumerate(panel.aggregations, 1)],
     }
     attributes = {**common, "visState": orjson.dumps(state).decode(), "uiStateJSON": "{}"}
-    return _saved("visualization", f"{prefix}-{panel.name}", attributes, references)
+    return _saved("visualization", name, attributes, references)
 
 
 def _parameters(panel: Panel) -> Object:
@@ -165,7 +197,7 @@ def _parameters(panel: Panel) -> Object:
     }
 
 
-def _dashboard(prefix: str, shown: Sequence[Panel]) -> Object:
+def _dashboard(name: str, title: str, shown: Sequence[Panel]) -> Object:
     placed, references = [], []
     x = y = row = 0
     for number, panel in enumerate(shown):
@@ -174,21 +206,21 @@ def _dashboard(prefix: str, shown: Sequence[Panel]) -> Object:
             x, y, row = 0, y + row, 0
         grid = {"x": x, "y": y, "w": width, "h": height, "i": str(number)}
         x, row = x + width, max(row, height)
-        name = f"panel_{number}"
+        reference = f"panel_{number}"
         placed.append(
             {
                 "gridData": grid,
                 "panelIndex": str(number),
                 "version": "7.9.3",
                 "embeddableConfig": {},
-                "panelRefName": name,
+                "panelRefName": reference,
             }
         )
         kind = "visualization" if panel.chart else "search"
-        references.append({"name": name, "type": kind, "id": f"{prefix}-{panel.name}"})
+        references.append({"name": reference, "type": kind, "id": f"{name}-{panel.name}"})
     source = {"query": {"query": "", "language": "kuery"}, "filter": []}
     attributes = {
-        "title": f"Cutwater ({prefix})",
+        "title": title,
         "hits": 0,
         "description": "",
         "panelsJSON": orjson.dumps(placed).decode(),
@@ -200,4 +232,4 @@ def _dashboard(prefix: str, shown: Sequence[Panel]) -> Object:
         "refreshInterval": {"pause": False, "value": 10_000},
         "kibanaSavedObjectMeta": {"searchSourceJSON": orjson.dumps(source).decode()},
     }
-    return _saved("dashboard", prefix, attributes, references)
+    return _saved("dashboard", name, attributes, references)

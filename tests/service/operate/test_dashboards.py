@@ -98,13 +98,13 @@ async def test_every_panels_query_returns_the_true_numbers(remote, remote_index)
     documents = [each.document for each in entries]
     for panel in panels(FEATURES):
         body = panel.search()
-        target = f"{remote.prefix}-deadletter" if panel.letters else remote.prefix
+        target = f"{remote.prefix}-{panel.index}" if panel.index else remote.prefix
         answer = remote.server.request("POST", f"/{target}/_search", body)
         if panel.columns:
             times = [hit["sort"][0] for hit in answer["hits"]["hits"]]
             assert times == sorted(times, reverse=True)
             anomalies = sum(each["is_anomaly"] or each["alert"] for each in documents)
-            assert len(times) == (len(letters) if panel.letters else anomalies)
+            assert len(times) == (len(letters) if panel.index else anomalies)
             continue
         numbers = shown(panel, answer["aggregations"])
         assert numbers == expected(panel.name, documents, buried), panel.name
