@@ -15,7 +15,7 @@ from simulator.events import EventRecord, Fault
 from simulator.events.carriers import MINUTE, active, compact, iso, placed, rhythm
 
 FAULTS = ("bot burst", "dead article")
-RATE = 40.0
+RATE = 20.0
 ARTICLES = tuple(range(1001, 1013))
 READERS, UNKNOWN_READERS, FIRST_READER = 1900, 100, 101
 BOT = FIRST_READER + 666

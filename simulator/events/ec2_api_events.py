@@ -1,7 +1,8 @@
 """API calls of EC2 and sign-ins to the console, as EventBridge delivers what CloudTrail has recorded.
 
 People work by day, automation around the clock; one call in forty is denied. Faults: somebody terminates instances by
-the dozen; the root user makes calls; a sign-in without a second factor, from an address that was never seen.
+the dozen; a security group is opened to the world; the root user makes calls; a sign-in without a second factor, from an
+address that was never seen.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from simulator.events import EventRecord, Fault
 from simulator.events.carriers import MINUTE, Dice, active, compact, iso, placed, rhythm
 
-FAULTS = ("burst of terminations", "root use", "sign-in without MFA")
+FAULTS = ("burst of terminations", "opening to the world", "root use", "sign-in without MFA")
 RATE = 2.0
 ACCOUNT, REGION = "123456789012", "us-east-1"
 INTRUDER, ROOT_ADDRESS = "203.0.113.66", "198.51.100.14"
@@ -34,13 +35,14 @@ _SIGN_INS = 0.06  # of a person's events
 
 
 def plan(start: int, seconds: float) -> tuple[Fault, ...]:
-    """Each after a half, seven tenths and nine tenths of the stream."""
+    """One after the other in the second half of the stream."""
     return placed(
         start,
         seconds,
         (
             ("burst of terminations", 0.5, 4, "bob"),
-            ("root use", 0.7, 5, "root"),
+            ("opening to the world", 0.65, 2, "dave"),
+            ("root use", 0.8, 5, "root"),
             ("sign-in without MFA", 0.9, 3, "carol"),
         ),
     )
@@ -91,6 +93,12 @@ def _faulty(
         for time in dice.times(45, minute, length):
             person = _identity(burst.about, True)
             yield time, _call(dice, time, "TerminateInstances", person, _office(burst.about)), burst.kind
+    if (opening := active(faults, "opening to the world", minute)) and minute == opening.start:
+        (time,) = dice.times(1, minute, length)
+        person = _identity(opening.about, True)
+        record = _call(dice, time, "AuthorizeSecurityGroupIngress", person, _office(opening.about))
+        record["requestParameters"]["ipPermissions"]["items"][0]["ipRanges"]["items"] = [{"cidrIp": "0.0.0.0/0"}]
+        yield time, record, opening.kind
     if root := active(faults, "root use", minute):
         for time in dice.times(3, minute, length):
             call = dice.choice(("CreateKeyPair", "AuthorizeSecurityGroupIngress", "RunInstances"))
@@ -169,7 +177,7 @@ def _call(dice: Dice, time: int, name: str, identity: Mapping[str, Any], address
     request: dict[str, Any] = {"instancesSet": instances}
     if "SecurityGroup" in name:
         port = dice.choice((22, 443, 5432))
-        ranges = {"items": [{"cidrIp": "0.0.0.0/0" if dice.random() < 0.05 else "10.20.0.0/16"}]}
+        ranges = {"items": [{"cidrIp": "10.20.0.0/16"}]}
         permission = {"ipProtocol": "tcp", "fromPort": port, "toPort": port, "ipRanges": ranges}
         request = {"groupId": f"sg-{dice.hexadecimal(17)}", "ipPermissions": {"items": [permission]}}
     elif "Snapshot" in name:

@@ -28,7 +28,6 @@ FAULTS = ("brute force", "silent host")
 RATE = 3.0
 ACCOUNT, LOG_GROUP = "123456789012", "hids-alerts-us-east-1"
 ATTACKER = "203.0.113.200"
-OFFICE = "62.157.20.17"
 
 
 class Host(NamedTuple):
@@ -176,7 +175,8 @@ def _details(dice: Dice, rule: Rule) -> tuple[dict[str, Any], str]:
     if rule in (INSTALLED, DELETED):
         package = dice.choice(("htop-3.3.0", "jq-1.7.1", "tcpdump-4.99.4"))
         return {}, f"yum[{process}]: {'Installed' if rule is INSTALLED else 'Erased'}: {package}"
-    source, port = (OFFICE if rule is FAILED else dice.public_address()), dice.randrange(30000, 60000)
+    office = f"62.157.20.{dice.randrange(10, 40)}"  # of one of its people
+    source, port = (office if rule is FAILED else dice.public_address()), dice.randrange(30000, 60000)
     user = "ec2-user" if rule is FAILED else dice.choice(_USERS)
     if rule is SCAN:
         return {"srcip": source}, f"sshd[{process}]: Did not receive identification string from {source} port {port}"

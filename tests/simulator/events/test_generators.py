@@ -153,9 +153,9 @@ def test_usual_sign_ins_have_a_second_factor_and_usual_calls_are_not_roots():
 
 
 def test_the_faults_of_api_events():
-    burst, root, entry = planned(ec2_api_events, *ec2_api_events.FAULTS)
+    burst, opening, root, entry = planned(ec2_api_events, *ec2_api_events.FAULTS)
     found = defaultdict(list)
-    for record in made("ec2-api-events", faults=[burst, root, entry]):
+    for record in made("ec2-api-events", faults=[burst, opening, root, entry]):
         if record.label:
             found[record.label].append(orjson.loads(record.data)["detail"])
     assert len(found[burst.kind]) == 450
@@ -163,6 +163,8 @@ def test_the_faults_of_api_events():
         ("TerminateInstances", burst.about)
     }
     assert {each["userIdentity"]["type"] for each in found[root.kind]} == {"Root"}
+    (opened,) = found[opening.kind]
+    assert opened["requestParameters"]["ipPermissions"]["items"][0]["ipRanges"] == {"items": [{"cidrIp": "0.0.0.0/0"}]}
     (sign_in,) = found[entry.kind]
     assert (sign_in["additionalEventData"]["MFAUsed"], sign_in["responseElements"]) == (
         "No",
