@@ -1,7 +1,7 @@
 """Recipes: one folder a use case, with all that a stream of that kind needs.
 
-``cutwater.toml`` has the settings, ``dashboard.toml`` the charts; tables that the settings name lie beside them, for the
-demonstration's stream, which ``simulator.events`` makes.
+``cutwater.toml`` has the settings, ``dashboard.toml`` the charts; tables that the settings name lie beside them, for
+the demonstration's stream, which ``simulator.events`` makes.
 """
 
 from __future__ import annotations

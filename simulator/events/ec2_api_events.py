@@ -1,8 +1,8 @@
 """API calls of EC2 and sign-ins to the console, as EventBridge delivers what CloudTrail has recorded.
 
 People work by day, automation around the clock; one call in forty is denied. Faults: somebody terminates instances by
-the dozen; a security group is opened to the world; the root user makes calls; a sign-in without a second factor, from an
-address that was never seen.
+the dozen; a security group is opened to the world; the root user makes calls; a sign-in without a second factor, from
+an address that was never seen.
 """
 
 from __future__ import annotations

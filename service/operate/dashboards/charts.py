@@ -56,10 +56,11 @@ class Panel:
         """The body of the search that this panel makes, for tests: nested buckets, the metrics in the innermost."""
         metrics = [each for each in self.aggregations if each.schema == "metric" and each.kind != "count"]
         buckets = [each for each in self.aggregations if each.schema != "metric"]
-        inner: Object = {f"m{number}": _clause(each, "") for number, each in enumerate(metrics)}
+        measured: Object = {f"m{number}": _clause(each, "") for number, each in enumerate(metrics)}
         order = "m0" if metrics else "_count"
-        for bucket in reversed(buckets):
-            inner = {"b": _clause(bucket, order) | ({"aggs": inner} if inner else {})}
+        inner = measured
+        for bucket in reversed(buckets):  # each level has the metrics, to be ordered by them
+            inner = measured | {"b": _clause(bucket, order) | ({"aggs": inner} if inner else {})}
         query = _query(self.only)
         if self.columns:
             return {"query": query, "size": 500, "sort": [{"@timestamp": "desc"}], "_source": list(self.columns)}
