@@ -81,7 +81,7 @@ def test_the_linter_sees_a_field_that_events_do_not_have():
         ('by = ["destination.port 5"]', 'by = ["destination.port x"]', "how many of its values"),
         ("size = [16, 12]", "size = [49, 12]", "up to 48"),
         ("size = [16, 12]", 'index = "logs"', "index = 'logs': must be scores"),
-        ("size = [16, 12]", "sise = 1", "it needs a name, and has only"),
+        ("size = [16, 12]", "height = 1", "it needs a name, and has only"),
         ("size = [16, 12]", '[[panels]]\nname = "ports"\nchart = "pie"\nby = ["x"]', "two panels have one name"),
     ],
 )  # fmt: skip
