@@ -1,6 +1,6 @@
 """Recipes: one folder a use case, with all that a stream of that kind needs.
 
-``cutwater.toml`` has the settings, ``dashboard.toml`` charts of events; tables that the settings name lie beside them, for
+``cutwater.toml`` has the settings, ``dashboard.toml`` charts of events. Tables that the settings name lie beside, for
 the demonstration's stream, which ``simulator.events`` makes.
 """
 
