@@ -114,7 +114,7 @@ class AWSStore:
         def classify(error: Exception) -> str:
             if isinstance(error, ClientError):
                 code: str = error.response["Error"]["Code"]
-                self._raise_if_hopeless(code, error)
+                self._raise_if_permanent(code, error)
                 return code
             if isinstance(error, INCOMPLETE):
                 raise StateError(f"{self._store}: {error}; set AWS credentials and region") from None
@@ -128,7 +128,7 @@ class AWSStore:
             raise answer
         return answer
 
-    def _raise_if_hopeless(self, code: str, error: ClientError) -> None:
+    def _raise_if_permanent(self, code: str, error: ClientError) -> None:
         if remedy := self._remedies.get(code):
             message = error.response["Error"].get("Message") or code
             raise StateError(f"{self._store}: {message}; {remedy}") from None

@@ -20,7 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from service.api.answers import failure
+from service.api.responses import failure
 from service.settings.model import Settings, SettingsError
 
 log = logging.getLogger("cutwater.api")

@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from service import StateError, __version__
-from service.api import answers, models, operations, scores
+from service.api import models, operations, responses, scores
 from service.api.access import Access, Guard
 from service.api.docs import describe
 from service.api.params import unknown
@@ -36,14 +36,14 @@ def build(service: Service, access: Access | None = None) -> FastAPI:
         responses={422: {"model": models.Error, "description": "A parameter is unknown, or has no such value."}},
     )
     app.mount("/page", StaticFiles(directory=str(PAGE)), name="page")
-    app.add_exception_handler(RequestValidationError, answers.explain_refusal)
-    app.add_exception_handler(AnyHTTPException, answers.explain_http)
-    app.add_exception_handler(IndexUnavailableError, answers.explain_absence)
-    app.add_exception_handler(StateError, answers.explain_absence)
-    app.add_exception_handler(Exception, answers.explain_fault)
-    maker = answers.Maker()
-    app.include_router(scores.router(service, maker))
-    app.include_router(operations.router(service, maker))
+    app.add_exception_handler(RequestValidationError, responses.explain_rejection)
+    app.add_exception_handler(AnyHTTPException, responses.explain_http)
+    app.add_exception_handler(IndexUnavailableError, responses.explain_absence)
+    app.add_exception_handler(StateError, responses.explain_absence)
+    app.add_exception_handler(Exception, responses.explain_fault)
+    writer = responses.ResponseWriter()
+    app.include_router(scores.router(service, writer))
+    app.include_router(operations.router(service, writer))
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

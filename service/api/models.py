@@ -321,7 +321,7 @@ EXAMPLE_ANOMALIES: Document = {
 }
 
 
-def answers(model: type[BaseModel], example: Any = None, **more: Any) -> dict[int | str, dict[str, Any]]:
+def responses(model: type[BaseModel], example: Any = None, **more: Any) -> dict[int | str, dict[str, Any]]:
     """``responses`` of a route: its answer with an example, and others by their status, as s503="description"."""
     content = {} if example is None else {"content": {"application/json": {"example": example}}}
     others: dict[int | str, dict[str, Any]] = {

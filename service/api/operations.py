@@ -13,8 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from service import StateError
 from service.api import models
 from service.api.access import Role, role_of
-from service.api.answers import Maker, json
 from service.api.params import LettersQuery
+from service.api.responses import ResponseWriter, json
 from service.worker.service import Service
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}, "example": "cutwater_records_total 4711.0\n"}}
@@ -22,7 +22,7 @@ LETTERS_SECONDS = 5.0  # that an answer waits for the store of dead letters
 _AWAY = "The store of dead letters cannot be asked now."
 
 
-def router(service: Service, maker: Maker) -> APIRouter:
+def router(service: Service, writer: ResponseWriter) -> APIRouter:
     """The routes of a service."""
     routes = APIRouter()
 
@@ -56,7 +56,7 @@ def router(service: Service, maker: Maker) -> APIRouter:
         await service.unready()  # sets what is up
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @routes.get("/dead-letter", responses=models.answers(models.DeadLetters, s503=_AWAY))
+    @routes.get("/dead-letter", responses=models.responses(models.DeadLetters, s503=_AWAY))
     async def dead_letter(request: Request, query: Annotated[LettersQuery, Query()]) -> Response:
         """Records that could not be scored and documents that the index refused, newest first, and why.
 
@@ -71,6 +71,6 @@ def router(service: Service, maker: Maker) -> APIRouter:
             raise StateError(f"dead letters: {problem}") from None
         if role_of(request) < Role.OPERATE:  # whatever someone put into the stream
             found = [letter | {"rawData": None} for letter in found]
-        return await maker.answer(request, lambda: orjson.dumps({"dead_letters": found}))
+        return await writer.answer(request, lambda: orjson.dumps({"dead_letters": found}))
 
     return routes

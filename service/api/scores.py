@@ -16,8 +16,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from detector.types import Scores
 from service.api import models, params
-from service.api.answers import Maker, json
 from service.api.history import History, State
+from service.api.responses import ResponseWriter, json
 from service.offline.export import ndjson, table
 from service.pipeline.documents import Document, timestamp
 from service.settings.model import Settings
@@ -29,7 +29,7 @@ from service.worker.service import Service
 FOLLOW_ROWS = 5_000  # looked at between two looks at whether the client is still there
 
 _AWAY = "The index cannot be searched now."
-_SCORES = models.answers(models.Scores, models.EXAMPLE_SCORES)
+_SCORES = models.responses(models.Scores, models.EXAMPLE_SCORES)
 _SCORES[200]["content"] |= {
     "application/x-ndjson": {"schema": {"type": "string"}},
     "text/csv": {"schema": {"type": "string"}},
@@ -41,16 +41,16 @@ _SCORES[200]["headers"] = {
 _TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
-def router(service: Service, maker: Maker) -> APIRouter:
+def router(service: Service, writer: ResponseWriter) -> APIRouter:
     """The routes of a service."""
     routes = APIRouter()
-    _add_documents(routes, service, maker)
-    _add_stream(routes, service, maker)
-    _add_sensors(routes, service, maker)
+    _add_documents(routes, service, writer)
+    _add_stream(routes, service, writer)
+    _add_sensors(routes, service, writer)
     return routes
 
 
-def _add_documents(routes: APIRouter, service: Service, maker: Maker) -> None:
+def _add_documents(routes: APIRouter, service: Service, writer: ResponseWriter) -> None:
     history = History(service.index)
 
     @routes.get("/scores", responses=_SCORES)
@@ -65,11 +65,11 @@ def _add_documents(routes: APIRouter, service: Service, maker: Maker) -> None:
         order, after = params.place_of(query.cursor, Order(query.sort, query.order == "desc"))
         columns = columns_of(service.settings)
         fields = params.fields_of(query, columns)
-        found = await maker.run(service.recent.search, wanted, query.limit, order, after)
+        found = await writer.run(service.recent.search, wanted, query.limit, order, after)
         state: State = "not asked"
         if query.history:
             older, state = await history.search(wanted, query.limit, query.cursor, order)
-            found = await maker.run(_merge, found, older, query.limit, order)
+            found = await writer.run(_merge, found, older, query.limit, order)
         cursor = cursor_after(found[-1], order) if len(found) == query.limit else None
         headers = {} if query.format == "json" else {"x-history": state} | ({"x-cursor": cursor} if cursor else {})
 
@@ -79,9 +79,9 @@ def _add_documents(routes: APIRouter, service: Service, maker: Maker) -> None:
                 return orjson.dumps({"scores": shown, "cursor": cursor, "history": state})
             return ndjson(shown) if query.format == "ndjson" else table(shown, fields or columns)
 
-        return await maker.answer(request, make, _TYPES[query.format], headers)
+        return await writer.answer(request, make, _TYPES[query.format], headers)
 
-    @routes.get("/anomalies", responses=models.answers(models.Anomalies, models.EXAMPLE_ANOMALIES, s503=_AWAY))
+    @routes.get("/anomalies", responses=models.responses(models.Anomalies, models.EXAMPLE_ANOMALIES, s503=_AWAY))
     async def anomalies(request: Request, query: Annotated[params.AnomaliesQuery, Query()]) -> Response:
         """Episodes, newest first, from the index: each is one fault with its alerts and what followed them.
 
@@ -96,10 +96,10 @@ def _add_documents(routes: APIRouter, service: Service, maker: Maker) -> None:
 
         wanted = replace(wanted, alerts=True, kind=None, min_severity=None)
         found, cursor = await history.episodes(wanted, query.limit, query.cursor, order, matches)
-        return await maker.answer(request, lambda: orjson.dumps({"anomalies": found, "cursor": cursor}))
+        return await writer.answer(request, lambda: orjson.dumps({"anomalies": found, "cursor": cursor}))
 
 
-def _add_stream(routes: APIRouter, service: Service, maker: Maker) -> None:
+def _add_stream(routes: APIRouter, service: Service, writer: ResponseWriter) -> None:
     def asked(request: Request, query: Annotated[params.StreamQuery, Query()]) -> Filter:
         return _filter(service, request, query)
 
@@ -115,13 +115,13 @@ def _add_stream(routes: APIRouter, service: Service, maker: Maker) -> None:
             await recent.wait(row)
             if row + 1 < recent.oldest:
                 yield ServerSentEvent(event="gap", data={"missed": recent.oldest - row - 1})
-            found, row = await maker.run(recent.following, wanted, row, FOLLOW_ROWS)
-            for number, text in await maker.run(_events, found):
+            found, row = await writer.run(recent.following, wanted, row, FOLLOW_ROWS)
+            for number, text in await writer.run(_events, found):
                 yield ServerSentEvent(event="score", id=number, raw_data=text)
             await asyncio.sleep(0)
 
 
-def _add_sensors(routes: APIRouter, service: Service, maker: Maker) -> None:
+def _add_sensors(routes: APIRouter, service: Service, writer: ResponseWriter) -> None:
     @routes.get("/sensors", response_model=models.Sensors)
     async def sensors(request: Request, query: Annotated[params.SensorsQuery, Query()]) -> Response:
         """The sensors seen since the service started; of very many, those that had a reading last."""
@@ -135,9 +135,9 @@ def _add_sensors(routes: APIRouter, service: Service, maker: Maker) -> None:
             page = [each.describe(needed) for each in found[query.offset : query.offset + query.limit]]
             return orjson.dumps({"total": len(found), "sensors": page})
 
-        return await maker.answer(request, make)
+        return await writer.answer(request, make)
 
-    @routes.post("/score", responses=models.answers(models.Trial, s404="The sensor has never been seen."))
+    @routes.post("/score", responses=models.responses(models.Trial, s404="The sensor has never been seen."))
     async def score(reading: models.Reading) -> Response:
         """What this reading would score if it came next; nothing is learnt from it."""
         features = list(service.settings.value_fields)

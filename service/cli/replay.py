@@ -47,7 +47,7 @@ async def run(options: argparse.Namespace) -> int:
             outcome = await replay.run(again=options.again, done=done)
     say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")
     if outcome.gaps:
-        say(f"{outcome.gaps} gaps were told and are forgotten: what left the stream unread cannot be sent")
+        say(f"{outcome.gaps} gaps were logged and deleted: what left the stream unread cannot be sent")
     if outcome.doubtful:
         say(
             f"{outcome.doubtful} records were on their way when a replay was killed: they may be in the stream already;"

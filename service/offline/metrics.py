@@ -28,10 +28,10 @@ class Result:
         name: the file, and the sensor if the file has several.
         readings, days: how much there was.
         anomalies: readings that were one.
-        alerts: how often someone would have been told.
+        alerts: how many there were.
         windows: labelled stretches; None if the recording has no labels.
         seen: those with an anomaly or an alert inside.
-        told: those with an alert inside.
+        alerted: those with an alert inside.
         false_alarms: alerts outside.
         delays: minutes from the beginning of each window that was found to its first alert.
         marks: for the score of NAB.
@@ -45,7 +45,7 @@ class Result:
     alerts: int
     windows: int | None
     seen: int
-    told: int
+    alerted: int
     false_alarms: int
     delays: tuple[float, ...]
     marks: nab.Marks
@@ -80,7 +80,7 @@ def judge(
         alerts=len(alerts),
         windows=None if windows is None else len(windows),
         seen=seen,
-        told=len(delays),
+        alerted=len(delays),
         false_alarms=0 if windows is None else int((~inside).sum()),
         delays=tuple(delays),
         marks=nab.mark(history.times, scores.alert_score, windows or ()),

@@ -40,7 +40,7 @@ class Outcome:
         put: records that the stream has again.
         kept: letters that stay, by the reason why.
         gaps: letters about records that left the stream before they were read: there is nothing to send, and they are
-            forgotten once they are told.
+            deleted once they are logged.
         doubtful: records that were on their way when a replay was killed: they may be in the stream, or not.
     """
 
@@ -81,7 +81,7 @@ class Replay:
 
         Args:
             again: put doubtful records, too.
-            done: is told how many letters were looked at.
+            done: is called with how many letters were looked at.
 
         Raises:
             StreamError: the stream refuses records for good.
@@ -94,7 +94,7 @@ class Replay:
             self.outcome.doubtful += sum(letter["id"] in doubtful for letter in letters)
             gaps = [letter for letter in letters if letter["errorCode"] == GAP]
             for gap in gaps:
-                log.warning("%s: %s; nothing is left to send, so this is forgotten", gap["shard"], gap["errorMessage"])
+                log.warning("%s: %s; nothing is left to send, so this is deleted", gap["shard"], gap["errorMessage"])
             await self._letters.remove(gaps)
             self.outcome.gaps += len(gaps)
             sendable = [letter for letter in letters if letter["id"] not in doubtful and letter["errorCode"] != GAP]

@@ -108,9 +108,9 @@ def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], win
         top += _TALL + _GAP
     finite = np.where(np.isfinite(scores.threshold), scores.threshold, np.nan)
     below = _Panel("anomaly score, and threshold", top, _LOW, span, [scores.score, finite], zero=True)
-    told = _Panel("alert score", top + _LOW + _GAP, _LOW, span, [scores.alert_score], zero=True)
-    bottom = told.top + _LOW
-    parts = [panel.frame() for panel in (*panels, below, told)]
+    alert_panel = _Panel("alert score", top + _LOW + _GAP, _LOW, span, [scores.alert_score], zero=True)
+    bottom = alert_panel.top + _LOW
+    parts = [panel.frame() for panel in (*panels, below, alert_panel)]
     parts += [_stretch(below, start, end, bottom, "window") for start, end in windows]
     ends = [int(times[times > one.since].min(initial=span[1])) for one in silences]
     parts += [_stretch(below, one.since, end, bottom, "silence") for one, end in zip(silences, ends, strict=True)]
@@ -122,7 +122,7 @@ def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], win
     parts.append(below.line(times, finite, "threshold"))
     parts.append(below.line(times, scores.score, "score"))
     rows = np.flatnonzero(scores.alert_score > 0)
-    x, y = told.x(times[rows]), told.y(scores.alert_score[rows])
+    x, y = alert_panel.x(times[rows]), alert_panel.y(scores.alert_score[rows])
     bars = "".join(f"M{a:.1f} {bottom}V{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
     parts.append(f'<path d="{bars}" class="bar"/>')
     alerts = _alerts(history, scores, silences)

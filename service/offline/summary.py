@@ -13,7 +13,7 @@ from service.offline.metrics import Result
 from service.offline.report import report
 
 HEADINGS = (
-    *("recording", "readings", "anomalies", "seen", "alerts", "told", "recall", "precision", "delay", "false/day"),
+    *("recording", "readings", "anomalies", "seen", "alerts", "alerted", "recall", "precision", "delay", "false/day"),
 )
 _NOT_ON_TERMINALS = ("readings", "recall")
 
@@ -24,11 +24,11 @@ def cells(result: Result) -> tuple[str, ...]:
     alerts = f"{result.alerts:,}"
     if result.windows is None:
         return name, readings, anomalies, "", alerts, "", "", "", "", ""
-    seen, told = f"{result.seen}/{result.windows}", f"{result.told}/{result.windows}"
-    recall = f"{result.told / result.windows:.2f}" if result.windows else "–"
+    seen, alerted = f"{result.seen}/{result.windows}", f"{result.alerted}/{result.windows}"
+    recall = f"{result.alerted / result.windows:.2f}" if result.windows else "–"
     precision = f"{1 - result.false_alarms / result.alerts:.2f}" if result.alerts else "–"
     daily = f"{result.false_alarms / result.days:.3f}" if result.days else "–"
-    return name, readings, anomalies, seen, alerts, told, recall, precision, _duration(result.delays), daily
+    return name, readings, anomalies, seen, alerts, alerted, recall, precision, _duration(result.delays), daily
 
 
 def _duration(minutes: Sequence[float]) -> str:
@@ -52,7 +52,7 @@ def _total(results: Sequence[Result]) -> tuple[str, ...]:
         alerts=sum(result.alerts for result in judged or results),
         windows=sum(result.windows or 0 for result in judged) if judged else None,
         seen=sum(result.seen for result in judged),
-        told=sum(result.told for result in judged),
+        alerted=sum(result.alerted for result in judged),
         false_alarms=sum(result.false_alarms for result in judged),
         delays=tuple(delay for result in judged for delay in result.delays),
         marks=results[0].marks,
@@ -77,8 +77,8 @@ def page(results: Sequence[Result]) -> str:
 
 
 _NOTE = (
-    "Seen: labelled stretches with an anomaly. Told: with an alert. Recall and delay are those of alerts; precision is "
-    "the share of alerts inside a labelled stretch, the others are false."
+    "Seen: labelled stretches with an anomaly. Alerted: with an alert. Recall and delay are those of alerts; precision "
+    "is the share of alerts inside a labelled stretch, the others are false."
 )
 
 

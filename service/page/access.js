@@ -5,7 +5,7 @@
 import { make } from "./dom.js";
 
 const KEY = "cutwater.token";
-const PATIENCE = 10_000; // ms until a request counts as lost
+const TIMEOUT_MS = 10_000; // ms until a request counts as lost
 
 let token = remembered();
 let asking = null; // while the dialog is open
@@ -29,7 +29,7 @@ export const authorization = () => (token ? { Authorization: `Bearer ${token}` }
 export async function request(path, { signal, live = false, ...options } = {}) {
   for (;;) {
     const used = token;
-    const signals = [signal, live ? null : AbortSignal.timeout(PATIENCE)].filter(Boolean);
+    const signals = [signal, live ? null : AbortSignal.timeout(TIMEOUT_MS)].filter(Boolean);
     const headers = { ...options.headers, ...authorization() };
     const response = await fetch(path, { cache: "no-store", ...options, headers, signal: AbortSignal.any(signals) });
     if (response.status !== 401) return response;

@@ -39,7 +39,7 @@ class Settings(
     RecordSettings,
     StreamSettings,
 ):
-    """What ``cutwater run`` can be told."""
+    """The settings of ``cutwater run``."""
 
     def configuration(self) -> Configuration:
         """What the settings make of a detector."""

@@ -185,7 +185,7 @@ class HeldLease:
         try:
             return await snapshots.state(name)
         except SnapshotError:
-            return b""  # told when its models are read, which needs the same blob
+            return b""  # reported when its models are read, which needs the same blob
 
     async def _read(self, snapshots: ShardSnapshots, name: str) -> dict[str, Model]:
         try:

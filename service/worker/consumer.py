@@ -147,7 +147,7 @@ class Consumer(Generic[P]):
 
     @property
     def worker(self) -> str:
-        """Who we are among the workers."""
+        """This worker's id."""
         return self._checkpoints.leases.worker
 
     # Renewal
@@ -258,7 +258,7 @@ class Consumer(Generic[P]):
                 raise LeaseLostError(shard) from None
             self.pipelines.pop(shard, None)
             self.faults.note(shard, first_error(error), clock())
-            if self.faults.hopeless(self._held):
+            if self.faults.all_permanent(self._held):
                 self._fail(error)
             return self.stopping.is_set()
         return True

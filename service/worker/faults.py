@@ -12,7 +12,7 @@ from service.metrics import Metrics
 log = logging.getLogger("cutwater.consumer")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # s before another try; doubled from one to the next
-HOPELESS_ATTEMPTS = 3  # after which a worker may end; by then it has taken all the shards that it can
+PERMANENT_ATTEMPTS = 3  # after which a worker may end; by then it has taken all the shards that it can
 RECOVERY_SECONDS = 120.0  # of work without a fault after which one is over, even if there was nothing to commit
 
 
@@ -74,10 +74,10 @@ class Faults:
         """Somebody else has the shard now, or nobody."""
         self.current.pop(shard, None)
 
-    def hopeless(self, shards: Collection[str]) -> bool:
+    def all_permanent(self, shards: Collection[str]) -> bool:
         """Whether none of these shards can be read, for reasons that waiting does not mend."""
         faults = [self.current.get(shard) for shard in shards]
-        return all(fault and fault.permanent and fault.attempts >= HOPELESS_ATTEMPTS for fault in faults)
+        return all(fault and fault.permanent and fault.attempts >= PERMANENT_ATTEMPTS for fault in faults)
 
     def describe(self, now: float) -> list[str]:
         """A line for each shard that stands still."""

@@ -40,7 +40,7 @@ class AccountError(UserError):
 
 
 class Account:
-    """Calls, each tried several times. Raises AccountError; what concerns one domain is returned as its trouble."""
+    """Calls, each tried several times. Raises AccountError; what concerns one domain is returned as its problem."""
 
     def __init__(self, region: str, profile: str | None = None, account: str = "") -> None:
         """``account``: its number, which STS is asked for otherwise."""
@@ -98,15 +98,15 @@ class Account:
         """What AWS says of each domain, and why it says nothing of others, by their names."""
 
         async def one(name: str) -> dict[str, Any] | str:
-            trouble = ""
+            problem = ""
             calls = [self._opensearch.describe_domain, self._es.describe_elasticsearch_domain]
             for call in reversed(calls) if engines[name] == "Elasticsearch" else calls:
                 try:
                     status: dict[str, Any] = (await call(DomainName=name))["DomainStatus"]
                     return status
                 except (ClientError, BotoCoreError) as error:
-                    trouble = trouble or _complaint(error)
-            return trouble
+                    problem = problem or _complaint(error)
+            return problem
 
         names = list(engines)
         answers = await self._each(one, names, done)

@@ -55,7 +55,7 @@ async def survey(account: Account, scope: Scope, actions: Sequence[str] | None, 
     with progress("domains", len(chosen)) as done:
         statuses, undescribed = await account.describe({name: names.get(name, "") for name in chosen}, done)
     undescribed = {
-        name: trouble + ("" if name in names else nearest(name, names)) for name, trouble in undescribed.items()
+        name: problem + ("" if name in names else nearest(name, names)) for name, problem in undescribed.items()
     }
     with progress("alarms", None) as done:
         alarms = await account.alarms(done)

@@ -24,7 +24,7 @@ class IndexSettings(Table):
     opensearch_ca: Path | None = None
     """PEM file of the authority that signed the index server's certificate, if it is not a public one."""
     opensearch_client_cert: Path | None = None
-    """PEM file of the certificate that proves who we are to the index server."""
+    """PEM file of the client certificate with which the service authenticates to the index server."""
     opensearch_client_key: Path | None = None
     """PEM file of that certificate's key, if it is in a file of its own."""
     opensearch_aws: Literal["off", "es", "aoss"] = "off"

@@ -35,8 +35,8 @@ class ProcessSettings(Table):
     checkpoint_seconds: float = Field(10.0, ge=0.1, le=3600)
     """Longest time between two checkpoints of a shard; after a crash this much is read and scored again."""
     stop_seconds: float = Field(25.0, ge=0, le=3600)
-    """Longest time to finish what is fetched when told to stop; what is not finished is read again later. Keep it below
-    the time after which the process is killed (stopTimeout on ECS)."""
+    """Longest time to finish what is fetched after a signal to stop; what is not finished is read again later. Keep it
+    below the time after which the process is killed (stopTimeout on ECS)."""
     max_in_flight_bytes: int = Field(64 * 1024 * 1024, ge=11 * 1024 * 1024)
     """Memory for records fetched but not yet acknowledged by the index, over all shards; when full, fetching stops."""
     max_sensors: int = Field(5_000, ge=1, le=10_000_000)

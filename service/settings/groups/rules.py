@@ -38,8 +38,8 @@ class RuleSettings(Table):
     quiet: tuple[str, ...] = Field((), examples=["HH:MM-HH:MM"])
     """Spans of the day, in UTC, in which there are no alerts; anomalies stay."""
     silent_after: float | None = Field(None, ge=0)
-    """Seconds without a reading, while the other sensors of its shard go on, after which a sensor is told as silent; 0:
-    never; by default what is unusual for it."""
+    """Seconds without a reading, while the other sensors of its shard go on, after which a sensor is reported as
+    silent; 0: never; by default what is unusual for it."""
     rules: dict[str, dict[str, Any]] = Field({}, examples=['{"boiler-*": {"always_above": 90}}'])
     """Other rules for some sensors: a table [rules."boiler-*"] holds those that differ for sensors of such names (* is
     any text); the first table that fits counts."""

@@ -1,4 +1,4 @@
-"""Who we are to the server, and whom we trust to be it."""
+"""Authentication and TLS of the index server's client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Auth:
         user, password: basic authentication.
         api_key: Elasticsearch's encoded API key.
         ca: file with the certificates to trust instead of the system's.
-        client_certificate, client_key: files that prove who we are; the certificate's file may hold both.
+        client_certificate, client_key: files of the client's certificate and its key; one may hold both.
         aws: sign requests with AWS credentials for a domain (``es``) or a serverless collection (``aoss``).
         region: AWS region to sign for.
     """
@@ -57,7 +57,7 @@ class Auth:
         )
 
     def authenticates(self, url: str) -> bool:
-        """Whether requests to ``url`` say who we are."""
+        """Whether requests to ``url`` carry credentials."""
         return bool(self.user or self.api_key or self.aws or self.client_certificate or urlsplit(url).username)
 
     def client_options(self, url: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Signer:
     """
 
     def __init__(self, credentials: Any, service: str, region: str, *, hash_header: bool = True) -> None:
-        """``hash_header``: announce the body's hash; serverless collections insist, domains do not mind."""
+        """``hash_header``: announce the body's hash; serverless collections need it, domains do not mind."""
         self._credentials, self._service, self._region = credentials, service, region
         self._hash_header = hash_header
 

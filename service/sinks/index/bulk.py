@@ -55,7 +55,7 @@ Send = Callable[[bytes], Awaitable[Any]]
 class _Call:
     """One ``write`` and what is still missing of it."""
 
-    left: int
+    unfinished: int
     done: asyncio.Future[list[Rejected]]
     refused: list[Rejected] = field(default_factory=list)
 
@@ -66,8 +66,8 @@ class _Call:
     def settle(self, refusal: Rejected | None = None) -> None:
         if refusal:
             self.refused.append(refusal)
-        self.left -= 1
-        if self.left == 0 and not self.done.done():
+        self.unfinished -= 1
+        if self.unfinished == 0 and not self.done.done():
             self.done.set_result(self.refused)
 
 
@@ -81,8 +81,8 @@ class _Item:
     attempts: int = 0
 
 
-class _Left(NamedTuple):
-    """What is left of a request's documents, and why.
+class _Unfinished(NamedTuple):
+    """What is unfinished of a request's documents, and why.
 
     ``busy``: the server took some and had no room for the others, so that a short pause will do. ``halve``: the request
     was refused because of its documents, and there are several.
@@ -108,12 +108,12 @@ class BulkWriter:
     server would refuse whatever it held: see the module. An error of our own is raised to those who write.
     """
 
-    def __init__(self, send: Send, patience: Retrier, probe: bytes) -> None:
+    def __init__(self, send: Send, retrier: Retrier, probe: bytes) -> None:
         """``send``: one bulk request's body to the server; ``probe``: a body of one action that changes nothing."""
         self.bytes, self.parallel = BULK_BYTES, FIRST_PARALLEL  # how large and how many requests may be now
         self._most_bytes = BULK_BYTES
         self._send = send
-        self._retrier = patience
+        self._retrier = retrier
         self._probe = probe
         self._logged = -REMIND_SECONDS
         self._waiting: deque[_Item] = deque()
@@ -189,20 +189,20 @@ class BulkWriter:
         while groups:
             group = groups.pop()
             try:
-                left = await self._attempt(group)
+                unfinished = await self._attempt(group)
             except Exception as error:  # a bug of ours: who writes shall know, and not wait for ever
                 for item in itertools.chain(group, *groups):
                     item.call.fail(error)
                 return
-            if left.error:
-                self._count_attempt(left.items)
-            if left.halve:
+            if unfinished.error:
+                self._count_attempt(unfinished.items)
+            if unfinished.halve:
                 middle = len(group) // 2
                 groups += [group[middle:], group[:middle]]
-                await self._retrier.pause(left.error, 0)
-            elif left.items:
-                await self._pause(left)
-                self._put_back([*left.items, *itertools.chain(*reversed(groups))])
+                await self._retrier.pause(unfinished.error, 0)
+            elif unfinished.items:
+                await self._pause(unfinished)
+                self._put_back([*unfinished.items, *itertools.chain(*reversed(groups))])
                 return
         self._grow()
         if not self._retrying:
@@ -213,28 +213,28 @@ class BulkWriter:
             self._retrying += not item.attempts
             item.attempts += 1
 
-    async def _pause(self, left: _Left) -> None:
-        if left.busy:
+    async def _pause(self, unfinished: _Unfinished) -> None:
+        if unfinished.busy:
             await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
         else:
-            await self._retrier.pause(left.error, max(item.attempts for item in left.items) - 1)
+            await self._retrier.pause(unfinished.error, max(item.attempts for item in unfinished.items) - 1)
 
-    async def _attempt(self, items: list[_Item]) -> _Left:
+    async def _attempt(self, items: list[_Item]) -> _Unfinished:
         """One request with these documents."""
         body = b"".join([item.lines for item in items])
         try:
             outcomes = _outcomes(await self._send(body), len(items))
         except TransportError as error:
-            return await self._learn(items, len(body), error)
+            return await self._interpret_failure(items, len(body), error)
         except SerializationError:
             outcomes = None
         if outcomes is None:
-            return _Left(items, "what came back answers no bulk request; check opensearch_url")
-        return self._settle(items, outcomes)
+            return _Unfinished(items, "what came back answers no bulk request; check opensearch_url")
+        return self._sort_outcomes(items, outcomes)
 
-    def _settle(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> _Left:
+    def _sort_outcomes(self, items: list[_Item], outcomes: list[tuple[int, Any]]) -> _Unfinished:
         """Tell the callers of what is done, and keep the rest."""
-        left: list[_Item] = []
+        unfinished: list[_Item] = []
         error = ""
         for item, (status, error) in zip(items, outcomes, strict=True):
             if status < 300 or status == 409:
@@ -244,34 +244,34 @@ class BulkWriter:
             if 400 <= status < 500 and status not in _PASSING_STATUS and kind not in _PASSING_TYPES:
                 self._done(item, Rejected(item.id, kind, reason, item.attempts + 1))
             else:
-                left.append(item)
+                unfinished.append(item)
                 error = f"{status} {kind}: {reason}" + (_NO_RIGHT if status in (401, 403) else "")
-        busy = len(left) < len(items) and all(status < 300 or status in (409, 429) for status, _ in outcomes)
+        busy = len(unfinished) < len(items) and all(status < 300 or status in (409, 429) for status, _ in outcomes)
         if any(status == 429 for status, _ in outcomes):
             self._shrink(sum(len(item.lines) for item in items), smaller=not busy)
-        return _Left(left, error, busy)
+        return _Unfinished(unfinished, error, busy)
 
-    async def _learn(self, items: list[_Item], size: int, error: TransportError) -> _Left:
+    async def _interpret_failure(self, items: list[_Item], size: int, error: TransportError) -> _Unfinished:
         """What to do after a request that failed as a whole."""
         status = error.status_code
         pressure = _PRESSURE.search(str(error.error) + str(error.info)) if status == 429 else None
         crushing = pressure is not None and int(pressure[1]) > int(pressure[2])
         if status not in (400, 413) and not crushing:
             self._shrink(size, smaller=status == 429)
-            return _Left(items, explain(error) + (_NO_RIGHT if status in (401, 403) else ""))
+            return _Unfinished(items, explain(error) + (_NO_RIGHT if status in (401, 403) else ""))
         if not crushing and (why := await self._refuses_any()):
             self._shrink(size, smaller=False)
-            return _Left(items, f"{explain(error)}; {why}")
+            return _Unfinished(items, f"{explain(error)}; {why}")
         if status != 400:
             self._most_bytes = max(1, size // 2)
             self.bytes = min(self.bytes, self._most_bytes)
         self._say(f"refuses a request of {len(items)} documents and {size} bytes: {explain(error)}")
         if len(items) > 1:
-            return _Left(items, f"{explain(error)}; looking for the documents that it refuses", halve=True)
+            return _Unfinished(items, f"{explain(error)}; looking for the documents that it refuses", halve=True)
         reason = f"the server refuses the document, alone in a request of {size} bytes: {explain(error)}"
         code = "bad_request" if status == 400 else "too_large"
         self._done(items[0], Rejected(items[0].id, code, reason, items[0].attempts + 1))
-        return _Left([])
+        return _Unfinished([])
 
     async def _refuses_any(self) -> str | None:
         """Why no document can be blamed for a refused request; None if the server takes the smallest there is."""
@@ -297,7 +297,7 @@ class BulkWriter:
         item.call.settle(refusal)
 
     def _shrink(self, size: int, *, smaller: bool) -> None:
-        """Fewer requests at once, and smaller ones if it was not the others that left no room."""
+        """Fewer requests at once, and smaller ones if it was not the others that left no memory."""
         if smaller and len(self._tasks) == 1:
             self.bytes = max(LEAST_BYTES, size // 2)
         self.parallel = max(1.0, self.parallel / 2)

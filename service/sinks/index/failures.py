@@ -39,7 +39,7 @@ def explain(error: TransportError) -> str:
     return f"{error.status_code} {_one_line(error.error)}".strip() + (f": {reason}" if reason else "")
 
 
-def hopeless(error: TransportError) -> str | None:
+def remedy_for(error: TransportError) -> str | None:
     """What to do about a failure that waiting does not mend; None if it may."""
     if isinstance(error, ClientConnectionError):
         return _tls_remedy(error)

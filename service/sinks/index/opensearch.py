@@ -25,7 +25,7 @@ from service.settings.model import Settings
 from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Rejected, page
 from service.sinks.index.auth import Auth
 from service.sinks.index.bulk import BulkWriter, action
-from service.sinks.index.failures import explain, hopeless
+from service.sinks.index.failures import explain, remedy_for
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
 from service.sinks.index.prepare import Layout, Rotation, Step, steps
 from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
@@ -101,8 +101,8 @@ class OpenSearchIndex:
     async def open(self) -> None:
         """Wait for the server and see that it has what documents need.
 
-        A server that lets everybody in is prepared on the way. One that asks who we are is only looked at: changing it
-        takes privileges that a service should not have.
+        A server that lets everybody in is prepared on the way. One that asks for authentication is only looked at:
+        changing it takes privileges that a service should not have.
 
         Raises:
             IndexSetupError: waiting would not help, or ``cutwater setup`` has not run.
@@ -277,7 +277,7 @@ class OpenSearchIndex:
                 raise error
             if optional and error.status_code in (404, 405):
                 raise error
-            if remedy := hopeless(error):
+            if remedy := remedy_for(error):
                 raise self.error(f"{explain(error)}; {remedy}") from None
             return explain(error)
 

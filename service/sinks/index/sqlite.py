@@ -36,7 +36,7 @@ _VALUES = {  # what documents are sorted by, before their event times
     "severity": "coalesce(json_extract(document, '$.severity'), 0)",
 }
 _DAY, _HOUR = 86_400_000, 3_600_000  # ms
-_SWEPT_AT_ONCE = 10_000  # documents, so that other writers get their turn
+_DELETED_AT_ONCE = 10_000  # documents, so that other writers get their turn
 
 
 class SQLiteIndex:
@@ -46,7 +46,7 @@ class SQLiteIndex:
         """``retention_days``: event time to keep before the newest document; 0 keeps everything."""
         self._file = Database(path, "index")
         self._retention = retention_days * _DAY
-        self._swept = -math.inf  # newest event time when old documents were last deleted
+        self._expired_at = -math.inf  # newest event time when old documents were last deleted
 
     @property
     def last_error(self) -> str | None:
@@ -70,9 +70,9 @@ class SQLiteIndex:
                 refused.append(Rejected(entry.id, "not_encodable", str(error)))
         await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
         newest = max((entry.time for entry in documents), default=0)
-        if self._retention and newest >= self._swept + _HOUR:
-            self._swept = newest
-            await self._sweep()
+        if self._retention and newest >= self._expired_at + _HOUR:
+            self._expired_at = newest
+            await self._delete_expired()
         return refused
 
     async def index_dead_letters(self, letters: Sequence[Document]) -> None:
@@ -128,7 +128,7 @@ class SQLiteIndex:
         except StateError as error:
             raise IndexUnavailableError(str(error)) from None
 
-    async def _sweep(self) -> None:
+    async def _delete_expired(self) -> None:
         """Delete what is older than the retention says."""
         ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
         if newest is None:
@@ -136,7 +136,7 @@ class SQLiteIndex:
         oldest = timestamp(parse_time(newest) - self._retention)
         while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
             some = "SELECT id FROM document WHERE time < ? LIMIT ?"
-            await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _SWEPT_AT_ONCE)]))
+            await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _DELETED_AT_ONCE)]))
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from detector.types import LEVEL_SHIFT, SPIKE
-from service.api import answers, history, scores
+from service.api import history, responses, scores
 from service.api.app import build
 from service.pipeline.documents import describe, index_documents, timestamp
 from service.settings.model import load
@@ -266,9 +266,9 @@ async def test_large_answers_hold_up_nobody(tmp_path, monkeypatch, path):
         made.append(threading.get_ident())
         return encode(*args)
 
-    searched, encode = SQLiteIndex.search, answers._encode
+    searched, encode = SQLiteIndex.search, responses._encode
     monkeypatch.setattr(recent_scores, "describe", describe_noted)
-    monkeypatch.setattr(answers, "_encode", encode_noted)
+    monkeypatch.setattr(responses, "_encode", encode_noted)
     monkeypatch.setattr(SQLiteIndex, "search", search_noted)
     async with serving(tmp_path) as (service, client):
         many = batch([("boiler", NOW + i, 1.0, False) for i in range(12_000)])

@@ -79,7 +79,7 @@ def test_labels_make_precision_recall_delay_and_false_alarms(tmp_path, where):
     labels = tmp_path / "labels.json"
     labels.write_text(json.dumps({"pump.csv": [["2026-01-05 06:40:00", "2026-01-05 06:40:00"]]}))
     ((result,), shown) = run([path], labels=labels if where == "file" else None)
-    assert (result.windows, result.seen, result.told, result.delays) == (1, 1, 1, (0.0,))
+    assert (result.windows, result.seen, result.alerted, result.delays) == (1, 1, 1, (0.0,))
     assert result.alerts == result.false_alarms + 1
     assert result.false_alarms >= 1  # the second spike has no label
     assert f"{1 / result.alerts:.2f}" in shown

@@ -135,7 +135,7 @@ async def test_our_own_error_is_raised_and_not_tried_again(monkeypatch):
             def broken(*_):
                 raise TypeError("a bug")
 
-            monkeypatch.setattr(index._writer, "_settle", broken)
+            monkeypatch.setattr(index._writer, "_sort_outcomes", broken)
             with pytest.raises(TypeError, match="a bug"):
                 await index.write([entry(1), entry(2)])
             monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""How answers are written: bytes made and compressed away from the event loop, and errors in one shape."""
+"""How responses are written: bytes made and compressed away from the event loop, and errors in one shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL = 1_000  # bytes that are not worth compressing
 _LEVEL = 2  # of compression: a third of the time of the usual one, and a tenth more bytes
 
 
-class Maker:
+class ResponseWriter:
     """Makes answers in threads of its own, so that large ones hold up neither the stream nor other requests."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ def _encode(make: Callable[[], bytes], takes_gzip: bool) -> tuple[bytes, str]:
 
 
 def json(content: Any, status: int = 200) -> Response:
-    """A small answer. NaN and infinity become null: JSON has no word for them."""
+    """A small answer. NaN and infinity become null: JSON cannot say them."""
     return Response(orjson.dumps(content), status, media_type=JSON)
 
 
@@ -67,7 +67,7 @@ def failure(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return Response(orjson.dumps({"detail": detail}), status, media_type=JSON, headers=dict(headers or {}))
 
 
-async def explain_refusal(_: Request, error: Exception) -> Response:
+async def explain_rejection(_: Request, error: Exception) -> Response:
     """What is wrong with a request, a sentence a parameter."""
     assert isinstance(error, RequestValidationError)
     problems = []
