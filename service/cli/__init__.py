@@ -38,6 +38,7 @@ COMMANDS = {
     "export": "write the index, or the dead letter, to a file",
     "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
     "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
+    "plan": "divide a network's addresses into subnets for a domain in a VPC",
     "stream": "a local stream that speaks the Kinesis API, for development",
     "completion": "print what makes a shell complete commands and their arguments",
 }
