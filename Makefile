@@ -57,9 +57,9 @@ code: venv  ## Check style, types, imports, spelling and words
 	$(BIN)/codespell
 	$(BIN)/python -m tests.words
 
-lint: venv code  ## What `code` checks, and the Dockerfile, the ECS template and the dashboards
+lint: venv code  ## What `code` checks, and the Dockerfile, the templates and the dashboards
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/cfn-lint deploy/ecs.yaml
+	$(BIN)/cfn-lint $(filter-out deploy/compose.yaml,$(wildcard deploy/*.yaml))
 	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson
 
 format: venv  ## Put the code in order
