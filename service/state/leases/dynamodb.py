@@ -85,7 +85,7 @@ class DynamoDBLeaseStore(AWSStore):
             answer = await self._call(self._client.describe_table, expected=(_MISSING,), TableName=self._name)
         except ClientError:
             return None
-        return str(answer["LeaseStore"]["TableStatus"])
+        return str(answer["Table"]["TableStatus"])
 
     async def _make(self) -> None:
         try:
