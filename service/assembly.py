@@ -7,6 +7,9 @@ import hashlib
 from detector.fleet import Fleet
 from service.pipeline.core import Core, CoreConfiguration
 from service.pipeline.decode import Decoder, Fields, JSONDecoder
+from service.pipeline.decode.event_decoder import EventDecoder
+from service.pipeline.enrich import Enrichment
+from service.pipeline.event_stage import EventConfiguration
 from service.pipeline.models import ModelMap, ModelStore, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys
 from service.settings.model import Settings
@@ -18,6 +21,7 @@ _SHAPES_MODELS = {
     *("engine", "profile", "trees", "samples", "shingle", "time_decay", "seed"),
 }
 NO_TEMPLATES = Templates()
+NO_TABLES = Enrichment()
 
 
 def make_core(
@@ -26,24 +30,41 @@ def make_core(
     hash_keys: HashKeys = ALL_HASH_KEYS,
     templates: Templates = NO_TEMPLATES,
     store: ModelStore | None = None,
+    enrichment: Enrichment = NO_TABLES,
 ) -> Core:
-    """The core of one shard, which has seen nothing yet; ``store``: for models without room, by default in memory."""
+    """The core of one shard, which has seen nothing yet.
+
+    ``store``: for models without room, by default in memory; ``enrichment``: tables for events.
+    """
     shelf = Shelf(ModelMap() if store is None else store, SensorKeyRanges(hash_keys))
     fleet = Fleet(settings.configuration(), templates.models, settings.max_sensors, shelf)
-    return Core(core_configuration(settings, templates), shard, fleet, hash_keys, shelf)
+    return Core(core_configuration(settings, templates, enrichment), shard, fleet, hash_keys, shelf)
 
 
-def core_configuration(settings: Settings, templates: Templates = NO_TEMPLATES) -> CoreConfiguration:
+def core_configuration(
+    settings: Settings, templates: Templates = NO_TEMPLATES, enrichment: Enrichment = NO_TABLES
+) -> CoreConfiguration:
     """What the cores of all shards are made for."""
+    events = make_event_decoder(settings)
     return CoreConfiguration(
         stream=settings.stream,
         detector=detector_id(settings, templates.digest),
         features=tuple(settings.value_fields),
-        decoder=make_decoder(settings),
+        decoder=None if events else make_decoder(settings),
         index_all=settings.index == "all",
         index_record=settings.index_record == "on",
         labels=tuple(settings.label_fields),
+        events=EventConfiguration(events.format.name, events, settings.programs, enrichment) if events else None,
     )
+
+
+def make_event_decoder(settings: Settings) -> EventDecoder | None:
+    """What turns records into events; None for a stream of readings."""
+    format_ = settings.event_reader()
+    if format_ is None:
+        return None
+    past = round(settings.max_past_seconds * 1000) or None
+    return EventDecoder(format_, max_future=round(settings.max_future_seconds * 1000), max_past=past)
 
 
 def make_decoder(settings: Settings) -> Decoder:
@@ -69,7 +90,8 @@ def model_fingerprint(settings: Settings) -> ModelFingerprint:
 
 def detector_id(settings: Settings, templates: str = "") -> str:
     """Names what makes documents: other settings, rules or templates (by their digest) are another detector."""
-    return _name(settings.configuration(), settings, *((templates,) if templates else ()))
+    counted = [(program.digest, program.detect, program.lateness, program.expire) for program in settings.programs]
+    return _name(settings.configuration(), settings, *((templates,) if templates else ()), *counted)
 
 
 def _name(*parts: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from service import __version__
+from service.pipeline.event_stage import EventCounts
 
 COMPONENTS = ("stream", "index", "leases", "snapshots", "dead_letters")
 
@@ -118,6 +119,19 @@ class Metrics:
         )
 
         # Enrichment
+        self.events = counter("events", "Events read, by their format", "format")
+        self.messages_dropped = counter(
+            "messages_dropped",
+            "Messages that are no events and no faults either, such as control messages, by what they are",
+            "kind",
+        )
+        self.windows = counter("windows_closed", "Windows that have closed, those of zeros included")
+        self.window_keys = gauge(
+            "window_keys",
+            "Keys of windows that are remembered, of all programs",
+            "shard",
+            advice="Alert when it nears `max_keys`: events with further keys go to the dead letter.",
+        )
         self.table_age = gauge(
             "table_age_seconds",
             "How long ago a table was last seen to be what its source has",
@@ -177,9 +191,17 @@ class Metrics:
             self.component_up.labels(component).set(problem is None)
         self.ready.set(ready)
 
+    def note_events(self, shard: str, counts: EventCounts) -> None:
+        """What came of a batch of records of a stream of events."""
+        self.events.labels(counts.dataset).inc(counts.events)
+        self.windows.inc(counts.windows)
+        self.window_keys.labels(shard).set(counts.keys)
+        for reason, number in counts.dropped.items():
+            self.messages_dropped.labels(reason).inc(number)
+
     def forget(self, shard: str) -> None:
         """Tell no more of a shard that somebody else reads now."""
-        for metric in (self.behind, self.checkpoint_age):
+        for metric in (self.behind, self.checkpoint_age, self.window_keys):
             with contextlib.suppress(KeyError):
                 metric.remove(shard)
 

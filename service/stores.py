@@ -16,6 +16,7 @@ from service.sinks.dead_letters import DeadLetters
 from service.sinks.dead_letters.s3 import S3DeadLetters
 from service.sinks.dead_letters.sqlite import SQLiteDeadLetters
 from service.sinks.index import Index
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.index.sqlite import SQLiteIndex
 from service.state.blobs import Blobs
@@ -63,7 +64,7 @@ def make_index(settings: Settings) -> Index:
     """The index. Raises UserError."""
     if settings.opensearch_url:
         return OpenSearchIndex.of(settings)
-    return SQLiteIndex(data_file(settings), settings.retention_days)
+    return SQLiteIndex(data_file(settings), settings.retention_days, EventLayout.of(settings))
 
 
 def make_dead_letters(settings: Settings) -> DeadLetters:

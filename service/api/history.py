@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from service.pipeline.documents import Document, timestamp
 from service.sinks.index import Episode, Index, IndexUnavailableError
-from service.sinks.query import Filter, Order, cursor_after
+from service.sinks.query import Filter, Find, Order, cursor_after
 
 T = TypeVar("T")
 
@@ -48,6 +48,19 @@ class History:
         except IndexUnavailableError:
             return found, "unavailable"
         return found, "complete"
+
+    async def find(
+        self, wanted: Find, limit: int, cursor: str | None, order: Order
+    ) -> tuple[list[Document], str | None]:
+        """Matching events or windows, and the cursor for those that follow. Raises IndexUnavailableError."""
+        found: list[Document] = []
+        while len(found) < limit:
+            some = min(AT_ONCE, limit - len(found))
+            page = await self._ask(lambda: self._index.find(wanted, some, cursor, order))  # noqa: B023 - awaited here
+            found += page.documents
+            if (cursor := page.cursor) is None:
+                break
+        return found, cursor
 
     async def episodes(
         self, wanted: Filter, limit: int, cursor: str | None, order: Order, matches: Callable[[Document], bool]

@@ -94,6 +94,50 @@ class Anomalies(BaseModel):
     cursor: str | None = Field(description="For the next page; null: there is no more.")
 
 
+class Event(BaseModel):
+    """An event: a document. What other fields it has depends on the format and on the tables that enrich it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    timestamp: str = Field(alias="@timestamp", json_schema_extra={"format": "date-time"})
+    event_id: str = Field(alias="event.id")
+    event_dataset: str = Field(alias="event.dataset", description="The format.")
+    event_created: str = Field(alias="event.created")
+    event_time_source: str = Field(alias="event.time_source")
+    stream: str
+    shard: str
+    sequence_number: str
+    sub_sequence_number: int
+    record_ordinal: int
+
+
+class Events(BaseModel):
+    """Events in the order asked for."""
+
+    events: list[Event]
+    cursor: str | None = Field(description="For the next page; null: there is no more.")
+
+
+class Window(BaseModel):
+    """A window with what all shards have counted."""
+
+    program: str = Field(description="Name of its `[[windows]]` table.")
+    start: str = Field(json_schema_extra={"format": "date-time"})
+    end: str = Field(json_schema_extra={"format": "date-time"})
+    key: str = Field(description="The values of the key's fields as one text.")
+    fields: dict[str, Any] = Field(description="The key's fields.")
+    events: int
+    measures: dict[str, float | None]
+    shards: int = Field(description="How many shards had events of this key, or zeros.")
+
+
+class Windows(BaseModel):
+    """Windows in the order asked for."""
+
+    windows: list[Window]
+    cursor: str | None = Field(description="For the next page; null: there is no more.")
+
+
 class LastReading(BaseModel):
     """The last reading of a sensor."""
 
@@ -191,6 +235,17 @@ class SensorCounts(BaseModel):
     learning: int = Field(description="At their last reading.")
 
 
+class EventCounts(BaseModel):
+    """Events since the service started."""
+
+    format: str
+    events: int
+    dropped: int = Field(description="Messages that are no events and no faults either.")
+    windows: int = Field(description="Windows that have closed.")
+    keys: int = Field(description="Keys of windows that are remembered.")
+    programs: list[str]
+
+
 class Shard(BaseModel):
     """A shard of the stream, whoever reads it."""
 
@@ -227,6 +282,7 @@ class Status(BaseModel):
     records: int = Field(description="Fetched from the stream.")
     readings: Readings
     sensors: SensorCounts
+    events: EventCounts | None = Field(description="null for a stream of readings.")
     dead_letters: DeadLetterCounts
     readings_per_second: float
     worker: str
@@ -315,6 +371,43 @@ EXAMPLE_ANOMALIES: Document = {
             "episode_peak_score": 3.4,
             "documents": 3,
             "alerts": [{name: value for name, value in EXAMPLE_SCORE.items() if name != "row"}],
+        }
+    ],
+    "cursor": _CURSOR,
+}
+
+EXAMPLE_EVENTS: Document = {
+    "events": [
+        {
+            "@timestamp": "2026-11-24T04:28:44.000Z",
+            "source.ip": "198.51.100.7",
+            "event.action": "ACCEPT",
+            "event.id": "0b9f6f0e9b2c4d5e8f7a6b5c4d3e2f1a",
+            "event.dataset": "flow-log",
+            "event.created": "2026-11-24T04:28:59.301Z",
+            "event.time_source": "event",
+            "event.module": "cutwater",
+            "stream": "flow-logs",
+            "shard": "shardId-000000000000",
+            "sequence_number": EXAMPLE_SCORE["sequence_number"],
+            "sub_sequence_number": 0,
+            "record_ordinal": 17,
+            "schema_version": 1,
+        }
+    ],
+    "cursor": _CURSOR,
+}
+EXAMPLE_WINDOWS: Document = {
+    "windows": [
+        {
+            "program": "sources",
+            "start": "2026-11-24T04:28:00.000Z",
+            "end": "2026-11-24T04:29:00.000Z",
+            "key": "198.51.100.7",
+            "fields": {"source.ip": "198.51.100.7"},
+            "events": 17,
+            "measures": {"flows": 17, "bytes": 4711},
+            "shards": 2,
         }
     ],
     "cursor": _CURSOR,

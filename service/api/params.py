@@ -129,6 +129,32 @@ class StreamQuery(_Marked, WhichQuery):
     """Of GET /scores/stream."""
 
 
+class _FieldsQuery(_Span):
+    """Which events or windows are meant."""
+
+    field: list[str] = Field(
+        [],
+        description="Only with this value of a field: `NAME:VALUE`; old names of fields are understood, too.",
+        json_schema_extra={"items": {"type": "string", "pattern": "^[^:]+:"}},
+    )
+    order: Way = Field("desc", description="Newest or oldest first. A cursor goes on in the order of its page.")
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+class EventsQuery(_FieldsQuery):
+    """Of GET /events."""
+
+    shard: str | None = Field(None, description="Only of this shard.")
+
+
+class WindowsQuery(_FieldsQuery):
+    """Of GET /windows."""
+
+    program: str | None = Field(None, description="Only of the `[[windows]]` table of this name.")
+    key: str | None = Field(None, description="Only of this key: its values, separated by |.")
+
+
 class SensorsQuery(BaseModel):
     """Of GET /sensors."""
 
@@ -154,6 +180,11 @@ def filter_of(query: WhichQuery, labels: Sequence[tuple[str, str]]) -> Filter:
         name: moment(name, getattr(query, name)) for name in ("since", "until") if hasattr(query, name)
     }
     return Filter(**given, **span, labels=tuple(labels))
+
+
+def span_of(query: _Span) -> tuple[int | None, int | None]:
+    """The time that a query asks for, in milliseconds since 1970. Raises HTTPException (422)."""
+    return moment("since", query.since), moment("until", query.until)
 
 
 def labels_of(query: WhichQuery, others: Iterable[tuple[str, str]], known: Sequence[str]) -> list[tuple[str, str]]:

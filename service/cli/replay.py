@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from service import logs
-from service.assembly import make_decoder
+from service.assembly import make_decoder, make_event_decoder
 from service.cli import EXIT_FAILED, EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_settings
 from service.cli.terminal import progress, say
@@ -42,7 +42,14 @@ async def run(options: argparse.Namespace) -> int:
         opened(make_dead_letters(settings)) as letters,
         connect(settings) as client,
     ):
-        replay = Replay(letters, index, client, settings.stream, make_decoder(settings), settings.stream_arn)
+        replay = Replay(
+            letters,
+            index,
+            client,
+            settings.stream,
+            make_event_decoder(settings) or make_decoder(settings),
+            settings.stream_arn,
+        )
         with progress("replaying", await letters.count()) as done:
             outcome = await replay.run(again=options.again, done=done)
     say(f"{outcome.indexed} documents indexed, {outcome.put} records put into stream {settings.stream} again")

@@ -16,7 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from service.aws import THROTTLES
 from service.pipeline.decode import Decoder
-from service.pipeline.documents import Document, IndexDocument
+from service.pipeline.decode.event_decoder import EventDecoder
+from service.pipeline.documents import Document, IndexDocument, kind_of
+from service.pipeline.event_stage import NOT_AGAIN
 from service.pipeline.records import Position, Record
 from service.pipeline.times import parse_time
 from service.retry import Retrier
@@ -62,7 +64,13 @@ class Replay:
     """
 
     def __init__(
-        self, letters: DeadLetters, index: Index, client: Any, stream: str, decoder: Decoder, stream_arn: str = ""
+        self,
+        letters: DeadLetters,
+        index: Index,
+        client: Any,
+        stream: str,
+        decoder: Decoder | EventDecoder,
+        stream_arn: str = "",
     ) -> None:
         """``client``: of Kinesis, needed where there are records; ``decoder``: with the settings of now; ``stream_arn``
         where the stream's name does not say which one.
@@ -109,7 +117,8 @@ class Replay:
         documents = []
         for letter in letters:
             document = orjson.loads(base64.b64decode(letter["rawData"]))
-            documents.append(IndexDocument(letter["esDocumentId"], parse_time(document["@timestamp"]), document))
+            time = parse_time(document["@timestamp"])
+            documents.append(IndexDocument(letter["esDocumentId"], time, document, kind=kind_of(document)))
         refused = {each.id: each for each in await self._index.write(documents)}
         self.outcome.kept.update(each.code for each in refused.values())
         sent = [letter for letter in letters if letter["esDocumentId"] not in refused]
@@ -121,6 +130,8 @@ class Replay:
         for letter in letters:
             if letter["stream"] != self._stream:
                 self.outcome.kept["other_stream"] += 1
+            elif letter["errorCode"] in NOT_AGAIN:  # its document is written, and its window has closed
+                self.outcome.kept[letter["errorCode"]] += 1
             elif refusals := self._decoder.decode([_record(letter)]).refusals:
                 self.outcome.kept[refusals[0].code] += 1
             else:

@@ -25,6 +25,7 @@ from detector.types import Floats, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
 from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents, record_fields
+from service.pipeline.enrich import Enrichment
 from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
@@ -265,6 +266,16 @@ class Core:
     def state(self) -> bytes:
         """What else there is besides models, whole: the open windows of a stream of events; empty for readings."""
         return self._events.snapshot() if self._events else b""
+
+    @property
+    def enrichment(self) -> Enrichment | None:
+        """The tables that enrich the events that come next; None for a stream of readings."""
+        return self._events.enrichment if self._events else None
+
+    def use(self, enrichment: Enrichment) -> None:
+        """Enrich the events that come next by other tables, which are state: a checkpoint must name them first."""
+        assert self._events
+        self._events.enrichment = enrichment
 
     def restore(self, models: Mapping[str, Model], states: Sequence[bytes] = ()) -> None:
         """Go on where snapshots were taken, with all models as of there and its ``state``, or those of its parents.

@@ -8,16 +8,17 @@ Pure, as the core that it is a part of.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector import snapshot_format
 from detector.types import Readings
 from service.pipeline.decode.decoded import Refusal
+from service.pipeline.decode.event_decoder import EventDecoder
 from service.pipeline.documents import SCHEMA_VERSION, Document, IndexDocument, timestamp
 from service.pipeline.enrich import Enrichment
 from service.pipeline.events import Event
@@ -26,28 +27,11 @@ from service.pipeline.programs import Program
 from service.pipeline.records import ALL_HASH_KEYS, HashKeys, Record
 from service.pipeline.windows import Closed, Windows
 
+_SNAPSHOT, _WHAT = "events", "a snapshot of events"
 VALUE = "value"
 """The one value that a reading of a window has: a measure."""
-NOT_AGAIN = frozenset({"late", "too_many_keys", "bad_key", "bad_value_in_window"})
+NOT_AGAIN = frozenset({"late", "too_many_keys", "bad_key", "not_counted", "windows_dropped"})
 """Codes of dead letters about events that no window counts; their documents are written all the same."""
-
-
-class DecodedEvents(Protocol):
-    """What a decoder makes of n events of a batch of records; see ``decode.event_decoder``."""
-
-    events: Sequence[Event]
-    records: Sequence[int]
-    ordinals: Sequence[int]
-    refusals: Sequence[Refusal]
-    dropped: Counter[str]
-
-
-class EventDecoder(Protocol):
-    """Makes events of records. Total: whatever a record holds, no exception leaves ``decode``."""
-
-    def decode(self, records: Sequence[Record]) -> DecodedEvents:
-        """Events and refusals of a batch; the same for the same records, however they are cut into batches."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +63,11 @@ class NotCountedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """What came of a batch: events, messages dropped quietly by why, closed windows, and keys that are remembered."""
+    """What came of a batch: its format, events, messages dropped quietly by what they are, closed windows, and the keys
+    that are remembered.
+    """
 
+    dataset: str
     events: int
     dropped: Mapping[str, int]
     windows: int
@@ -191,6 +178,15 @@ class Staged(NamedTuple):
     counts: EventCounts
 
 
+def enrichment_of(snapshots: Sequence[bytes]) -> str | None:
+    """The version of the tables that snapshots name, of several the first one's; None without any.
+
+    Raises ValueError.
+    """
+    found = [str(snapshot_format.decode(each, _WHAT).fields.get("enrichment", "")) for each in snapshots]
+    return found[0] if found else None
+
+
 class EventStage:
     """The state of one shard's events: its open windows.
 
@@ -205,13 +201,14 @@ class EventStage:
     ) -> None:
         self.configuration = configuration
         self._stream, self._shard, self._hash_keys = stream, shard, hash_keys
+        self.enrichment = configuration.enrichment
         self._windows = Windows(configuration.programs, hash_keys)
 
     def process(self, records: Sequence[Record]) -> Staged:
         """Decode, enrich and count the shard's next records."""
         made_for = self.configuration
         decoded = made_for.decoder.decode(records)
-        enrich = made_for.enrichment.enrich
+        enrich = self.enrichment.enrich
         for event in decoded.events:
             enrich(event.fields, event.time)
         sources = [records[number] for number in decoded.records]
@@ -232,22 +229,25 @@ class EventStage:
             ),
             WindowDocuments(self._stream, self._shard, self._windows.programs, closed, closers),
         )  # fmt: skip
-        counts = EventCounts(len(decoded.events), decoded.dropped, len(closed), len(self._windows))
+        counts = EventCounts(made_for.dataset, len(decoded.events), decoded.dropped, len(closed), len(self._windows))
         return Staged(
             documents, decoded.refusals, list(not_counted.values()), *self._readings(closed, closers), counts
         )  # fmt: skip
 
     def snapshot(self) -> bytes:
-        """The whole state."""
-        return self._windows.snapshot()
+        """The whole state: the windows, and the version of the tables that enrich the events behind it."""
+        fields = {"enrichment": self.enrichment.version}
+        return snapshot_format.encode(_SNAPSHOT, fields, self._windows.snapshot(), compress=False)
 
     def fresh(self) -> EventStage:
         """One that has seen nothing yet."""
-        return EventStage(self.configuration, self._stream, self._shard, self._hash_keys)
+        return EventStage(
+            replace(self.configuration, enrichment=self.enrichment), self._stream, self._shard, self._hash_keys
+        )
 
     def restore(self, snapshots: Sequence[bytes]) -> list[str]:
         """Go on from snapshots, see ``Windows.restore``. Raises ValueError."""
-        return self._windows.restore(snapshots)
+        return self._windows.restore([snapshot_format.decode(each, _WHAT).body for each in snapshots])
 
     def _readings(
         self, closed: Sequence[Closed], closers: Sequence[Record]

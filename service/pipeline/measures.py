@@ -93,7 +93,7 @@ def count(
             continue
         if type(value) is not int and (type(value) is not float or not math.isfinite(value)):
             reason = f"{program}: {measure.field} is {_describe(value)}, of which there is no {kind}"
-            refused.append(("bad_value", reason))
+            refused.append(("not_counted", reason))
         elif kind == "sum":
             cell[place] += value
         elif kind == "mean":

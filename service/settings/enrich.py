@@ -9,12 +9,16 @@ from typing import Any, Literal, get_args
 
 from service.nearest import nearest
 from service.pipeline.enrich import TableError
+from service.pipeline.enrich.geo import Places
 from service.pipeline.enrich.reference import (
+    INDEX_TYPES,
     Column,
     ColumnType,
     ReferenceDefinition,
     kinesis_analytics_reference,
 )
+from service.pipeline.enrich.security_groups import InterfaceTable
+from service.pipeline.events import FieldType
 
 Kind = Literal["reference", "security-groups", "geo"]
 EC2 = "ec2"  # the url of network interfaces that come from EC2 itself
@@ -45,6 +49,21 @@ class TableDefinition:
     refresh: float = 60.0
     reference: ReferenceDefinition | None = None
     fields: tuple[str, ...] = field(default=())
+
+    @property
+    def mapping(self) -> Mapping[str, FieldType]:
+        """Every field that the table may write, with its index type."""
+        if self.reference:
+            types = {column.name: INDEX_TYPES[column.type] for column in self.reference.columns}
+            return {target: types[name] for name, target in self.reference.fields.items()}
+        return Places(self.fields).mapping if self.kind == "geo" else InterfaceTable.mapping
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Names that older pipelines gave some of these."""
+        if self.reference:
+            return {}
+        return Places(self.fields).aliases if self.kind == "geo" else InterfaceTable.aliases
 
     @classmethod
     def of(cls, name: str, table: Mapping[str, Any], folder: Path = Path()) -> TableDefinition:

@@ -17,6 +17,7 @@ from detector.detector import Configuration
 from service.settings.complaints import complaints, no_such
 from service.settings.groups.access import AccessSettings
 from service.settings.groups.detector import DetectorSettings
+from service.settings.groups.enrich import EnrichSettings
 from service.settings.groups.events import EventSettings
 from service.settings.groups.index import IndexSettings
 from service.settings.groups.process import ProcessSettings
@@ -36,6 +37,7 @@ class Settings(
     RuleSettings,
     DetectorSettings,
     EventSettings,
+    EnrichSettings,
     RecordSettings,
     StreamSettings,
 ):

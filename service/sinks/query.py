@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from service.pipeline.documents import Document
+from service.pipeline.documents import Document, Kind
 from service.pipeline.times import parse_time
 
 Place = tuple[float, int, str]
@@ -43,6 +43,22 @@ class Filter:
     kind: str | None = None
     min_severity: int | None = None
     labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Which events or windows to show; all conditions must hold.
+
+    Attributes:
+        kind: event or window.
+        since, until: event time in milliseconds since 1970; ``since`` inclusive, ``until`` exclusive.
+        terms: fields with a value that they must have, as text; a list has that of any of its elements.
+    """
+
+    kind: Kind
+    since: int | None = None
+    until: int | None = None
+    terms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from service.sinks.recent_scores import LEAST_SENSORS, RecentScores
 from service.source.budget import ByteBudget
 from service.source.client import connect
 from service.source.kinesis import Stream
+from service.source.tables import Tables
 from service.state.checkpoints import Checkpoints, HeldLease
 from service.state.leases import LeaseManager
 from service.state.templates import Templates, TemplateStore
@@ -62,6 +63,7 @@ class Service:
         self._leases, self._snapshots = make_lease_store(settings, worker), make_blobs(settings)
         self.metrics = Metrics()
         self.stream = Stream(client, settings, self.metrics)
+        self.tables = Tables(settings.tables, self._snapshots, settings.stream, settings.region, self.metrics)
         self.recent = RecentScores(settings.recent_scores, max(settings.max_sensors, LEAST_SENSORS))
         self.configuration = settings.configuration()
         self.budget = ByteBudget(settings.max_in_flight_bytes)
@@ -96,6 +98,7 @@ class Service:
             sensor_monitor=SensorMonitor(settings.sensor_field, settings.max_sensors, time.monotonic),
             metrics=self.metrics,
             dead_letter_monitor=self.dead_letter_monitor,
+            tables=self.tables if settings.event_format else None,
         )
         self._status = Status(
             settings=settings,
@@ -141,6 +144,7 @@ class Service:
                 for store in (self.letters, self._leases, self.index):
                     tasks.create_task(store.open())
                 await self._snapshots.open()
+                await self.tables.open()
                 learnt = TemplateStore(self._snapshots, self.settings.stream, model_fingerprint(self.settings))
                 return await learnt.read(self.configuration)
         except* Exception as errors:
@@ -149,6 +153,7 @@ class Service:
     async def _close(self) -> None:
         self._opening.cancel()
         await asyncio.wait({self._opening})
+        await self.tables.close()
         for store in (self._snapshots, self._leases, self.letters, self.index):
             await store.close()
 
@@ -162,6 +167,7 @@ class Service:
             return True
         meter = asyncio.create_task(self._status.measure())
         teller = asyncio.create_task(self._tell()) if self._embedded else None
+        watching = asyncio.create_task(self.tables.watch())
         try:
             return await self.consumer.run()
         except* Exception as errors:
@@ -171,6 +177,7 @@ class Service:
             if teller and self._embedded:
                 teller.cancel()
                 self._embedded.tell()
+            watching.cancel()
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _tell(self) -> None:
@@ -221,6 +228,11 @@ class Service:
     def _pipeline(self, held: HeldLease) -> ShardPipeline:
         """The stores are open by now."""
         core = make_core(
-            self.settings, held.shard, held.lease.hash_keys, self._opening.result(), make_model_store(self.settings)
+            self.settings,
+            held.shard,
+            held.lease.hash_keys,
+            self._opening.result(),
+            make_model_store(self.settings),
+            self.tables.current,
         )
         return ShardPipeline(held, self._context, core)

@@ -27,6 +27,7 @@ from detector.types import KINDS, SILENT, Floats, Scores
 from service.metrics import Metrics
 from service.pipeline.core import Core, JoinedDocuments, Output
 from service.pipeline.documents import IndexDocument
+from service.pipeline.event_stage import enrichment_of
 from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.dead_letters.format import describe_letter, rejection_letter
@@ -35,6 +36,7 @@ from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
 from service.source.reader import RecordBatch
+from service.source.tables import Tables
 from service.state.checkpoints import Checkpoint, HeldLease
 from service.state.leases import LeaseLostError
 from service.worker.dead_letter_monitor import DeadLetterMonitor
@@ -64,6 +66,7 @@ class PipelineContext:
     metrics: Metrics
     dead_letter_monitor: DeadLetterMonitor
     sensor_monitor: SensorMonitor | None = None  # None: nobody is warned
+    tables: Tables | None = None  # of a stream of events
 
 
 @dataclass(slots=True)
@@ -133,11 +136,15 @@ class ShardPipeline:
     async def _restore(self) -> Checkpoint:
         start = await self._held.restore()
         self.committed = start.position
+        tables = self._context.tables
         try:
+            if tables and (version := enrichment_of(start.states)) is not None:
+                self._core.use(await tables.at(version))
             await self._in_thread(self._core.restore, start.models, start.states)
         except ValueError as error:
             self._held.refuse(str(error))
-        if self._held.lease.parents and not self._held.lease.snapshot:
+        named = tables is None or not tables.current.version or start.states  # else nothing says what is used from here
+        if not named or (self._held.lease.parents and not self._held.lease.snapshot):
             # What it has inherited is its own from now on.
             await self._held.commit(Checkpoint(start.position, states=(self._core.state(),)))
         return start
@@ -202,6 +209,9 @@ class ShardPipeline:
             running = fetched is not None and not ended
             pending = PendingBatch()
             if fetched is not None and (fetched.records or fetched.gap):
+                if self._tables_have_changed():
+                    await self._use_tables(position)
+                    snapshotted, due = position, clock() + self._context.checkpoint_seconds
                 async with self._scoring:
                     pending = PendingBatch(fetched.size, await self._in_thread(self._process, fetched))
                 position = fetched.records[-1].position if fetched.records else position
@@ -224,6 +234,24 @@ class ShardPipeline:
                 await self._scored.put(pending)
         await self._scored.put(None)
 
+    def _tables_have_changed(self) -> bool:
+        tables, mine = self._context.tables, self._core.enrichment
+        return tables is not None and mine is not None and mine.version != tables.current.version
+
+    async def _use_tables(self, position: Position | None) -> None:
+        """Enrich what comes next by the newest tables, once a checkpoint says so: a crash would else mix two versions.
+
+        All up to ``position`` is processed.
+        """
+        assert self._context.tables
+        await self._commit_done.wait()
+        self._core.use(self._context.tables.current)
+        models = await self._in_thread(self._core.snapshot, self._held.needs_rewrite())
+        state = await self._in_thread(self._core.state)
+        self._commit_done.clear()
+        await self._scored.put(PendingBatch(checkpoint=Checkpoint(position, False, models, (state,))))
+        await self._commit_done.wait()
+
     def _process(self, fetched: RecordBatch) -> Output:
         """In a worker thread: a batch of records to documents and dead letters."""
         with self._context.metrics.batch_seconds.time():
@@ -236,8 +264,11 @@ class ShardPipeline:
         if self._context.sensor_monitor:
             self._context.sensor_monitor.note(self.shard, self._core.sensors)
         self._context.recent.append(batch)
-        self._context.dead_letter_monitor.note_scored(len(batch))
+        counts = pending.output.counts
+        self._context.dead_letter_monitor.note_scored(len(batch) + (counts.events if counts else 0))
         metrics, scores = self._context.metrics, batch.scores
+        if counts:
+            metrics.note_events(self.shard, counts)
         ready = int(np.count_nonzero(scores.ready))
         metrics.scored.inc(ready)
         metrics.learning.inc(len(scores) - ready)

@@ -81,6 +81,7 @@ class Status:
                 "anomalies": int(value(metrics.anomalies)),
             },
             "sensors": self.recent.count_sensors(),
+            "events": self._describe_events(),
             "dead_letters": self.dead_letter_monitor.describe(),
             "readings_per_second": round(self._rate, 1),
             "worker": self.consumer.worker,
@@ -90,6 +91,20 @@ class Status:
                 "healthy": problem is None,
                 "detail": problem,
             },
+        }
+
+    def _describe_events(self) -> Document | None:
+        """Of a stream of events."""
+        if not self.settings.event_format:
+            return None
+        metrics, value = self.metrics, Metrics.value
+        return {
+            "format": self.settings.event_format,
+            "events": int(value(metrics.events)),
+            "dropped": int(value(metrics.messages_dropped)),
+            "windows": int(value(metrics.windows)),
+            "keys": int(value(metrics.window_keys)),
+            "programs": [program.name for program in self.settings.programs],
         }
 
     def _describe(self, lease: Lease) -> Document:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import jmespath
 from pydantic import Field, field_validator, model_validator
 
+from service.nearest import nearest
+from service.pipeline.decode.formats.cloudtrail import CloudTrail
+from service.pipeline.decode.formats.flow_log import FlowLog
+from service.pipeline.decode.formats.json_events import JSONEvents
+from service.pipeline.decode.formats.ossec import OSSEC
+from service.pipeline.event_stage import VALUE
+from service.pipeline.events import EventFormat, FieldType
 from service.pipeline.measures import Measure, as_text
 from service.pipeline.programs import MOST_KEYS, Program
 from service.settings.complaints import no_such
+from service.settings.groups.enrich import EnrichSettings
+from service.settings.groups.records import RecordSettings
 from service.settings.table import Table
 
 _WINDOWS_THAT_EXPIRE = 10
+_TYPES = ("keyword", "long", "integer", "double", "boolean", "date", "ip", "text", "geo_point")
 
 
 class WindowTable(Table):
@@ -73,9 +84,24 @@ class WindowTable(Table):
         )
 
 
-class EventSettings(Table):
+class EventSettings(EnrichSettings, RecordSettings):
     """What events are made of, and what is counted of them."""
 
+    event_format: Literal["", "cloudtrail", "flow-log", "ossec", "json"] = ""
+    """What the stream's events are, whatever carries them; without it records hold readings. Each event becomes a
+    document, and windows that count events give readings. json is for JSON objects of any kind, whose fields
+    event_fields says. See docs/how-to/events.md."""
+    event_fields: dict[str, str] = Field({}, max_length=200)
+    """What the events of event_format = json hold: a table of fields with their types (keyword, long, double, boolean,
+    date, ip, text, geo_point), as in user = "keyword", and the JMESPath expression of its value if it is not called so:
+    user = "keyword client.name". What else an event holds is kept and searched as record.NAME. Its event time is
+    time_field, by default time."""
+    flow_log_format: str = ""
+    """The format of the flow log if it is not the default one and no header line says it: the text of LogFormat, such
+    as ${version} ${interface-id} ${srcaddr} ${pkt-srcaddr}."""
+    event_zone: str = ""
+    """Time zone of event times that name none, such as Europe/Berlin, as OSSEC writes them; without it the carrier's
+    time counts instead."""
     windows: tuple[WindowTable, ...] = Field((), max_length=20)
     """Windows that events are counted in; they need an event_format. See docs/how-to/events.md."""
 
@@ -86,10 +112,69 @@ class EventSettings(Table):
             raise ValueError(f"two of them are called {name!r}; a name belongs to one")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_events(cls, values: Any) -> Any:
+        """Defaults that a stream of events has instead: its readings are measures of windows, zeros included."""
+        if not isinstance(values, dict) or not values.get("event_format"):
+            return values
+        return {"value_fields": {VALUE: VALUE}, "silent_after": 0.0, "time_field": "time", **values}
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if self.windows and not self.event_format:
+            raise ValueError("windows: need event_format, which says what the stream's events are")
+        if self.event_format and list(self.value_fields) != [VALUE]:
+            raise ValueError("value_fields: a stream of events has none, as its readings are measures; leave it out")
+        needs = {"event_fields": "json", "flow_log_format": "flow-log", "event_zone": "ossec"}
+        for name, format_ in needs.items():
+            if (value := getattr(self, name)) and self.event_format != format_:
+                raise ValueError(f"{name} = {value!r}: needs event_format = {format_}, not {self.event_format!r}")
+        try:
+            reader = self.event_reader()
+        except (ValueError, jmespath.exceptions.JMESPathError) as error:
+            named = {"json": "event_fields", "ossec": "event_zone"}.get(self.event_format, "flow_log_format")
+            raise ValueError(f"{named}: {error}") from None
+        if reader:
+            self._check_fields(reader)
+        return self
+
+    def _check_fields(self, reader: EventFormat) -> None:
+        """Raises ValueError for a window of a field that no event has."""
+        enriched = [name for table in self.tables for name in table.mapping]
+        known = [*reader.mapping, *enriched]
+        for number, table in enumerate(self.windows):
+            named = {measure.field for _, measure in table.program().measures if measure.field}
+            for name in (*table.key, *table.where, *sorted(named)):
+                if name not in known:
+                    hint = nearest(name, known) or f"; there are {', '.join(known)}"
+                    raise ValueError(f"windows[{number}] ({table.name}): events have no field {name!r}{hint}")
+
+    def event_reader(self) -> EventFormat | None:
+        """What makes events of messages; None for a stream of readings. Raises ValueError."""
+        if self.event_format == "cloudtrail":
+            return CloudTrail()
+        if self.event_format == "flow-log":
+            return FlowLog(self.flow_log_format)
+        if self.event_format == "ossec":
+            return OSSEC(self.event_zone)
+        if self.event_format == "json":
+            fields = {name: _typed(name, text) for name, text in self.event_fields.items()}
+            return JSONEvents(fields, self.time_field, time_formats=self.time_formats)
+        return None
+
     @property
     def programs(self) -> tuple[Program, ...]:
         """What the windows count."""
         return tuple(each.program() for each in self.windows)
+
+
+def _typed(name: str, text: str) -> tuple[FieldType, str]:
+    """A field's type and the expression of its value. Raises ValueError."""
+    kind, _, expression = text.strip().partition(" ")
+    if kind not in _TYPES:
+        raise ValueError(f"{name} = {text!r}: must begin with a type: {', '.join(_TYPES)}")
+    return kind, expression.strip() or name  # type: ignore[return-value]  # it is one of them
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

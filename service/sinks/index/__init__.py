@@ -8,7 +8,7 @@ from typing import Protocol
 
 from service import UserError
 from service.pipeline.documents import Document, IndexDocument
-from service.sinks.query import NEWEST, Filter, Order, cursor_after
+from service.sinks.query import NEWEST, Filter, Find, Order, cursor_after
 
 ALERTS = 20  # of an episode that are shown; few have more than one
 
@@ -100,6 +100,10 @@ class Index(Protocol):
             ValueError: a cursor that is none of ours.
             IndexUnavailableError: it cannot be searched now.
         """
+        ...
+
+    async def find(self, wanted: Find, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Up to ``limit`` matching events or windows by time; errors as of ``search``."""
         ...
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:

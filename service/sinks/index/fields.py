@@ -12,7 +12,7 @@ from service.pipeline.documents import DEEPEST_RECORD, LARGEST_RECORD, SCHEMA_VE
 
 OWNER = "cutwater"  # the mark on everything that is ours and may be changed
 
-Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "object"]
+Kind = Literal["keyword", "double", "long", "integer", "boolean", "date", "text", "object", "ip", "geo_point", "stored"]
 ObjectKind = Literal["flat_object", "flattened", "object"]  # how a server takes an object of unknown fields
 
 # One table for templates, dashboards, tables and documentation. A name that ends in _ is one field a value of the
@@ -98,15 +98,18 @@ def mapping(
 ) -> dict[str, Any]:
     """The index mapping of a table of fields: nothing is guessed from documents."""
     kinds = names(fields, features, labels)
-    properties = {name: _property(objects if kind == "object" else kind) for name, kind in kinds.items()}
+    properties = {name: property_of(objects if kind == "object" else kind) for name, kind in kinds.items()}
     return {"_meta": {"owner": OWNER, "schema_version": SCHEMA_VERSION}, "dynamic": False, "properties": properties}
 
 
-def _property(kind: Kind | ObjectKind) -> dict[str, Any]:
+def property_of(kind: Kind | ObjectKind) -> dict[str, Any]:
+    """A field of this type in an index mapping."""
     if kind == "keyword":
         return {"type": kind, "ignore_above": LONGEST_KEYWORD}
     if kind == "date":
         return {"type": kind, "format": "strict_date_optional_time||epoch_millis"}
+    if kind == "stored":
+        return {"type": "keyword", "index": False, "doc_values": False}
     if kind == "object":
         return {"type": kind, "enabled": False}  # kept, but not looked into
     return {"type": kind}

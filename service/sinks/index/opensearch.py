@@ -19,20 +19,22 @@ import orjson
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import NotFoundError, RequestError, SerializationError, TransportError
 
-from service.pipeline.documents import Document, IndexDocument, timestamp
+from service.pipeline.documents import Document, IndexDocument, Kind, timestamp
 from service.retry import Retrier
 from service.settings.model import Settings
 from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Rejected, page
 from service.sinks.index.auth import Auth
 from service.sinks.index.bulk import BulkWriter, action
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.failures import explain, remedy_for
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, ObjectKind, encode
 from service.sinks.index.prepare import Layout, Rotation, Step, steps
-from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
+from service.sinks.query import NEWEST, NO_SCORE, Filter, Find, Order, parse_cursor
 
 log = logging.getLogger("cutwater.index")
 T = TypeVar("T")
 
+KINDS: dict[Kind, str] = {"event": "events", "window": "windows"}  # how their indices end
 REQUEST_SECONDS, SEARCH_SECONDS, HEALTH_SECONDS = 60.0, 10.0, 3.0
 _HOUR = 3_600_000  # ms
 _NEWEST, _OLDEST = ([{"@timestamp": way}, {"event.id": way}] for way in ("desc", "asc"))
@@ -56,13 +58,21 @@ class OpenSearchIndex:
         rotation: Rotation = "OneDay",
         retention_days: int = 0,
         labels: Sequence[str] = (),
+        events: EventLayout | None = None,
     ) -> None:
-        """Raises IndexSetupError if the access is contradictory or names files that cannot be used."""
+        """Raises IndexSetupError if the access is contradictory or names files that cannot be used.
+
+        ``events``: what events and windows hold, of a stream of events.
+        """
         auth = auth or Auth()
         self.distribution = self.version = ""
         self.serverless = auth.aws == "aoss"
         self.objects: ObjectKind = "object"
         self.layout = Layout(prefix, tuple(features), rotation, retention_days, tuple(labels))
+        self.layouts: dict[Kind, Layout] = {"score": self.layout}
+        if events:
+            for kind, name in KINDS.items():
+                self.layouts[kind] = Layout(f"{prefix}-{name}", (), rotation, retention_days, kind=kind, events=events)
         self._authenticated = auth.authenticates(url)
         self._place = _place(url)
         self._retrier = Retrier(f"index {self._place}")
@@ -78,7 +88,7 @@ class OpenSearchIndex:
         # A document that never is cannot be deleted: nothing changes, whoever may do it or not.
         probe = orjson.dumps({"delete": {"_index": self.layout.letters, "_id": "cutwater-probe"}}) + b"\n"
         self._writer = BulkWriter(self._bulk, self._retrier, probe)
-        self._indices: dict[int, str] = {}
+        self._indices: dict[tuple[Kind, int], str] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> OpenSearchIndex:
@@ -91,6 +101,7 @@ class OpenSearchIndex:
             rotation=settings.index_rotation,
             retention_days=settings.retention_days,
             labels=tuple(settings.label_fields),
+            events=EventLayout.of(settings),
         )
 
     @property
@@ -128,7 +139,8 @@ class OpenSearchIndex:
             info = await self._call(self._client.info)
             self.distribution, self.version, self.objects = _identity(info, self._place)
         try:
-            return await steps(self, self.layout, retention=retention)
+            plans = [await steps(self, layout, retention=retention) for layout in self.layouts.values()]
+            return [step for plan in plans for step in plan]
         except RequestError as error:
             raise self.error(f"{explain(error)}; check opensearch_url") from None
 
@@ -137,11 +149,11 @@ class OpenSearchIndex:
         actions, refused = [], []
         for entry in documents:
             try:
-                actions.append((entry.id, action(self._index(entry.time), entry.id, encode(entry))))
+                actions.append((entry.id, action(self._index(entry), entry.id, encode(entry))))
             except ValueError as error:
                 refused.append(Rejected(entry.id, "not_encodable", str(error)))
         if by_server := await self._writer.write(actions):
-            indices = {entry.id: self._index(entry.time) for entry in documents}
+            indices = {entry.id: self._index(entry) for entry in documents}
             refused += [replace(each, index=indices[each.id]) for each in by_server]
         return refused
 
@@ -166,6 +178,25 @@ class OpenSearchIndex:
         if place is not None:
             body["search_after"] = place[1:] if order.by == "time" else place
         answer = await self._search(body)
+        return page([hit["_source"] for hit in answer["hits"]["hits"]], limit, order)
+
+    async def find(self, wanted: Find, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Matching events or windows, by time."""
+        layout = self.layouts.get(wanted.kind)
+        if layout is None:
+            return Page([], None)
+        order, place = (order, None) if cursor is None else parse_cursor(cursor)
+        span = {"gte": wanted.since, "lt": wanted.until, "format": "epoch_millis"}
+        terms = ({"term": {layout.events.field(name): value}} for name, value in wanted.terms)
+        body: dict[str, Any] = {
+            "size": limit,
+            "query": {"bool": {"filter": [{"range": {"@timestamp": span}}, *terms]}},
+            "sort": _sort(order),
+            "track_total_hits": False,
+        }
+        if place is not None:
+            body["search_after"] = place[1:]
+        answer = await self._search(body, layout.prefix)
         return page([hit["_source"] for hit in answer["hits"]["hits"]], limit, order)
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
@@ -220,19 +251,20 @@ class OpenSearchIndex:
         await self._writer.close()
         await self._client.close()
 
-    def _index(self, time: int) -> str:
-        hour = time // _HOUR
+    def _index(self, entry: IndexDocument) -> str:
+        hour = (entry.kind, entry.time // _HOUR)
         if (name := self._indices.get(hour)) is None:
-            self._indices[hour] = name = self.layout.index(timestamp(time))
+            layout = self.layouts.get(entry.kind, self.layout)
+            self._indices[hour] = name = layout.index(timestamp(entry.time))
         return name
 
     # Requests
 
-    async def _search(self, body: dict[str, Any]) -> Any:
-        """The answer to a search of all documents. Raises IndexUnavailableError."""
+    async def _search(self, body: dict[str, Any], alias: str = "") -> Any:
+        """The answer to a search of all scores, or of the documents of an alias. Raises IndexUnavailableError."""
         try:
             return await self._client.search(
-                index=self.layout.prefix, body=body, params={"request_timeout": SEARCH_SECONDS}
+                index=alias or self.layout.prefix, body=body, params={"request_timeout": SEARCH_SECONDS}
             )
         except NotFoundError:
             return {"hits": {"hits": []}}  # nothing has been written yet

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol
 import orjson
 from opensearchpy.exceptions import RequestError
 
-from service.pipeline.documents import SCHEMA_VERSION
+from service.pipeline.documents import SCHEMA_VERSION, Kind
 from service.sinks.index import IndexSetupError
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.failures import explain
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, FIELDS, OWNER, ObjectKind, mapping
 
@@ -64,7 +65,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of everything that belongs to one prefix."""
+    """Names of everything that belongs to one prefix: documents of one kind, and the dead letters beside scores."""
 
     prefix: str
     features: tuple[str, ...]
@@ -72,6 +73,8 @@ class Layout:
     retention_days: int = 0
     labels: tuple[str, ...] = ()
     objects: ObjectKind = "object"
+    kind: Kind = "score"
+    events: EventLayout = field(default_factory=EventLayout)
 
     @property
     def index_days(self) -> int:
@@ -89,10 +92,17 @@ class Layout:
 
     def mapping_of(self, index: str) -> dict[str, Any] | None:
         """What an index of this name must know; None if the name is none of ours."""
-        if index == self.letters:
+        if index == self.letters and self.kind == "score":
             return mapping(DEAD_LETTER_FIELDS, ())
         ours = re.fullmatch(re.escape(self.prefix) + r"-(all|\d{4}\.(w?\d\d)(\.\d\d){0,2})", index)
-        return mapping(FIELDS, self.features, self.labels, self.objects) if ours else None
+        return self._mapping() if ours else None
+
+    def _mapping(self) -> dict[str, Any]:
+        if self.kind == "event":
+            return self.events.of_events(self.objects)
+        if self.kind == "window":
+            return self.events.of_windows(self.objects)
+        return mapping(FIELDS, self.features, self.labels, self.objects)
 
     def templates(self, *, serverless: bool, lifecycle: bool) -> dict[str, dict[str, Any]]:
         """Index templates by name."""
@@ -104,13 +114,13 @@ class Layout:
             settings = settings | {"lifecycle.name": self.prefix}
         documents = {
             "settings": {"index": settings},
-            "mappings": mapping(FIELDS, self.features, self.labels, self.objects),
+            "mappings": self._mapping(),
             "aliases": {self.prefix: {}},
         }
-        return {
-            self.prefix: _template([f"{self.prefix}-*.*", f"{self.prefix}-all"], priority, documents),
-            self.letters: _template([self.letters], priority, letters),
-        }
+        templates = {self.prefix: _template([f"{self.prefix}-*.*", f"{self.prefix}-all"], priority, documents)}
+        if self.kind == "score":
+            templates[self.letters] = _template([self.letters], priority, letters)
+        return templates
 
 
 _LONGEST: dict[Rotation, int] = {"NoRotation": 0, "OneHour": 1, "OneDay": 1, "OneWeek": 7, "OneMonth": 31}  # days
@@ -145,7 +155,8 @@ async def steps(server: Server, layout: Layout, *, retention: bool = True) -> li
     for name, template in right[lifecycle].items():
         digests = {each[name]["_meta"]["digest"] for each in ([right[lifecycle]] if retention else right)}
         step = await _template_step(server, name, template, digests)
-        plan.append(replace(step, detail=_RECORDS[server.objects]) if name == layout.prefix else step)
+        told = layout.kind == "score" and name == layout.prefix
+        plan.append(replace(step, detail=_RECORDS[server.objects]) if told else step)
     return plan + await _mapping_steps(server, layout)
 
 
@@ -244,11 +255,11 @@ def ilm_policy(layout: Layout) -> dict[str, Any]:
 def flat(fields: dict[str, Any], path: str = "") -> dict[str, str]:
     """The type of every field of a mapping by its dotted name."""
     found: dict[str, str] = {}
-    for name, field in (fields.get("properties") or {}).items():
-        if "properties" in field:
-            found |= flat(field, f"{path}{name}.")
+    for name, each in (fields.get("properties") or {}).items():
+        if "properties" in each:
+            found |= flat(each, f"{path}{name}.")
         else:
-            found[path + name] = field["type"]
+            found[path + name] = each["type"]
     return found
 
 

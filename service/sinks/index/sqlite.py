@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 from service import StateError
-from service.pipeline.documents import Document, IndexDocument, timestamp
+from service.pipeline.documents import Document, IndexDocument, Kind, timestamp
 from service.pipeline.times import parse_time
 from service.sinks.index import ALERTS, Episode, IndexSetupError, IndexUnavailableError, Page, Rejected, page
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.fields import encode
-from service.sinks.query import NEWEST, NO_SCORE, Filter, Order, parse_cursor
+from service.sinks.query import NEWEST, NO_SCORE, Filter, Find, Order, parse_cursor
 from service.state.database import Database
 
 _SCHEMA = """
@@ -29,7 +30,16 @@ CREATE INDEX IF NOT EXISTS document_by_time ON document (time, id);
 CREATE INDEX IF NOT EXISTS document_by_sensor ON document (sensor, time, id);
 CREATE INDEX IF NOT EXISTS document_by_episode ON document (episode) WHERE episode IS NOT NULL;
 CREATE INDEX IF NOT EXISTS document_of_alert ON document (time, id) WHERE alert;
+CREATE TABLE IF NOT EXISTS event_document (id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS event_document_by_time ON event_document (time, id);
+CREATE TABLE IF NOT EXISTS window_document (id TEXT PRIMARY KEY, time TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS window_document_by_time ON window_document (time, id);
 """
+_TABLES: dict[Kind, str] = {"score": "document", "event": "event_document", "window": "window_document"}
+_IS = (  # whether a field, or any element of one, has a value as text
+    "EXISTS (SELECT 1 FROM json_each(document, ?) AS each WHERE"
+    " CASE each.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(each.value AS TEXT) END = ?)"
+)
 _VALUES = {  # what documents are sorted by, before their event times
     "time": "",
     "score": f"coalesce(anomaly_score, {NO_SCORE})",
@@ -42,8 +52,11 @@ _DELETED_AT_ONCE = 10_000  # documents, so that other writers get their turn
 class SQLiteIndex:
     """Documents in a file. Guarantee: as ``Index`` and ``Database``; other processes may read the file meanwhile."""
 
-    def __init__(self, path: Path, retention_days: int = 0) -> None:
-        """``retention_days``: event time to keep before the newest document; 0 keeps everything."""
+    def __init__(self, path: Path, retention_days: int = 0, events: EventLayout | None = None) -> None:
+        """``retention_days``: event time to keep before the newest document; 0 keeps everything. ``events``: what
+        events and windows hold, of a stream of events.
+        """
+        self._events = events or EventLayout()
         self._file = Database(path, "index")
         self._retention = retention_days * _DAY
         self._expired_at = -math.inf  # newest event time when old documents were last deleted
@@ -62,13 +75,20 @@ class SQLiteIndex:
 
     async def write(self, documents: Sequence[IndexDocument]) -> list[Rejected]:
         """Store documents, each once by its id; refused is only what UTF-8 JSON cannot say."""
-        rows, refused = [], []
+        rows: dict[Kind, list[tuple[Any, ...]]] = {kind: [] for kind in _TABLES}
+        refused = []
         for entry in documents:
             try:
-                rows.append(_row(entry))
+                rows[entry.kind].append(_row(entry))
             except ValueError as error:
                 refused.append(Rejected(entry.id, "not_encodable", str(error)))
-        await self._file.change(("INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows))
+        await self._file.change(
+            *(
+                (f"INSERT OR IGNORE INTO {_TABLES[kind]} VALUES ({', '.join('?' * len(some[0]))})", some)
+                for kind, some in rows.items()
+                if some
+            )
+        )
         newest = max((entry.time for entry in documents), default=0)
         if self._retention and newest >= self._expired_at + _HOUR:
             self._expired_at = newest
@@ -90,6 +110,23 @@ class SQLiteIndex:
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         by = ", ".join(f"{name} {way}" for name in (column, "time", "id") if name)
         rows = await self._read(f"SELECT document FROM document {where} ORDER BY {by} LIMIT ?", (*values, limit))
+        return page([orjson.loads(row[0]) for row in rows], limit, order)
+
+    async def find(self, wanted: Find, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
+        """Matching events or windows, by time."""
+        order, place = (order, None) if cursor is None else parse_cursor(cursor)
+        way, follows = ("DESC", "<") if order.descending else ("ASC", ">")
+        terms = ["time >= ?"] * (wanted.since is not None) + ["time < ?"] * (wanted.until is not None)
+        values: list[Any] = [timestamp(time) for time in (wanted.since, wanted.until) if time is not None]
+        for name, value in wanted.terms:
+            terms.append(_IS)
+            values += [f'$."{self._events.field(name)}"', value]
+        if place is not None:
+            terms.append(f"(time, id) {follows} (?, ?)")
+            values += [timestamp(place[1]), place[2]]
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        statement = f"SELECT document FROM {_TABLES[wanted.kind]} {where} ORDER BY time {way}, id {way} LIMIT ?"
+        rows = await self._read(statement, (*values, limit))
         return page([orjson.loads(row[0]) for row in rows], limit, order)
 
     async def episodes(self, ids: Sequence[str]) -> dict[str, Episode]:
@@ -130,13 +167,14 @@ class SQLiteIndex:
 
     async def _delete_expired(self) -> None:
         """Delete what is older than the retention says."""
-        ((newest,),) = await self._file.execute("SELECT max(time) FROM document")
-        if newest is None:
-            return
-        oldest = timestamp(parse_time(newest) - self._retention)
-        while await self._file.execute("SELECT 1 FROM document WHERE time < ? LIMIT 1", (oldest,)):
-            some = "SELECT id FROM document WHERE time < ? LIMIT ?"
-            await self._file.change((f"DELETE FROM document WHERE id IN ({some})", [(oldest, _DELETED_AT_ONCE)]))
+        for table in _TABLES.values():
+            ((newest,),) = await self._file.execute(f"SELECT max(time) FROM {table}")
+            if newest is None:
+                continue
+            oldest = timestamp(parse_time(newest) - self._retention)
+            while await self._file.execute(f"SELECT 1 FROM {table} WHERE time < ? LIMIT 1", (oldest,)):
+                some = f"SELECT id FROM {table} WHERE time < ? LIMIT ?"
+                await self._file.change((f"DELETE FROM {table} WHERE id IN ({some})", [(oldest, _DELETED_AT_ONCE)]))
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
@@ -161,6 +199,8 @@ def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
 
 def _row(entry: IndexDocument) -> tuple[Any, ...]:
     document = entry.document
+    if entry.kind != "score":
+        return entry.id, timestamp(entry.time), encode(entry).decode()
     return (
         entry.id,
         timestamp(entry.time),

@@ -238,7 +238,7 @@ def test_a_distinct_count_is_exact_below_its_room_and_near_beyond():
 def test_what_is_no_number_is_refused_by_sums_and_counts_otherwise():
     program = program_of({"name": "n", "every": 1, "measures": {"n": "count", "bytes": "sum b"}})
     closed, refused, _ = run([program], [event(0, b="7"), event(0, b=math.nan), event(0, b=2**70), event(1)])
-    assert [(each.row, each.code) for each in refused] == [(0, "bad_value"), (1, "bad_value")]
+    assert [(each.row, each.code) for each in refused] == [(0, "not_counted"), (1, "not_counted")]
     assert closed[0].values == (3, float(2**70))
 
 
