@@ -6,7 +6,7 @@ Both are columns, one entry a reading, in the order of the stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-KINDS = (
-    "none",
+AnomalyKind = Literal[
     "spike",
     "level shift",
     "drift",
@@ -26,7 +25,8 @@ KINDS = (
     "pattern change",
     "correlation break",
     "limit",
-)
+]
+KINDS = ("none", *get_args(AnomalyKind))
 NONE, SPIKE, LEVEL_SHIFT, DRIFT, STUCK, SILENT, NOISE_CHANGE, PATTERN_CHANGE, CORRELATION_BREAK, LIMIT = range(10)
 LEAST_GRADE = 0.01  # of an anomaly, so that its severity is at least 1
 NEVER = -(2**62)  # an event time before all others

@@ -9,7 +9,7 @@ of its own batch (500 at most); PutRecords offers no way to avoid that. AWS does
 either, although records of one shard keep it in practice.
 
 Source: API reference of PutRecords. AWS allows 500 records and 10 MiB a call today (5 MiB until 2025, which most
-emulators still insist on) and 1 MiB a record, unless the stream was created with more.
+emulators still enforce) and 1 MiB a record, unless the stream was created with more.
 """
 
 from __future__ import annotations

@@ -16,14 +16,38 @@ SELF = Path("tests/words.py")
 # A pattern, what to say instead, and the names that begin with one of these are searched; the changelog is history.
 EVERYWHERE = ("detector/", "service/", "simulator/", "tests/", "benchmarks/", "docs/", "README.md")
 DOCS = ("docs/", "README.md")
+HERE = ("service/", "simulator/", "docs/", "README.md")  # all but the detector, whose words are listed for themselves
+CODE = ("service/", "simulator/", "tests/service/", "tests/simulator/", "tests/chaos/", "tests/end_to_end/")
 WORDS = (
     (r"nursery", "prefork server", EVERYWHERE),
     (r"does no harm", "cannot overwrite newer checkpoints", EVERYWHERE),
     (r"it moves", "alert when the rate is above 0", EVERYWHERE),
-    (r"## who we are", "authentication", DOCS),
-    (r"\ba matter\b|\*matter\*", "incident", DOCS),
-    (r"surprise gate", "score-proportional acceptance", DOCS),
-    (r"heard before", "repeat damping", DOCS),
+    (r"by the book", "against the naive oracle", EVERYWHERE),
+    (r"who we are", "authentication, credentials", HERE),
+    (r"\bpatien(t|ce)\b", "retry, timeout", (*HERE, *CODE)),
+    (r"\binsist", "retry", (*HERE, *CODE)),
+    (r"\btroubles?\b", "error, problem, outage", (*HERE, *CODE)),
+    (r"\bhopeless", "permanent", (*HERE, *CODE)),
+    (r"\bbur(y|ied|ies)\b", "put (a dead letter)", (*HERE, *CODE)),
+    (r"\bsend_off|\bon_their_way|\bcall_back", "mark_in_flight, in_flight, clear_in_flight", CODE),
+    (r"\.mention\(|def mention", "index_dead_letters", CODE),
+    (r"(?-i:\bHold\b)", "HeldLease", CODE),
+    (r"(?-i:\bLeases\b)\(", "LeaseManager", CODE),
+    (r"(?-i:\bMaking\b)|_makers\b|\b_making\b", "ModelFingerprint", CODE),
+    (r"(?<!fencing_token)\bterm: int", "fencing_token", CODE),
+    (r"\bsweep|\bswept", "delete_orphans, delete_expired", (*HERE, *CODE)),
+    (r"def outdated|\.outdated\(", "needs_rewrite", CODE),
+    (r"hashkeysof", "SensorKeyRanges", CODE),
+    (r"\bforeign\b", "of another shard", HERE),
+    (r"\b(index|letters|leases|snapshots|models)_of\(settings", "make_index, make_dead_letters, ...", CODE),
+    (r"(?-i:\bEntry\b)", "IndexDocument", ("service/", "tests/service/")),
+    (r"(?-i:\bRefused\b)", "Rejected", ("service/", "tests/service/")),
+    (r"\broom: bytebudget|\.room\b", "budget", ("service/worker/", "service/source/")),
+    (r"\bstrike\b", "inject", CODE),
+    (r"\bloudness|\bloudest", "severity", HERE),
+    (r"\ba matter\b|\*matter\*", "incident", HERE),
+    (r"surprise gate", "score-proportional acceptance", HERE),
+    (r"heard before", "repeat damping", HERE),
 )
 
 

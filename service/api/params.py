@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
+from detector.types import AnomalyKind
 from service.nearest import nearest
 from service.pipeline.times import TimeError, parse_time
 from service.sinks.query import CURSOR, NEWEST, Filter, Order, Place, parse_cursor
@@ -54,17 +55,6 @@ TIME_SCHEMA: dict[str, Any] = {
 }
 _TIME = "ISO 8601, s or ms since 1970, or before now: `-15m`, `now-1h` (s, m, h, d, w)"
 
-Kind = Literal[
-    "spike",
-    "level shift",
-    "drift",
-    "stuck",
-    "silent",
-    "noise change",
-    "pattern change",
-    "correlation break",
-    "limit",
-]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="At most so many.")]
 Cursor = Annotated[
     str | None,
@@ -85,7 +75,7 @@ class WhichQuery(BaseModel):
 
     sensor: str | None = Field(None, description="Only this sensor.")
     shard: str | None = Field(None, description="Only of this shard.")
-    kind: Kind | None = Field(None, description="Only anomalies of this kind.")
+    kind: AnomalyKind | None = Field(None, description="Only anomalies of this kind.")
     label: list[str] = Field([], description="Only with this label: `NAME:VALUE`. `label.NAME=VALUE` means the same.")
     min_score: float | None = Field(None, ge=0, allow_inf_nan=False, description="At least this score.")
     min_severity: int | None = Field(None, ge=0, le=100, description="At least this severity.")

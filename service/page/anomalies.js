@@ -16,7 +16,7 @@ export class Anomalies {
   #sort = byId("anomaly-sort");
   #documents = new Map(); // by id
   #nodes = new Map(); // {item, link, text} by episode
-  #fresh = false; // whether entries that come now are news
+  #fresh = false; // whether entries that come now are new
   #held = false;
   #waiting = false;
   #spoken = -SPEAK_EVERY;
@@ -49,13 +49,13 @@ export class Anomalies {
 
   /** Take in documents of anomalies, in any order. */
   add(documents) {
-    const news = documents.filter((document) => !this.#documents.has(document["event.id"]));
-    if (news.length) {
-      for (const document of news) this.#documents.set(document["event.id"], document);
+    const added = documents.filter((document) => !this.#documents.has(document["event.id"]));
+    if (added.length) {
+      for (const document of added) this.#documents.set(document["event.id"], document);
       this.#forget();
       this.#offerKinds();
       this.#show();
-      if (this.#fresh) this.#speak(news.reduce((a, b) => (b.severity > a.severity ? b : a)));
+      if (this.#fresh) this.#speak(added.reduce((a, b) => (b.severity > a.severity ? b : a)));
     }
     this.#fresh = true;
     this.#showEmpty();

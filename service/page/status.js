@@ -41,7 +41,7 @@ export function showStatus(status) {
 
 /** Say it when all, or many, of the last minute's records could not be read, and what to do. */
 function showTrouble(letters) {
-  const box = byId("trouble");
+  const box = byId("problem");
   const worth = letters?.latest && letters.last_minute > 0;
   box.hidden = !worth;
   if (!worth) return;

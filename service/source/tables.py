@@ -12,7 +12,7 @@ Which version an event is enriched by must come out the same when its record is 
   ``forget`` removes those that no checkpoint names any more.
 
 Guarantee: a table that cannot be read again, or of which nothing makes sense, changes nothing: the last one is used,
-its age grows, ``troubles`` says why.
+its age grows, ``errors`` says why.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Tables:
         self._origins: dict[str, Origin | None] = {each.name: _origin(each, region, now) for each in definitions}
         self._current = Enrichment()
         self._made: dict[str, Enrichment] = {"": self._current}
-        self._troubles: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
         self._checked: dict[str, float] = {}  # when each was last what its source had
         self._stack = contextlib.AsyncExitStack()
         self._folder = Path()
@@ -205,9 +205,9 @@ class Tables:
         return self._current
 
     @property
-    def troubles(self) -> Mapping[str, str]:
+    def errors(self) -> Mapping[str, str]:
         """Why tables cannot be looked at anew, by their names."""
-        return self._troubles
+        return self._errors
 
     async def open(self) -> None:
         """Load all tables. Raises UserError for one that cannot be."""
@@ -270,11 +270,11 @@ class Tables:
             content = await origin.read()
             made = None if content is None else await self._keep(definition, content)
         except (UserError, TableError) as error:
-            if self._troubles.get(name) != str(error):
+            if self._errors.get(name) != str(error):
                 log.warning("table %s cannot be read anew, and stays as it was: %s", name, error)
-            self._troubles[name] = str(error)
+            self._errors[name] = str(error)
             return False
-        self._troubles.pop(name, None)
+        self._errors.pop(name, None)
         self._checked[name] = self._now()
         if made is None or made.version == self._current.enrichers[name].version:
             return False

@@ -60,7 +60,7 @@ class Account:
         for stream in list(self.streams.values()):
             if stream.state == "DELETING" and self.now >= stream.busy_until:
                 del self.streams[stream.name]
-            stream.consumers.sweep(self.now)
+            stream.consumers.remove_expired(self.now)
         if self.now - self._swept >= 1000:
             self._swept = self.now
             for stream in self.streams.values():

@@ -94,7 +94,7 @@ class Consumers:
         """It is DELETING until ``gone``."""
         consumer.state, consumer.busy_until = "DELETING", gone
 
-    def sweep(self, now: int) -> None:
+    def remove_expired(self, now: int) -> None:
         """Remove those that are gone."""
         for consumer in list(self._by_name.values()):
             if consumer.state == "DELETING" and now >= consumer.busy_until:

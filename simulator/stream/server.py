@@ -70,7 +70,7 @@ class LocalStream:
             except KinesisError as error:
                 raise ValueError(f"stream {name!r}, {shards} shards: {error}") from None
         self._stopping = False
-        self._waiting: set[asyncio.Event] = set()  # a subscription each, to be woken when there may be news
+        self._waiting: set[asyncio.Event] = set()  # a subscription each, to be woken when something may have changed
         application = web.Application(client_max_size=_LARGEST_REQUEST)
         application.router.add_post("/", self._answer)
         application.router.add_get("/faults", self._list_faults)
@@ -146,23 +146,23 @@ class LocalStream:
 
     async def _events(self, subscription: Subscription) -> AsyncGenerator[dict[str, Any], None]:
         """A subscription's events, each as soon as it is due. Raises KinesisError if an error ends them."""
-        news = asyncio.Event()
-        self._waiting.add(news)
+        changed = asyncio.Event()
+        self._waiting.add(changed)
         try:
             while not subscription.over and not self._stopping:
-                news.clear()
+                changed.clear()
                 event = self.kinesis.next_event(subscription)
                 if event is not None:
                     yield event
                     continue
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), _TICK)
+                    await asyncio.wait_for(changed.wait(), _TICK)
         finally:
-            self._waiting.discard(news)
+            self._waiting.discard(changed)
 
     def _wake(self) -> None:
-        for news in self._waiting:
-            news.set()
+        for changed in self._waiting:
+            changed.set()
 
     async def _stop(self, application: web.Application) -> None:
         """Subscriptions end, or they would hold up the end of the server."""

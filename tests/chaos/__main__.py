@@ -42,7 +42,7 @@ def main() -> int:
             def say(text: str, name: str = name, began: float = began) -> None:
                 print(f"{name}: {time.monotonic() - began:5.1f} s: {text}", flush=True)
 
-            world, found = SCENARIOS[name](
+            harness, found = SCENARIOS[name](
                 (options.folder or Path(temporary)) / name,
                 count=options.kills,
                 seed=options.seed,
@@ -50,11 +50,11 @@ def main() -> int:
                 say=say,
             )
             row = {
-                "kills": world.kills, "documents": found.documents, "lost": found.lost, "doubled": found.doubled,
+                "kills": harness.kills, "documents": found.documents, "lost": found.lost, "doubled": found.doubled,
                 "different": found.different,
             }  # fmt: skip
             say(", ".join(f"{value} {key}" for key, value in row.items()))
-            say(f"{world.written} readings a second were written")
+            say(f"{harness.written} readings a second were written")
             if found.examples:
                 say(f"look at {', '.join(found.examples)}")
             rows.append({"scenario": name, "seconds": round(time.monotonic() - began, 1), **row})

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.compare import Difference
+from tests.chaos.harness import TIMEOUT, Harness, Worker, wait
 from tests.chaos.worker import MOMENTS
-from tests.chaos.world import PATIENCE, Worker, World, wait
 from tests.servers import opensearch
 
 Report = Callable[[str], None]
@@ -18,180 +18,180 @@ LIGHT = 600.0  # readings a second, where it is not the load that matters
 MOST_MEMORY = 400_000_000  # bytes, of a worker whose index is away
 
 
-def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[World, Difference]:
+def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[Harness, Difference]:
     """One worker, killed again and again: while it starts, while it works, and at each moment that matters most."""
-    with World(folder, seed) as world:
+    with Harness(folder, seed) as harness:
         moments = list(MOMENTS)
         for number in range(count):
             if number % 2:
                 moment = moments[number // 2 % len(moments)]
-                often = world.shards if moment == "taken" else 6  # a lone worker takes each shard once
-                worker = world.start(moment, world.random.randint(1, often))
-                _await_death(world, worker)
+                often = harness.shards if moment == "taken" else 6  # a lone worker takes each shard once
+                worker = harness.start(moment, harness.random.randint(1, often))
+                _await_death(harness, worker)
             else:
-                worker = world.start()
-                moment = world.random.choice(["at the start", "at work"])
+                worker = harness.start()
+                moment = harness.random.choice(["at the start", "at work"])
                 if moment == "at work":
-                    world.await_work(worker, PATIENCE)
-                time.sleep(world.random.uniform(0.0, 2.0))
-                world.kill(worker)
-            say(f"kill {world.kills}: {moment}, {world.count()} documents so far")
-        return world, world.finish()
+                    harness.await_work(worker, TIMEOUT)
+                time.sleep(harness.random.uniform(0.0, 2.0))
+                harness.kill(worker)
+            say(f"kill {harness.kills}: {moment}, {harness.count()} documents so far")
+        return harness, harness.finish()
 
 
-def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
     """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were.
 
     They have the records pushed (enhanced fan-out), and so fight for subscriptions, too.
     """
     pushed = ("--failover-seconds", str(FAILOVER), "--fan-out", "chaos")
-    with World(folder, seed, rate=LIGHT, settings=pushed) as world:
-        first = world.start()
-        _await_shares(world, (4,))
-        second = world.start()
-        say(f"the second worker has its share after {_await_shares(world, (2, 2)):.1f} s")
-        third = world.start()
-        say(f"the third worker has its share after {_await_shares(world, (1, 1, 2)):.1f} s")
-        world.freeze(third)
-        _await_shares(world, (2, 2))
+    with Harness(folder, seed, rate=LIGHT, settings=pushed) as harness:
+        first = harness.start()
+        _await_shares(harness, (4,))
+        second = harness.start()
+        say(f"the second worker has its share after {_await_shares(harness, (2, 2)):.1f} s")
+        third = harness.start()
+        say(f"the third worker has its share after {_await_shares(harness, (1, 1, 2)):.1f} s")
+        harness.freeze(third)
+        _await_shares(harness, (2, 2))
         say("the third worker stood still, and the others have taken its shards")
-        world.work(1.0)
+        harness.work(1.0)
         third.thaw()
-        _await_shares(world, (1, 1, 2))
+        _await_shares(harness, (1, 1, 2))
         say("it was woken, and shares again")
-        world.kill(first)
-        _await_shares(world, (2, 2))
+        harness.kill(first)
+        _await_shares(harness, (2, 2))
         say("the first worker was killed, and the others have taken its shards")
-        world.freeze(second)
-        _await_shares(world, (4,))
+        harness.freeze(second)
+        _await_shares(harness, (4,))
         second.thaw()
-        _await_shares(world, (2, 2))
+        _await_shares(harness, (2, 2))
         third.leave()
-        _await_shares(world, (4,))
+        _await_shares(harness, (4,))
         say("the third worker has left")
-        world.work(1.0)
-        return world, world.finish()
+        harness.work(1.0)
+        return harness, harness.finish()
 
 
-def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
     """Shards split and merge under load, while workers die: also just before and after a shard's end."""
-    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
-        dying = world.start("end")
-        _await_shares(world, (4,))
-        first, _, third, fourth = world.open_shards()
-        world.call("SplitShard", ShardToSplit=first, NewStartingHashKey=str(2**125))
-        _await_death(world, dying)
+    with Harness(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as harness:
+        dying = harness.start("end")
+        _await_shares(harness, (4,))
+        first, _, third, fourth = harness.open_shards()
+        harness.call("SplitShard", ShardToSplit=first, NewStartingHashKey=str(2**125))
+        _await_death(harness, dying)
         say("split: a worker died before it had noted the shard's end")
-        dying = world.start("ended", 2)
-        world.call("MergeShards", ShardToMerge=third, AdjacentShardToMerge=fourth)
-        _await_death(world, dying)
+        dying = harness.start("ended", 2)
+        harness.call("MergeShards", ShardToMerge=third, AdjacentShardToMerge=fourth)
+        _await_death(harness, dying)
         say("merge: a worker died between parents and child")
-        steady = world.start()
-        world.await_work(steady, PATIENCE)
-        dying = world.start("taken", 2)
-        world.call("UpdateShardCount", TargetShardCount=8, ScalingType="UNIFORM_SCALING")
-        _await_death(world, dying)
+        steady = harness.start()
+        harness.await_work(steady, TIMEOUT)
+        dying = harness.start("taken", 2)
+        harness.call("UpdateShardCount", TargetShardCount=8, ScalingType="UNIFORM_SCALING")
+        _await_death(harness, dying)
         say("8 shards: a worker died with what it had just taken")
-        world.call("SplitShard", ShardToSplit=world.open_shards()[-1], NewStartingHashKey=str(2**128 - 2**100))
-        time.sleep(world.random.uniform(0.0, 2.0))
-        world.kill(steady)
+        harness.call("SplitShard", ShardToSplit=harness.open_shards()[-1], NewStartingHashKey=str(2**128 - 2**100))
+        time.sleep(harness.random.uniform(0.0, 2.0))
+        harness.kill(steady)
         say("a shard of next to nothing was split off, and the last worker killed")
-        worker = world.start()
-        world.await_work(worker, PATIENCE)
-        world.call("UpdateShardCount", TargetShardCount=5, ScalingType="UNIFORM_SCALING")
-        world.work(2.0)
+        worker = harness.start()
+        harness.await_work(worker, TIMEOUT)
+        harness.call("UpdateShardCount", TargetShardCount=5, ScalingType="UNIFORM_SCALING")
+        harness.work(2.0)
         say("5 shards")
-        return world, world.finish()
+        return harness, harness.finish()
 
 
-def anew(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+def anew(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
     """The stream is deleted and made anew under its name while one worker reads and another stands still.
 
     Nobody may go on with the new stream where the old one was left, also not when started again. In another data_dir
     the new one is read from its start. Both streams' documents are compared.
     """
     refusal = "'chaos' was deleted and made anew since its checkpoint"
-    with World(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as world:
-        first, second = world.start(), world.start()
-        _await_shares(world, (2, 2))
-        world.freeze(second)
-        world.stop_writing()
-        world.make_anew()
-        world.work(1.0)
+    with Harness(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER))) as harness:
+        first, second = harness.start(), harness.start()
+        _await_shares(harness, (2, 2))
+        harness.freeze(second)
+        harness.stop_writing()
+        harness.make_anew()
+        harness.work(1.0)
         second.thaw()
         for worker in (first, second):
             # One that looks for new shards while there is no stream ends for that reason.
-            world.await_refusal(worker, f"{refusal}|on stream 'chaos': .*; create the stream")
-        if world.owners():
-            raise AssertionError(f"leases were not handed over: {world.owners()}")
+            harness.await_refusal(worker, f"{refusal}|on stream 'chaos': .*; create the stream")
+        if harness.owners():
+            raise AssertionError(f"leases were not handed over: {harness.owners()}")
         say("both workers have ended, and nobody holds a shard")
-        world.await_refusal(world.start(), refusal)
+        harness.await_refusal(harness.start(), refusal)
         say("one that was started again has ended, too")
-        old = world.difference()
+        old = harness.difference()
         say(f"of the old stream: {old}")
-        world.move()
-        return world, old + world.finish()
+        harness.move()
+        return harness, old + harness.finish()
 
 
-def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[World, Difference]:
+def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
     """The stream throttles, fails, hides what is new and lets iterators expire, while a worker is killed twice."""
-    with World(folder, seed, rate=LIGHT) as world:
-        world.fault(kind="throttle", share=0.3)
-        world.fault(kind="fail", share=0.1)
-        world.fault(kind="expire", share=0.1)
-        world.fault(kind="lag", seconds=1.0)
+    with Harness(folder, seed, rate=LIGHT) as harness:
+        harness.fault(kind="throttle", share=0.3)
+        harness.fault(kind="fail", share=0.1)
+        harness.fault(kind="expire", share=0.1)
+        harness.fault(kind="lag", seconds=1.0)
         for _ in range(2):
-            worker = world.start()
-            world.await_work(worker, PATIENCE)
-            world.work(6.0)
-            world.kill(worker)
-            say(f"kill {world.kills}: {world.count()} documents so far")
-        return world, world.finish()
+            worker = harness.start()
+            harness.await_work(worker, TIMEOUT)
+            harness.work(6.0)
+            harness.kill(worker)
+            say(f"kill {harness.kills}: {harness.count()} documents so far")
+        return harness, harness.finish()
 
 
-def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tuple[World, Difference]:
+def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tuple[Harness, Difference]:
     """The index is away for long, takes little at a time, lets nobody write, and refuses some documents for ever."""
     narrow = {"http.max_content_length": "500kb", "thread_pool.write.queue_size": "2"}
     limit = ("--max-in-flight-bytes", str(16 * 1024 * 1024))
     with (
         opensearch.Server(opensearch.OPENSEARCH_3, narrow) as server,
-        World(folder, seed, rate=LIGHT, settings=limit, server=server, refuse=True) as world,
+        Harness(folder, seed, rate=LIGHT, settings=limit, server=server, refuse=True) as harness,
     ):
-        worker = world.start()
-        wait(lambda: world.count() > 0, PATIENCE)
+        worker = harness.start()
+        wait(lambda: harness.count() > 0, TIMEOUT)
         server.kill()
         say("the index is killed")
         memory = _watch(worker, outage / 2)
-        world.kill(worker)
-        worker = world.start()
-        if not wait(lambda: worker.status() is not None, PATIENCE):
+        harness.kill(worker)
+        worker = harness.start()
+        if not wait(lambda: worker.status() is not None, TIMEOUT):
             raise AssertionError(f"a worker that starts without its index does not answer:\n{worker.output}")
         memory = max(memory, _watch(worker, outage / 2))
         server.start()
         say(f"the index is back after {outage:.0f} s; no worker took more than {memory / 1e6:.0f} MB")
-        world.await_work(worker, PATIENCE)
-        world.work(1.0)
-        world.block_writes(True)
+        harness.await_work(worker, TIMEOUT)
+        harness.work(1.0)
+        harness.block_writes(True)
         say("nobody may write")
-        world.work(5.0)
-        world.block_writes(False)
+        harness.work(5.0)
+        harness.block_writes(False)
         memory = max(memory, _watch(worker, 5.0))
         if memory > MOST_MEMORY:
             raise AssertionError(f"a worker took {memory / 1e6:.0f} MB; {MOST_MEMORY / 1e6:.0f} MB are allowed")
-        return world, world.finish()
+        return harness, harness.finish()
 
 
-def _await_shares(world: World, shares: tuple[int, ...]) -> float:
+def _await_shares(harness: Harness, shares: tuple[int, ...]) -> float:
     """Wait until the workers hold so many shards each; how long that took."""
     began = time.monotonic()
-    if not wait(lambda: tuple(sorted(world.owners().values())) == shares, PATIENCE):
-        told = "\n".join(worker.output for worker in world.workers)
-        raise AssertionError(f"the workers hold {world.owners()} and not {shares}:\n{told}")
+    if not wait(lambda: tuple(sorted(harness.owners().values())) == shares, TIMEOUT):
+        told = "\n".join(worker.output for worker in harness.workers)
+        raise AssertionError(f"the workers hold {harness.owners()} and not {shares}:\n{told}")
     return time.monotonic() - began
 
 
-def _await_death(world: World, worker: Worker) -> None:
-    if not world.await_death(worker, PATIENCE):
+def _await_death(harness: Harness, worker: Worker) -> None:
+    if not harness.await_death(worker, TIMEOUT):
         raise AssertionError(f"the moment {worker.moment!r} did not come: {worker.status()}\n{worker.output}")
 
 
@@ -204,7 +204,7 @@ def _watch(worker: Worker, seconds: float) -> int:
     return most
 
 
-SCENARIOS: dict[str, Callable[..., tuple[World, Difference]]] = {
+SCENARIOS: dict[str, Callable[..., tuple[Harness, Difference]]] = {
     "kills": kills,
     "workers": workers,
     "reshard": reshard,

@@ -46,7 +46,7 @@ def follow(parameters: Parameters, values: np.ndarray) -> Iterator[tuple[CutFore
 
 
 def assert_naive(forest: CutForest, contents: Contents, rows: np.ndarray) -> None:
-    """Score, attribution and displacement of rows are those of the trees, read by the book."""
+    """Score, attribution and displacement of rows are those of the trees, read by the naive oracle."""
     roots = [tree.root for tree in contents.trees]
     points = [contents.point(row) for row in rows]
     scores = [np.mean([naive.score(root, point) for root in roots]) for point in points]

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 class Cutwater:
@@ -70,7 +70,7 @@ class Cutwater:
 
     def wait_for(self, look: Callable[[], Any], what: str) -> Any:
         """What ``look`` returns, once that is something."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if result := look():
                 return result
@@ -119,6 +119,6 @@ class Service(Cutwater):
 def run(*arguments: str, folder: Path, environment: dict[str, str] | None = None) -> Sequence[Any]:
     """(exit code, output) of a command that ends by itself."""
     with Cutwater(*arguments, folder=folder, environment=environment) as command:
-        code = command.process.wait(PATIENCE)
+        code = command.process.wait(TIMEOUT)
         command._reader.join(5)
         return code, command.output

@@ -54,7 +54,7 @@ async def put(endpoint_url):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def harness(tmp_path_factory):
     """(service, URL of the index server, prefix) with all readings scored and indexed."""
     folder, prefix = tmp_path_factory.mktemp("hostile"), opensearch.unique_prefix()
     url = opensearch.shared(opensearch.OPENSEARCH_3).url
@@ -86,16 +86,16 @@ def wait_until_all_are_found(url, prefix):
         time.sleep(0.2)
 
 
-def test_the_index_finds_each_by_its_name(world):
-    _, url, prefix, _ = world
+def test_the_index_finds_each_by_its_name(harness):
+    _, url, prefix, _ = harness
     for name in NAMES:
         query = {"bool": {"filter": [{"term": {"sensor": name}}, {"term": {"labels.site": name[:300]}}]}}
         hits = search(url, prefix, {"query": query})["hits"]["hits"]
         assert outliers(hit["_source"] for hit in hits).keys() == {name}
 
 
-def test_the_api_and_its_tables_give_each_back(world):
-    service, _, _, _ = world
+def test_the_api_and_its_tables_give_each_back(harness):
+    service, _, _, _ = harness
     for name in NAMES:
         answer = httpx.get(f"{service.address}/scores", params={"sensor": name, "anomalies": True}, timeout=30)
         assert outliers(answer.json()["scores"]).keys() == {name}
@@ -107,8 +107,8 @@ def test_the_api_and_its_tables_give_each_back(world):
     assert {sensor["sensor"] for sensor in sensors} == set(NAMES)
 
 
-def test_an_export_holds_each(world):
-    _, url, prefix, folder = world
+def test_an_export_holds_each(harness):
+    _, url, prefix, folder = harness
     where = ("--opensearch-url", url, "--index-prefix", prefix)
     code, output = run("export", *where, "--format", "csv", "--output", "all.csv", folder=folder)
     assert code == 0, output
@@ -116,15 +116,15 @@ def test_an_export_holds_each(world):
         assert outliers(csv.DictReader(file)).keys() == set(NAMES)
 
 
-def test_the_charts_have_each_as_a_key(world):
-    _, url, prefix, _ = world
+def test_the_charts_have_each_as_a_key(harness):
+    _, url, prefix, _ = harness
     (worst,) = (panel for panel in panels(["iotValue"]) if panel.name == "worst")
     buckets = search(url, prefix, worst.search())["aggregations"]["b"]["buckets"]
     assert {bucket["key"] for bucket in buckets} == set(NAMES)
 
 
-async def test_the_page_shows_each_as_text(world):
-    service, _, _, _ = world
+async def test_the_page_shows_each_as_text(harness):
+    service, _, _, _ = harness
     problems = []
     async with chromium() as browser:
         page = await browser.new_page()

@@ -10,7 +10,7 @@ from tests.end_to_end.processes import Cutwater, run
 from tests.servers import image
 
 SAMPLES, READINGS = 16, 200
-PATIENCE = 60.0  # s
+TIMEOUT = 60.0  # s
 pytestmark = pytest.mark.timeout(900)  # of which the build takes most
 
 
@@ -53,7 +53,7 @@ def test_root_is_read_only_and_state_is_in_data(container):
 
 def test_readings_of_a_stream_are_scored(container, port):
     expected = {"learning": SAMPLES, "scored": READINGS - SAMPLES, "dead": 0}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         readings = httpx.get(f"http://127.0.0.1:{port}/status").json()["readings"]
         if readings["received"] == READINGS:

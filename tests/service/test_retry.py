@@ -39,7 +39,7 @@ def failing(times: int, *, words: str = "is away", then: Exception | None = None
     return call
 
 
-async def test_until_it_answers_for_the_first_time_that_is_its_trouble():
+async def test_until_it_answers_for_the_first_time_that_is_its_last_error():
     waiting = Retrier("store", 0.002)
     assert waiting.last_error == "has not answered yet"
     assert await waiting.call(failing(0), classify) == "answer"
@@ -60,7 +60,7 @@ async def test_what_waiting_cannot_mend_is_raised():
         await Retrier("store", 0.002).call(failing(3, then=ValueError("for good")), classify)
 
 
-async def test_a_failure_without_a_word_is_no_trouble(caplog):
+async def test_a_failure_without_a_word_is_no_error(caplog):
     waiting = Retrier("store", 0.002)
     await waiting.call(failing(0), classify)
     calling = asyncio.create_task(waiting.call(failing(20, words=""), classify))

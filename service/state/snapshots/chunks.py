@@ -39,7 +39,7 @@ class Chunks:
         )
 
     def append(self, name: str, models: Mapping[str, Model]) -> None:
-        """Count a chunk in, which makes what older ones have of the same sensors outdated."""
+        """Add a chunk; what older ones have of the same sensors is out of date from now on."""
         self._number += 1
         self._db.execute("BEGIN")
         for sensor, model in models.items():

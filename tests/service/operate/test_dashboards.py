@@ -92,8 +92,8 @@ async def test_every_panels_query_returns_the_true_numbers(remote, remote_index)
         each.document["event.created"] = 1_700_000_000_000 + number
     letters = [letter(number * 1_000_000) for number in range(20)]
     await remote_index.write(entries)
-    buried = [describe_letter(each) for each in letters]
-    await remote_index.index_dead_letters(buried)
+    dead_letters = [describe_letter(each) for each in letters]
+    await remote_index.index_dead_letters(dead_letters)
     remote.server.count(f"{remote.prefix}-*")  # refreshes
     documents = [each.document for each in entries]
     for panel in panels(FEATURES):
@@ -107,7 +107,7 @@ async def test_every_panels_query_returns_the_true_numbers(remote, remote_index)
             assert len(times) == (len(letters) if panel.index else anomalies)
             continue
         numbers = shown(panel, answer["aggregations"])
-        assert numbers == expected(panel.name, documents, buried), panel.name
+        assert numbers == expected(panel.name, documents, dead_letters), panel.name
 
 
 # The committed file

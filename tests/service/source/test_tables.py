@@ -115,15 +115,15 @@ async def test_a_file_that_goes_or_makes_no_sense_changes_nothing(tmp_path, blob
         clock.time += 60
         path.unlink()
         assert not await tables.refresh("users")
-        assert "No such file" in tables.troubles["users"]
+        assert "No such file" in tables.errors["users"]
         path.write_bytes(b"\xff\xff\xff")
         assert not await tables.refresh("users")
-        assert "not UTF-8" in tables.troubles["users"]
+        assert "not UTF-8" in tables.errors["users"]
         assert tables.current.version == version
         assert metrics.value(metrics.table_age) == 60
         replace(path, b"1,male\nx,y\n")
         assert await tables.refresh("users")
-        assert not tables.troubles
+        assert not tables.errors
         assert metrics.value(metrics.table_age) == 0
         assert metrics.value(metrics.table_refused_rows) == 1
     assert "row 2: column id: 'x' is no integer" in caplog.text
@@ -176,7 +176,7 @@ async def test_places_are_read_from_a_database_and_need_none(tmp_path, blobs):
         old = tables.current.version
         (tmp_path / "city.mmdb").write_bytes(b"nothing")
         assert not await tables.refresh("places")
-        assert "MaxMind" in tables.troubles["places"]
+        assert "MaxMind" in tables.errors["places"]
     (tmp_path / "city.mmdb").unlink()
     definitions["places"].pop("database")
     async with opened(made(definitions, blobs, tmp_path)) as tables:
@@ -200,7 +200,7 @@ async def test_an_s3_object_is_read_anew_when_its_etag_changes(tmp_path, blobs):
             assert enriched(tables.current, user=1)["gender"] == "male"
             s3.delete_object(Bucket=bucket, Key="a/users.csv")
             assert not await tables.refresh("users")
-            assert "put the object there" in tables.troubles["users"]
+            assert "put the object there" in tables.errors["users"]
 
 
 async def test_network_interfaces_come_from_ec2_and_what_was_stays_known(tmp_path, blobs):

@@ -43,7 +43,7 @@ def test_what_was_not_told_is_told_later_even_if_nothing_more_comes(caplog):
     assert "5 into the dead letter" in caplog.text
 
 
-def test_everything_into_the_dead_letter_is_a_trouble_and_a_part_of_it_is_none():
+def test_everything_into_the_dead_letter_is_an_error_and_a_part_of_it_is_none():
     clock = Clock()
     monitor = DeadLetterMonitor(clock)
     assert monitor.last_error is None

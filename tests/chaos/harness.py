@@ -25,7 +25,7 @@ from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
 
 STREAM = "chaos"
-PATIENCE = 120.0  # s, for a worker to come to where it is wanted, on a busy machine
+TIMEOUT = 120.0  # s, for a worker to come to where it is wanted, on a busy machine
 CATCH_UP = 1_000.0  # readings a second, that an undisturbed worker takes even on a busy machine
 SILENCE = 60.0  # s without a new document, after which no more is expected
 ENOUGH = 5_000  # documents, before there is something to compare
@@ -80,7 +80,7 @@ class Worker:
         """SIGSTOP, and wait until it stands still."""
         self._send(signal.SIGSTOP)
         process = psutil.Process(self._process.pid)
-        if not wait(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE):
+        if not wait(lambda: process.status() == psutil.STATUS_STOPPED, TIMEOUT):
             raise AssertionError("a worker does not stand still")
 
     def thaw(self) -> None:
@@ -92,16 +92,16 @@ class Worker:
         self._process.kill()
         self._process.join()
 
-    def ended(self, patience: float) -> int | None:
+    def ended(self, timeout: float) -> int | None:
         """Its exit code, once it has ended by itself; None if it has not in time."""
-        self._process.join(patience)
+        self._process.join(timeout)
         return self._process.exitcode
 
     def leave(self) -> None:
         """SIGTERM once it works, and wait for a clean end."""
-        wait(lambda: self.status() is not None or not self.alive, PATIENCE)
+        wait(lambda: self.status() is not None or not self.alive, TIMEOUT)
         self._send(signal.SIGTERM)
-        if self.ended(PATIENCE) != 0:
+        if self.ended(TIMEOUT) != 0:
             raise AssertionError(f"a worker ended with {self._process.exitcode}:\n{self.output}")
 
     def _send(self, number: int) -> None:
@@ -109,7 +109,7 @@ class Worker:
         os.kill(self._process.pid, number)
 
 
-class World:
+class Harness:
     """One stream with its writer and workers, from entering the context to leaving it.
 
     Args:
@@ -152,7 +152,7 @@ class World:
         self._refuse = refuse
         self._stack = ExitStack()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Harness:
         self.folder.mkdir(parents=True, exist_ok=True)
         start = ("stream", "--port", "0", "--create", STREAM, "--shards", str(self.shards))
         local = self._stack.enter_context(_tied("service.cli", *start, folder=self.folder))
@@ -218,7 +218,7 @@ class World:
             worker.thaw()
             return False
 
-        if not wait(frozen, PATIENCE):
+        if not wait(frozen, TIMEOUT):
             raise AssertionError(f"the file cannot be written, whether a worker stands still or not:\n{worker.output}")
 
     def _can_be_written(self) -> bool:
@@ -230,20 +230,20 @@ class World:
             return False
         return True
 
-    def await_work(self, worker: Worker, patience: float) -> None:
+    def await_work(self, worker: Worker, timeout: float) -> None:
         """Wait until a worker has seen a reading. Raises AssertionError if it ends before."""
-        if not wait(lambda: worker.received() > 0 or not worker.alive, patience) or not worker.alive:
+        if not wait(lambda: worker.received() > 0 or not worker.alive, timeout) or not worker.alive:
             raise AssertionError(f"a worker does not work:\n{worker.output}")
 
     def await_refusal(self, worker: Worker, reason: str) -> None:
         """Wait until a worker has ended with exit code 1 and its reason as the last line."""
-        code, last = worker.ended(PATIENCE), worker.output.rstrip().rpartition("\n")[2]
+        code, last = worker.ended(TIMEOUT), worker.output.rstrip().rpartition("\n")[2]
         if code != 1 or not re.search(reason, last):
             raise AssertionError(f"a worker ended with {code}, and not for {reason!r}:\n{worker.output}")
 
-    def await_death(self, worker: Worker, patience: float) -> bool:
+    def await_death(self, worker: Worker, timeout: float) -> bool:
         """Wait until a worker has killed itself, counted; whether it did."""
-        code = worker.ended(patience)
+        code = worker.ended(timeout)
         if code is None:
             return False
         if code != -signal.SIGKILL:
@@ -321,7 +321,7 @@ class World:
 
     def stop_writing(self) -> None:
         """Let the writer end, and wait until the workers have done all that it has written."""
-        if not wait(lambda: self.count() >= ENOUGH, PATIENCE):
+        if not wait(lambda: self.count() >= ENOUGH, TIMEOUT):
             raise AssertionError(f"only {self.count()} documents came:\n{self.workers[-1].output}")
         if self._writer.terminate():
             raise AssertionError(self._writer.output)
@@ -336,10 +336,10 @@ class World:
     def difference(self) -> Difference:
         """How what the workers have made differs from what one makes that was never disturbed."""
         refused = self._refusals
-        buried = letters_in(self._data)
-        if missing := refused.keys() - buried.keys():
+        dead_letters = letters_in(self._data)
+        if missing := refused.keys() - dead_letters.keys():
             raise AssertionError(f"refused documents are no dead letters: {sorted(missing)[:5]}")
-        difference = compare(self._letters, {id_: letter for id_, letter in buried.items() if id_ not in refused})
+        difference = compare(self._letters, {id_: letter for id_, letter in dead_letters.items() if id_ not in refused})
         if not difference.none:
             raise AssertionError(f"dead letters differ: {difference}")
         return compare(self._expected, self.documents())
@@ -380,7 +380,7 @@ class World:
                 and not any(shard["in_flight_bytes"] for shard in status["shards"])
             )
 
-        if not wait(lambda: done() or not worker.alive, PATIENCE + readings / CATCH_UP) or not worker.alive:
+        if not wait(lambda: done() or not worker.alive, TIMEOUT + readings / CATCH_UP) or not worker.alive:
             raise AssertionError(f"{readings} readings were too much for an undisturbed worker:\n{worker.output}")
         worker.leave()
         if sensors := disorder(self._undisturbed_data):
