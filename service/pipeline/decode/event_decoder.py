@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from service.pipeline.decode.carriers import MAX_UNPACKED
 from service.pipeline.decode.decoded import DecodeError, Refusal
 from service.pipeline.decode.decoder import MANY, OTHER_SHARD
 from service.pipeline.decode.fields import first_line
-from service.pipeline.decode.payloads import YEAR_2000, Part, alone, messages
+from service.pipeline.decode.payloads import YEAR_2000, Part, alone, messages, single
 from service.pipeline.documents import timestamp
-from service.pipeline.events import Event, EventFormat
+from service.pipeline.events import Envelope, Event, EventFormat
 from service.pipeline.records import Record
+
+_NO_ENVELOPE = Envelope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ class EventDecoder:
         dropped: list[str] = []
         format_, header, arrival = self.format, "", record.arrival
         latest = arrival + self._max_future
+        with contextlib.suppress(Exception):  # told apart below
+            message = single(record.data)
+            if message is not None:
+                event = format_.read(message, _NO_ENVELOPE, arrival)
+                if event is not None and YEAR_2000 <= event.time <= latest and self._max_past is None:
+                    return [(0, event)], [], []
         for ordinal, part in enumerate(messages(record.data)):
             if part.error is not None:
                 refused.append(_Refused(ordinal, part, part.error, ""))

@@ -33,6 +33,7 @@ _DEPTH = 4
 _LONGEST_NAME = 2048  # of what an envelope says: each message's document repeats it
 _ALERTS_LOG = re.compile(r"^(?=\*\* Alert )", re.MULTILINE)
 _NO_ENVELOPE = Envelope()
+_CARRIERS = frozenset(("logEvents", "detail", "Records", "records", "awslogs"))
 
 
 class Part(NamedTuple):
@@ -58,6 +59,21 @@ class Part(NamedTuple):
 def messages(data: bytes) -> Iterator[Part]:
     """The messages in a record's bytes, in their order. Raises DecodeError if nothing in it can be read."""
     return _of_bytes(data, _Budget(), _NO_ENVELOPE, _DEPTH)
+
+
+def single(data: bytes) -> Message | None:
+    """The message of a record that holds one and nothing else, as most do; None for others, which ``messages`` reads.
+
+    Raises an exception for what ``messages`` tells apart.
+    """
+    first = data[:1]
+    if first == b"{":
+        value = orjson.loads(data)
+        if _CARRIERS.isdisjoint(value) and not has_large_float(value):
+            return value  # type: ignore[no-any-return]
+    elif first.isdigit() and data.find(b"\n", 0, -1) < 0:
+        return data.decode()
+    return None
 
 
 def alone(part: Part) -> bytes:
@@ -226,6 +242,7 @@ def _log_events(value: dict[str, Any], budget: _Budget, envelope: Envelope, dept
         yield Part("", envelope, error, element=value)
         return
     around = envelope._replace(owner=owner, log_group=group, log_stream=stream)
+    region, source, detail_type, resources = around.region, around.source, around.detail_type, around.resources
     for event in events:
         if type(event) is not dict or type(text := event.get("message")) is not str:
             budget.count()
@@ -233,11 +250,12 @@ def _log_events(value: dict[str, Any], budget: _Budget, envelope: Envelope, dept
             yield Part("", around, why, element=event, payload=payload)
             continue
         log_id, extracted = event.get("id"), event.get("extractedFields")
-        within = around._replace(
-            log_id=log_id if type(log_id) is str and len(log_id) <= _LONGEST_NAME else "",
-            time=_time(event.get("timestamp")),
-            extracted=extracted if type(extracted) is dict else envelope.extracted,
-        )
+        if type(log_id) is not str or len(log_id) > _LONGEST_NAME:
+            log_id = ""
+        if type(extracted) is not dict:
+            extracted = around.extracted
+        time = _time(event.get("timestamp"))  # not _replace, which takes as long as all else here
+        within = Envelope(log_id, time, owner, group, stream, region, extracted, source, detail_type, resources)
         if depth > 0 and '"detail-type"' in text and text.lstrip().startswith("{"):
             yield from _envelope_in_text(text, event, payload, budget, within)
         else:

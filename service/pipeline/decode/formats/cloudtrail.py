@@ -6,9 +6,13 @@ records have; request, response and the rest are the free part. The text of the 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import orjson
 
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.fields import describe
@@ -23,6 +27,7 @@ from service.pipeline.decode.formats.values import (
     log_fields,
     text_of,
 )
+from service.pipeline.decode.json import dump
 from service.pipeline.decode.payloads import YEAR_2000
 from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
 from service.pipeline.times import TimeError, parse_time
@@ -78,8 +83,8 @@ _OLD = {
 class CloudTrail:
     """Reads CloudTrail records, and what else comes in an envelope of EventBridge.
 
-    The event time is ``eventTime``; without one the envelope's time, the record's arrival. Two records with the same
-    ``eventID`` are one document: AWS delivers at least once.
+    The event time is ``eventTime``; without one the envelope's time, the record's arrival. A record that is
+    delivered twice, by whatever carrier, is one document.
     """
 
     name = "cloudtrail"
@@ -142,7 +147,7 @@ class CloudTrail:
             fields["aws.cloudtrail.open_to_world"] = True
         fields["event.original"] = original
         free_part(fields, rest, len(original))
-        return Event(time, fields, source, _identity(fields, envelope))
+        return Event(time, fields, source, _identity(body, envelope))
 
 
 def _is_record(body: Mapping[str, Any]) -> bool:
@@ -281,10 +286,14 @@ def _targets(body: Mapping[str, Any], envelope: Envelope) -> Iterator[str]:
             yield value
 
 
-def _identity(fields: Mapping[str, Any], envelope: Envelope) -> str:
-    if identity := fields.get("aws.cloudtrail.event_id"):
-        return f"{fields.get('cloud.account.id', '')}\0{identity}"
-    return identity_of(envelope)
+def _identity(body: Mapping[str, Any], envelope: Envelope) -> str:
+    """What tells a record from others: its ``eventID``, and its content, for there are records with made-up ids."""
+    if type(identity := body.get("eventID")) is not str or not identity:
+        return identity_of(envelope)
+    content = dump(body, b"")
+    with contextlib.suppress(orjson.JSONEncodeError):
+        content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return f"{identity}\0{hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
 
 def _member(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

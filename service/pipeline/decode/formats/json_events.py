@@ -7,7 +7,15 @@ from typing import Any
 
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.fields import find_field, plain_name
-from service.pipeline.decode.formats.values import LOG_ALIASES, LOG_FIELDS, as_object, fit, free_part, identity_of
+from service.pipeline.decode.formats.values import (
+    FITTING,
+    LOG_ALIASES,
+    LOG_FIELDS,
+    as_object,
+    fit,
+    free_part,
+    identity_of,
+)
 from service.pipeline.decode.payloads import YEAR_2000
 from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
 from service.pipeline.times import TimeError, parse_time, show
@@ -55,9 +63,10 @@ class JSONEvents:
         self._time, self._time_formats = time, time_formats
         self._find_time = find_field(time) if time else None
         self._columns = [
-            (name, kind, plain_name(expression), find_field(expression)) for name, (kind, expression) in fields.items()
+            (name, kind, FITTING[kind], plain_name(expression), find_field(expression))
+            for name, (kind, expression) in fields.items()
         ]
-        self._members = {plain_name(time), *(member for _, _, member, _ in self._columns)} - {""}
+        self._members = {plain_name(time), *(member for _, _, _, member, _ in self._columns)} - {""}
 
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
         """The event of an object. Raises DecodeError."""
@@ -66,12 +75,13 @@ class JSONEvents:
         fields: dict[str, Any] = {"event.kind": "event"}
         rest = {name: value for name, value in body.items() if name not in self._members}
         unfit = None
-        for name, kind, member, find in self._columns:
-            value = find(body, body)
+        for name, kind, fitting, member, find in self._columns:
+            value = body.get(member) if member else find(body, body)
             if value is None:
                 continue
-            if (fitting := fit(value, kind)) is not None:
-                fields[name] = fitting
+            fitted = fit(value, kind) if type(value) is list else fitting(value)
+            if fitted is not None:
+                fields[name] = fitted
                 continue
             if member:  # of others, what holds the value is there already
                 rest[member] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -58,9 +58,9 @@ def fit(value: Any, kind: FieldType) -> Any:
     if type(value) is list:
         if kind in ("object", "geo_point") or len(value) > _MAX_LIST:
             return None
-        found = [_FITTING[kind](each) for each in value if each is not None]
+        found = [FITTING[kind](each) for each in value if each is not None]
         return found if None not in found else None
-    return _FITTING[kind](value)
+    return FITTING[kind](value)
 
 
 def as_object(message: Message) -> Mapping[str, Any]:
@@ -91,6 +91,9 @@ def free_part(fields: dict[str, Any], rest: Mapping[str, Any], size: int | None 
         size: of its JSON at most, if that is known.
     """
     if not rest:
+        return
+    if _is_small(rest):
+        fields["record"] = rest
         return
     if (size if size is not None and size <= LARGEST_RECORD else _size(rest)) <= LARGEST_RECORD and _takes(rest, 0):
         fields["record"] = rest
@@ -125,6 +128,21 @@ def identity_of(envelope: Envelope) -> str:
     return f"{envelope.log_group}\0{envelope.log_stream}\0{envelope.log_id}" if envelope.log_id else ""
 
 
+def _is_small(rest: Mapping[str, Any]) -> bool:
+    """Whether it certainly fits: a few short texts, numbers and booleans."""
+    length = 0
+    for name, value in rest.items():
+        kind = type(value)
+        if kind is str:
+            length += len(value)
+        elif kind is not int and kind is not float and kind is not bool:
+            return False
+        length += len(name) + 20
+        if "\0" in name:
+            return False
+    return length * 6 < LARGEST_RECORD  # a character has at most six bytes as JSON
+
+
 def _size(value: Any) -> int:
     """Bytes as JSON; more than any limit if that cannot be told."""
     try:
@@ -153,6 +171,8 @@ def _text(value: Any) -> str | None:
 
 
 def _whole(value: Any, largest: int) -> int | None:
+    if type(value) is int:
+        return value if -largest - 1 <= value <= largest else None
     if isinstance(value, str):
         if not _WHOLE.fullmatch(value):
             return None
@@ -216,7 +236,7 @@ def _object(value: Any) -> Any:
     return value if isinstance(value, dict) and _size(value) <= LARGEST_RECORD and _takes(value, 0) else None
 
 
-_FITTING = {
+FITTING: dict[FieldType, Callable[[Any], Any]] = {
     "keyword": _text,
     "text": _text,
     "stored": _text,
@@ -229,3 +249,4 @@ _FITTING = {
     "geo_point": _point,
     "object": _object,
 }
+"""By type: a value that is no list as the index takes it, None if it does not fit."""

@@ -32,7 +32,7 @@ def payload(*records):
 def test_an_api_call():
     event = one(CloudTrail(), RUN)
     assert event.time == 1795746010000
-    assert event.identity.endswith(RUN["eventID"])
+    assert event.identity.startswith(RUN["eventID"])
     found = event.fields
     assert (found["event.action"], found["event.provider"]) == ("RunInstances", "ec2.amazonaws.com")
     assert (found["event.outcome"], found["event.kind"]) == ("success", "event")
@@ -62,6 +62,12 @@ def test_it_is_the_same_whatever_carries_it(carried):
         assert event.time == other.time
         for name in event.fields.keys() & other.fields.keys() - {"event.original"}:
             assert event.fields[name] == other.fields[name]
+
+
+def test_a_record_that_comes_twice_is_one_and_others_with_its_id_are_not():
+    twice = decode(CloudTrail(), RUN, payload(RUN), {"detail-type": "AWS API Call via CloudTrail", "detail": RUN})
+    other = one(CloudTrail(), RUN | {"eventName": "StopInstances"})
+    assert len({event.identity for event in (*twice.events, other)}) == 2
 
 
 def test_a_denied_call_of_a_role_with_mfa():
@@ -163,6 +169,6 @@ def test_any_change_of_a_record_is_a_document_or_refused(data):
             if isinstance(place[name], dict) and data.draw(st.booleans()):
                 place = place[name]
                 continue
-            place[data.draw(st.sampled_from([name, "", "a.b", "\0"]))] = data.draw(odd)
+            place[data.draw(st.sampled_from([name, "", "a.b", "\0"]))] = copy.deepcopy(data.draw(odd))
             break
     decode(CloudTrail(), record, payload(record))

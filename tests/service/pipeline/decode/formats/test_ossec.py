@@ -169,7 +169,7 @@ def test_any_change_of_an_alert_is_a_document_or_refused(data):
     for _ in range(data.draw(st.integers(0, 4))):
         place = data.draw(st.sampled_from([alert, *(each for each in alert.values() if isinstance(each, dict))]))
         if place:
-            place[data.draw(st.sampled_from(sorted(place)))] = data.draw(odd)
+            place[data.draw(st.sampled_from(sorted(place)))] = copy.deepcopy(data.draw(odd))
     before = copy.deepcopy(alert)
     decode(OSSEC(data.draw(st.sampled_from(["", "Europe/Berlin"]))), [alert, kept], payload(json.dumps(alert)))
     assert json.dumps(alert) == json.dumps(before)
