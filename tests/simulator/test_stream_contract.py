@@ -111,7 +111,7 @@ class Server:
 
     @asynccontextmanager
     async def subscribe(self, consumer, start, shard="shardId-000000000000"):
-        """The events of a subscription. Not through aiobotocore: it retrys on an initial response."""
+        """The events of a subscription. Not through aiobotocore: it expects an initial response."""
         request = {"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": start}
         async with self._post("Kinesis_20131202.SubscribeToShard", json.dumps(request)) as answer:
             messages = _messages(answer)

@@ -1,6 +1,5 @@
 """Times as requests may write them, and what is unknown."""
 
-import typing
 from contextlib import suppress
 
 import pytest
@@ -8,7 +7,6 @@ from fastapi import HTTPException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.types import KINDS
 from service.api import params
 
 NOW = 1_795_780_800_000
@@ -72,10 +70,6 @@ def test_what_is_no_time_is_refused_with_the_parameter(text):
 def test_any_value_is_a_time_of_the_calendar_or_refused(value):
     with suppress(HTTPException):
         assert -62_135_596_800_000 <= params.moment("since", value) < 253_402_300_800_000
-
-
-def test_kinds_are_those_of_the_detector():
-    assert typing.get_args(params.Kind) == KINDS[1:]
 
 
 @given(st.sampled_from(params.TIME_NUMBERS), st.data())
