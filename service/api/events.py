@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from service.pipeline.programs import Program
 from service.sinks.query import Find, Order, cursor_after
 from service.worker.service import Service
 
+_NAME = re.compile(r"[A-Za-z0-9_.@-]+")
 _AWAY = "The index cannot be searched now."
 
 
@@ -129,7 +131,7 @@ def _terms(given: Sequence[str]) -> list[tuple[str, str]]:
     found = []
     for each in given:
         name, colon, value = each.partition(":")
-        if not colon or not name:
+        if not colon or not _NAME.fullmatch(name):
             raise HTTPException(422, f"field: {each!r} is not NAME:VALUE")
         found.append((name, value))
     return found

@@ -125,7 +125,7 @@ class _FieldsQuery(_Span):
     field: list[str] = Field(
         [],
         description="Only with this value of a field: `NAME:VALUE`; old names of fields are understood, too.",
-        json_schema_extra={"items": {"type": "string", "pattern": "^[^:]+:"}},
+        json_schema_extra={"items": {"type": "string", "pattern": "^[A-Za-z0-9_.@-]+:"}},
     )
     order: Way = Field("desc", description="Newest or oldest first. A cursor goes on in the order of its page.")
     limit: Limit = 100

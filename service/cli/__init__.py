@@ -30,6 +30,8 @@ EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG = 0, 1, 130, 70
 COMMANDS = {
     "run": "read the stream, serve the scores, index the anomalies",
     "demo": "local stream, simulated sensors and the service in one",
+    "recipes": "list what is ready to run: clicks, API calls, flow logs, intrusion alerts, thermometers",
+    "init": "copy a recipe's settings to start from",
     "evaluate": "run the detector over recordings and report what it finds",
     "backfill": "learn sensors from their history, so that they are ready at their first live reading",
     "simulate": "write simulated readings or a recording to a stream",

@@ -5,30 +5,40 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 
-from service import logs
-from service.cli import EXIT_OK
-from service.cli.options import COLUMNS, add_settings, load_settings
+from service import logs, recipes
+from service.cli import EXIT_OK, demo_events
+from service.cli.options import COLUMNS, add_settings, fraction, load_settings
 from service.cli.readings import check_readings, define_readings, fields_of, paced, recorded, simulated
 from service.cli.serving import serving
 from service.cli.stopping import Stop, on_signals
 from service.sinks.query import Filter
 from service.source.client import connect
 from service.worker.service import Service
+from simulator.events import Fault
+from simulator.reading import Reading
 from simulator.scenarios import SCENARIOS
 from simulator.stream import LocalStream
 from simulator.writer import Writer
 
 DEMO_RATE = 200.0  # readings a second
-EXAMPLE = "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --rate 500"
+READINGS = "iot-temperature"  # the recipe whose records are readings
+EXAMPLE = (
+    "cutwater demo --sensors 20\n  cutwater demo --csv temperatures.csv --rate 500\n"
+    "  cutwater demo --recipe vpc-flow-logs"
+)
 
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     define_readings(parser, "plant")
+    group = parser.add_argument_group("events", "instead of readings")
+    group.add_argument("--recipe", choices=recipes.names(), metavar="NAME", help="the stream of `cutwater recipes`")
+    group.add_argument("--hours", type=fraction, default=12.0, help="of events, which end now [%(default)g]")
     add_settings(parser, without=("stream", "region", "endpoint_url", *COLUMNS))
 
 
@@ -36,9 +46,16 @@ async def run(options: argparse.Namespace) -> int:
     """The command."""
     console = Console(highlight=False, soft_wrap=True)
     stop = on_signals()
-    check_readings(options, "plant")
     more: dict[str, Any] = {"poll_seconds": 0.2}
-    if options.csv:
+    faults: tuple[Fault, ...] = ()
+    if options.recipe and options.recipe != READINGS:
+        more |= demo_events.settings_of(options)
+        readings: Iterable[Reading]
+        (readings, faults), speed = demo_events.events(options), None
+    check_readings(options, "classic" if options.recipe else "plant")
+    if faults:
+        pass
+    elif options.csv:
         playback = recorded(options, load_settings(options, stream="demo"))
         readings, speed = paced(playback, options, None if options.speed else options.rate or DEMO_RATE)
         more |= fields_of(playback)
@@ -53,7 +70,8 @@ async def run(options: argparse.Namespace) -> int:
             console.print(f"[bold]Local Kinesis stream[/] at {local.endpoint_url}, {options.shards} shard(s)")
             async with serving(settings, stop) as (service, address):
                 console.print(f"[bold]Page[/] at {address}   [bold]API[/] at {address}/docs   (Ctrl-C stops)")
-                console.print(f"Learning from the first {settings.samples} readings of each sensor …")
+                what = "windows of each key" if faults else "readings of each sensor"
+                console.print(f"Learning from the first {settings.samples} {what} …")
                 running = asyncio.create_task(service.run())
                 showing = asyncio.create_task(_show_anomalies(service, console))
                 async with connect(settings) as client:
@@ -61,7 +79,9 @@ async def run(options: argparse.Namespace) -> int:
                     await asyncio.wait(
                         {running, writing, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
                     )
-                    if writing.done():
+                    if writing.done() and faults:
+                        await demo_events.report(service, writing.result().records, faults, console, stop)
+                    elif writing.done():
                         await _report_end(service, writing.result().records, console, stop)
                     writing.cancel()
                 service.stop()

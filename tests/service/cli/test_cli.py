@@ -10,7 +10,9 @@ import time
 import argcomplete
 import pytest
 
+from service import recipes
 from service.cli import _parser, main
+from service.settings.model import load
 
 COMMANDS = (
     "run",
@@ -24,6 +26,8 @@ COMMANDS = (
     "replay",
     "export",
     "completion",
+    "recipes",
+    "init",
 )
 
 
@@ -107,6 +111,20 @@ def test_a_file_of_dashboards_is_written_and_has_no_fault(tmp_path, capsys):
     path.write_text(path.read_text().replace(r"field\":\"anomaly_kind", r"field\":\"anomaly_kin", 1))
     assert main(["dashboards", "lint", str(path)]) == 1
     assert f"{path}: visualization boilers-kinds: charts anomaly_kin," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", recipes.names())
+def test_a_recipe_is_listed_and_its_copy_can_be_used(recipe, tmp_path, capsys, monkeypatch):
+    assert main(["recipes"]) == 0
+    assert f"{recipe} " in capsys.readouterr().out
+    assert main(["init", recipe, str(tmp_path / "mine")]) == 0
+    monkeypatch.chdir(tmp_path / "mine")
+    settings = load({}, {})
+    assert bool(settings.event_format) == (recipe != "iot-temperature")
+    assert recipes.tables(recipe).keys() == settings.enrich.keys()
+    capsys.readouterr()
+    assert main(["init", recipe, str(tmp_path / "mine")]) == 1
+    assert "cutwater.toml" in capsys.readouterr().err
 
 
 def test_secrets_are_no_flags(capsys):
