@@ -41,6 +41,7 @@ COMMANDS = {
     "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
     "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
     "plan": "divide a network's addresses into subnets for a domain in a VPC",
+    "groups": "what the rules of security groups are used for, told by flow logs",
     "stream": "a local stream that speaks the Kinesis API, for development",
     "completion": "print what makes a shell complete commands and their arguments",
 }

@@ -25,6 +25,7 @@ COMMANDS = (
     "dashboards",
     "replay",
     "export",
+    "groups",
     "completion",
     "recipes",
     "init",
