@@ -122,7 +122,7 @@ def lines(found: GroupUsage) -> Iterator[str]:
             yield f"Groups {'with ' if state == 'no traffic' else ''}{state}: {', '.join(names)}"
     if scanners := _scanners(found):
         shown = (f"{source} ({len(ports)} port{'s' * (len(ports) != 1)})" for source, ports in scanners)
-        yield f"Refused most: {', '.join(shown)}"
+        yield f"Rejected most: {', '.join(shown)}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
