@@ -91,7 +91,7 @@ def test_rooms_import_only_what_the_project_declares():
     declared = {canonicalize_name(Requirement(line).name) for line in PYPROJECT["dependencies"]}
     # Modules that are not called like their distribution, and what a declared one brings by its own word.
     known = {"opensearchpy": "opensearch-py", "prometheus_client": "prometheus-client", "starlette": "fastapi"}
-    known |= {"botocore": "aiobotocore", "llvmlite": "numba"}
+    known |= {"botocore": "aiobotocore", "llvmlite": "numba", "yarl": "aiohttp"}
     for module in MODULES:
         others = imported(module) - set(ROOMS) - sys.stdlib_module_names
         assert {canonicalize_name(known.get(name, name)) for name in others} <= declared, module

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from service import UserError
 from service.cli import EXIT_FAILED, EXIT_OK, add_command
-from service.cli.options import add_settings, load_settings
-from service.cli.terminal import say
+from service.cli.options import ACCESS, add_settings, load_settings, natural
+from service.cli.stopping import on_signals
+from service.cli.terminal import say, tell
 from service.operate.dashboards import lint, ndjson, saved_objects
+from service.operate.dashboards.proxy import serving
+from service.settings.model import SettingsError
+from service.sinks.index.auth import Auth
 
 EXAMPLE = "cutwater dashboards lint deploy/dashboards.ndjson"
 
@@ -29,10 +33,22 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     write.add_argument("file", type=Path, metavar="FILE", help="to import under Stack or Dashboards Management")
     add_settings(write, only=("index_prefix", "value_fields"))
+    relay = add_command(
+        actions,
+        "proxy",
+        "open OpenSearch Dashboards in a VPC: serve this machine's browser, and sign what it asks",
+        "cutwater dashboards proxy --dashboards-url https://vpc-search.eu-west-1.es.amazonaws.com/_dashboards"
+        " --through 127.0.0.1:8443 --opensearch-aws es",
+    )
+    relay.add_argument("--through", default="", metavar="HOST:PORT", help="what leads there, such as a forwarded port")
+    relay.add_argument("--listen-port", type=natural, default=5601, metavar="PORT", help="on 127.0.0.1 [%(default)s]")
+    add_settings(relay, only=(*ACCESS, "dashboards_url", "region"))
 
 
 async def run(options: argparse.Namespace) -> int:
     """The command."""
+    if options.action == "proxy":
+        return await _proxy(options)
     return _lint(options) if options.action == "lint" else _write(options)
 
 
@@ -48,6 +64,20 @@ def _lint(options: argparse.Namespace) -> int:
             say(f"{path}: {problem}")
         problems += len(found)
     return EXIT_FAILED if problems else EXIT_OK
+
+
+async def _proxy(options: argparse.Namespace) -> int:
+    """``cutwater dashboards proxy``."""
+    stop = on_signals()
+    settings = load_settings(options)
+    if not settings.dashboards_url:
+        raise SettingsError("dashboards_url is not set; on AWS it is the domain's address with /_dashboards")
+    url, auth = settings.dashboards_url, Auth.of(settings)
+    async with serving(url, auth, through=options.through, port=options.listen_port) as address:
+        stop.graceful = True
+        tell(f"{address}   (Ctrl-C stops)")
+        await stop.wait()
+    return EXIT_OK
 
 
 def _write(options: argparse.Namespace) -> int:

@@ -54,11 +54,16 @@ class Authority:
         object.__setattr__(self, "_key", key)
         _write(self.folder / "ca.pem", builder.sign(key, hashes.SHA256()))
 
-    def issue(self, name: str, days: int = 30) -> None:
-        """``NAME.pem`` and ``NAME-key.pem``, good for this machine; with negative days it ended so long ago."""
+    def issue(self, name: str, days: int = 30, names: tuple[str, ...] = ()) -> None:
+        """``NAME.pem`` and ``NAME-key.pem``, good for this machine, or for ``names`` instead.
+
+        With negative days it ended so long ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(name), _name(self.name), key.public_key(), days)
-        places = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        places: list[x509.GeneralName] = [x509.DNSName(each) for each in names]
+        if not names:
+            places = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(places), critical=False)
         _write(self.folder / f"{name}.pem", builder.sign(self._key, hashes.SHA256()))  # type: ignore[attr-defined]
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
