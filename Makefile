@@ -70,6 +70,7 @@ docs: venv  ## Write what is made from the code: settings, documents, API, dashb
 	$(BIN)/python -m service.settings.docs
 	$(BIN)/python -m service.cli.docs
 	$(BIN)/python -m service.sinks.index.fields
+	$(BIN)/python -m service.sinks.index.event_docs
 	$(BIN)/python -m service.api.docs
 	$(BIN)/python -m service.metrics
 	$(BIN)/cutwater dashboards write deploy/dashboards.ndjson

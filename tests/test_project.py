@@ -20,7 +20,7 @@ from service.cli import docs as cli
 from service.settings import docs as settings
 from service.settings.model import Settings
 from service.settings.sources import PREFIX
-from service.sinks.index import fields
+from service.sinks.index import event_docs, fields
 
 PROJECT = Path(__file__).parents[1]
 ROOMS = ("detector", "service", "simulator")
@@ -159,6 +159,7 @@ def test_docstrings_explain_what_is_there(module):
         ("settings", settings.markdown),
         ("cli", cli.markdown),
         ("documents", fields.markdown),
+        ("events", event_docs.markdown),
         ("api", api.documentation),
     ],
 )

@@ -7,7 +7,7 @@ can be searched and charted together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -23,6 +23,13 @@ TimeSource = Literal["event", "local", "envelope", "arrival"]
 
 Message = str | Mapping[str, Any]
 """What a carrier holds for a format: a line of text, or a JSON object."""
+
+PLACE_FIELDS = frozenset((
+    "@timestamp", "enrichment.version", "event.created", "event.dataset", "event.id", "event.module",
+    "event.time_source", "record_ordinal", "schema_version", "sequence_number", "shard", "stream",
+    "sub_sequence_number",
+))  # fmt: skip
+"""What every event's document has besides the event's own fields: what it is of, and where that lies in the stream."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -69,6 +76,17 @@ class Event(NamedTuple):
     fields: dict[str, Any]
     time_source: TimeSource = "event"
     identity: str = ""
+
+
+def clash(names: Iterable[str]) -> str:
+    """A name that would be a field as well as an object that holds another one; empty if there is none."""
+    known = set(names)
+    for name in sorted(known):
+        parts = name.split(".")
+        for count in range(1, len(parts)):
+            if (outer := ".".join(parts[:count])) in known:
+                return outer
+    return ""
 
 
 class EventFormat(Protocol):

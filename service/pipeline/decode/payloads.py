@@ -116,8 +116,11 @@ def _of_bytes(data: bytes, budget: _Budget, envelope: Envelope, depth: int) -> I
     unpacked = budget.unpack(data)
     start = unpacked[:1]
     if start not in (b"{", b"["):
-        if not (unpacked := unpacked.strip(b" \t\r\n\x1e,")):
+        if not (unpacked := unpacked.strip(b" \t\r\n")):
             raise DecodeError("empty", "the record holds nothing but blanks" if data else "the record is empty")
+        json_begins = unpacked.lstrip(b" \t\r\n\x1e,")  # separators of JSON, see ``json``; a line keeps them
+        if json_begins[:1] in (b"{", b"["):
+            unpacked = json_begins
         start = unpacked[:1]
     if start in (b"{", b"["):
         yield from _of_json(unpacked, budget, envelope, depth)

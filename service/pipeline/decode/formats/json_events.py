@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ from service.pipeline.decode.formats.values import (
     identity_of,
 )
 from service.pipeline.decode.payloads import YEAR_2000
-from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
+from service.pipeline.events import PLACE_FIELDS, Envelope, Event, FieldType, Message, TimeSource, clash
 from service.pipeline.times import TimeError, parse_time, show
+
+_NAME = re.compile(r"[A-Za-z@][\w@-]*(?:\.[\w@-]+)*", re.ASCII)
 
 
 class JSONEvents:
@@ -36,6 +39,7 @@ class JSONEvents:
 
     Raises:
         jmespath.exceptions.JMESPathError: an expression is none.
+        ValueError: a name is none that a field may have.
     """
 
     name = "json"
@@ -56,9 +60,13 @@ class JSONEvents:
             "record_omitted": "keyword",
             "record_unfit": "keyword",
         }
-        taken = {*LOG_FIELDS, *LOG_ALIASES, "event.kind", "record", "record_omitted", "record_unfit"}
-        if clash := taken & fields.keys():
-            raise ValueError(f"{', '.join(sorted(clash))}: a document's field of that name is something else")
+        taken = {*LOG_FIELDS, *LOG_ALIASES, "event.kind", "record", "record_omitted", "record_unfit", *PLACE_FIELDS}
+        if twice := taken & {*fields, *(aliases or {})}:
+            raise ValueError(f"{', '.join(sorted(twice))}: what each document has is something else; name it otherwise")
+        if wrong := [name for name in fields if not _NAME.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is no name of a field such as user.name")
+        if outer := clash((*fields, *taken, *(aliases or {}))):
+            raise ValueError(f"{outer} cannot be a field as well as the beginning of another one's name")
         self.aliases: Mapping[str, str] = {**(aliases or {}), **LOG_ALIASES}
         self._time, self._time_formats = time, time_formats
         self._find_time = find_field(time) if time else None

@@ -38,7 +38,7 @@ def check(format_, found, records=1) -> None:
             assert fit(value, format_.mapping[name]) == value, (name, value)
         json.dumps(event.fields).encode()
     for refusal in found.refusals:
-        assert refusal.code.replace("_", "").isalpha()
+        assert refusal.code.replace("_", "").isalnum()
         assert 0 < len(refusal.reason) < 500
         assert "\n" not in refusal.reason
 

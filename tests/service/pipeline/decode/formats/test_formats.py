@@ -8,22 +8,19 @@ from service.pipeline.decode.formats.cloudtrail import CloudTrail
 from service.pipeline.decode.formats.flow_log import FlowLog
 from service.pipeline.decode.formats.json_events import JSONEvents
 from service.pipeline.decode.formats.ossec import OSSEC
+from service.pipeline.events import PLACE_FIELDS, clash
 from tests.service.pipeline.decode.events import SAMPLES, decode
 
 FORMATS = [CloudTrail(), FlowLog(), OSSEC("Europe/Berlin"), JSONEvents({"event.action": ("keyword", "action")}, "at")]
-OTHERS = ("@timestamp", "stream", "shard", "sequence_number", "sub_sequence_number", "record_ordinal", "event.id",
-          "event.dataset", "event.module", "event.created", "event.time_source", "enrichment.version",
-          "schema_version")  # fmt: skip
 each_format = pytest.mark.parametrize("format_", FORMATS, ids=lambda each: each.name)
 
 
 @each_format
 def test_no_name_is_two_things(format_):
     """A field or alias may not be an object as well, which another name's first part makes of it."""
-    names = [*format_.mapping, *format_.aliases, *OTHERS]
+    names = [*format_.mapping, *format_.aliases, *PLACE_FIELDS]
     assert len(names) == len(set(names))
-    objects = {name[:at] for name in names for at, letter in enumerate(name) if letter == "."}
-    assert objects & set(names) == set()
+    assert clash(names) == ""
     for old, new in format_.aliases.items():
         assert new == "@timestamp" or new in format_.mapping, old
         assert format_.mapping.get(new) != "object"

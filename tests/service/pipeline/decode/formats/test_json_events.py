@@ -99,9 +99,15 @@ def test_what_is_no_event(data, code):
     assert codes(decode(CLICKS, data)) == [(None, code)]
 
 
-def test_names_that_documents_have_anyway_are_not_to_be_had():
-    with pytest.raises(ValueError, match="record"):
-        JSONEvents({"record": ("keyword", "a")})
+@pytest.mark.parametrize("name", ["record", "event.id", "@timestamp", "event", "stream.name", "", "_id", "a..b", "a b"])
+def test_names_that_no_field_can_have(name):
+    with pytest.raises(ValueError, match=r"name it otherwise|no name of a field|cannot be a field"):
+        JSONEvents({name: ("keyword", "a")})
+
+
+def test_a_field_cannot_hold_another():
+    with pytest.raises(ValueError, match="shop cannot be"):
+        JSONEvents({"shop": ("keyword", "a"), "shop.name": ("keyword", "b")})
 
 
 values = st.recursive(
