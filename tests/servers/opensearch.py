@@ -308,7 +308,7 @@ class _Java:
                 [
                     str(self._jdk / "bin" / "java"),
                     *(f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
-                    *(["--enable-native-auth=ALL-UNNAMED"] if self._spec.java >= 21 else []),
+                    *(["--enable-native-access=ALL-UNNAMED"] if self._spec.java >= 21 else []),
                     *self._spec.options,
                     f"-Des.nativelibs.path={self._classes / 'native'}",
                     f"-Dlog4j2.configurationFile={SOURCES / 'log4j2.properties'}",
