@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, model_validator
 
 from detector.detector import Configuration
 from service.settings.complaints import complaints, no_such
@@ -20,6 +20,7 @@ from service.settings.groups.detector import DetectorSettings
 from service.settings.groups.enrich import EnrichSettings
 from service.settings.groups.events import EventSettings
 from service.settings.groups.index import IndexSettings
+from service.settings.groups.notify import NotifySettings, only_of_labels
 from service.settings.groups.process import ProcessSettings
 from service.settings.groups.records import RecordSettings
 from service.settings.groups.rules import RuleSettings
@@ -31,6 +32,7 @@ __all__ = ["SECRETS", "Settings", "SettingsError", "load", "start_time"]
 
 # Fields are in the order of the documentation, which begins with the last base.
 class Settings(
+    NotifySettings,
     AccessSettings,
     ProcessSettings,
     IndexSettings,
@@ -42,6 +44,11 @@ class Settings(
     StreamSettings,
 ):
     """The settings of ``cutwater run``."""
+
+    @model_validator(mode="after")
+    def _routes_of_labels(self) -> Self:
+        only_of_labels(self.notify, self.label_fields)
+        return self
 
     def configuration(self) -> Configuration:
         """What the settings make of a detector."""
