@@ -49,7 +49,7 @@ THROTTLES = (  # that come of much use, and pass
     "KMSThrottlingException",
 )
 INCOMPLETE = (NoCredentialsError, PartialCredentialsError, NoRegionError)  # settings
-Service = Literal["dynamodb", "s3", "ec2"]
+Service = Literal["dynamodb", "s3", "ec2", "sns", "events"]
 UNREACHABLE = (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError)
 
 

@@ -145,6 +145,28 @@ class Metrics:
             advice="Alert when it is above 0: the log has the first rows and what is wrong with them.",
         )
 
+        # Notifications
+        self.notices_sent = counter("notices_sent", "Messages that receivers took", "route", "stage")
+        self.notices_failed = counter(
+            "notices_failed",
+            "Attempts to send a message that failed",
+            "route",
+            advice="Alert when the rate stays above 0: the receiver is down, or refuses what it is sent.",
+        )
+        self.notices_waiting = gauge(
+            "notices_waiting",
+            "Changes of episodes that a route was not told yet",
+            "route",
+            advice="Alert when it grows outside of the route's quiet hours.",
+        )
+        self.notices_given_up = counter(
+            "notices_given_up",
+            "Changes of episodes that went to the dead letters, because nobody could be told",
+            "route",
+            advice="Alert when the rate is above 0: the dead letter says why.",
+        )
+        self.notices_muted = counter("notices_muted", "Changes of episodes of muted sensors", "route")
+
         # Checkpoints and leases
         self.checkpoints = counter(
             "checkpoints", "Checkpoints committed", advice="Alert when the rate is 0 while readings come."

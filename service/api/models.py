@@ -268,6 +268,17 @@ class IndexState(BaseModel):
     detail: str | None
 
 
+class RouteState(BaseModel):
+    """A route by which people are told of episodes."""
+
+    name: str
+    to: str
+    sent: int = Field(description="Messages that its receiver took.")
+    waiting: int = Field(description="Changes of episodes that it was not told yet.")
+    quiet: bool = Field(description="Whether it is in its quiet hours.")
+    error: str | None = Field(description="Why the last attempt failed; null if it did not.")
+
+
 class Status(BaseModel):
     """The service in numbers."""
 
@@ -287,6 +298,7 @@ class Status(BaseModel):
     readings_per_second: float
     worker: str
     shards: list[Shard]
+    notify: list[RouteState]
     index: IndexState
     role: Literal["read", "operate"] = Field(description="What the one who asks may do.")
 

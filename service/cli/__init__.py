@@ -38,6 +38,7 @@ COMMANDS = {
     "setup": "prepare OpenSearch or Elasticsearch: index templates, retention, dashboards",
     "replay": "send the dead letter again, after its cause was mended",
     "export": "write the index, or the dead letter, to a file",
+    "notify": "try the ways by which people are told of episodes",
     "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
     "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
     "plan": "divide a network's addresses into subnets for a domain in a VPC",

@@ -29,6 +29,7 @@ from service.source.client import StreamError
 log = logging.getLogger("cutwater.replay")
 
 GAP = "gap"  # a letter about what was never read
+NOT_NOTIFIED = "not_notified"  # a letter about what nobody could be told; nothing of it belongs into index or stream
 AT_ONCE = 500  # as many as PutRecords takes
 CALL_BYTES = 5 * 1024 * 1024
 
@@ -105,7 +106,9 @@ class Replay:
                 log.warning("%s: %s; nothing is left to send, so this is deleted", gap["shard"], gap["errorMessage"])
             await self._letters.remove(gaps)
             self.outcome.gaps += len(gaps)
-            sendable = [letter for letter in letters if letter["id"] not in doubtful and letter["errorCode"] != GAP]
+            self.outcome.kept[NOT_NOTIFIED] += sum(letter["errorCode"] == NOT_NOTIFIED for letter in letters)
+            apart = (GAP, NOT_NOTIFIED)
+            sendable = [each for each in letters if each["id"] not in doubtful and each["errorCode"] not in apart]
             await self._send_documents([letter for letter in sendable if letter["esDocumentId"]])
             await self._send_records([letter for letter in sendable if not letter["esDocumentId"]])
             done(len(letters))

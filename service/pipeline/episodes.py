@@ -53,7 +53,7 @@ class EpisodeTracker:
 
     def follow(self, batch: ScoredBatch) -> list[Document]:
         """The changes that the next readings make, in their order."""
-        changes = []
+        changes: list[Document] = []
         for row in self._rows(batch):
             changes += self._silent(batch, row) if batch.revealed(row) else self._reading(batch, row)
         while len(self._open) > MOST_OPEN:

@@ -23,19 +23,23 @@ from service.state.snapshots.shard import ShardSnapshots
 
 log = logging.getLogger("cutwater.checkpoints")
 
+_NOTICES = b"\x00notices\x00"  # no state of a core begins so
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """All records up to ``position`` are done, and the whole shard if ``ended``.
 
     ``models`` are all of them when it is read, and those that changed since the last checkpoint when it is written.
-    ``states`` are what the core has besides models: when it is written one, when it is read one or its parents'.
+    ``states`` are what the core has besides models: when it is written one, when it is read one or its parents';
+    ``notices`` likewise what is to be told of its episodes.
     """
 
     position: Position | None = None
     ended: bool = False
     models: Mapping[str, Model] = field(default_factory=dict)
     states: Sequence[bytes] = ()
+    notices: Sequence[bytes] = ()
 
 
 class Checkpoints:
@@ -136,7 +140,14 @@ class HeldLease:
             log.warning(
                 "%s: the lease at %s names no snapshot; its sensors are learnt anew", self.shard, lease.position
             )
-        return Checkpoint(lease.position, lease.ended, models, tuple(filter(None, states)))
+        parts = [_unpack(state) for state in states]
+        return Checkpoint(
+            lease.position,
+            lease.ended,
+            models,
+            states=tuple(state for state, _ in parts if state),
+            notices=tuple(notices for _, notices in parts if notices),
+        )
 
     def refuse(self, reason: str) -> None:
         """The restored models turn out to be unusable. Raises StateError unless the settings say to learn anew."""
@@ -154,7 +165,8 @@ class HeldLease:
 
     async def commit(self, checkpoint: Checkpoint) -> Written:
         """Move the shard to ``checkpoint``. All up to there must be acknowledged. Raises LeaseLostError."""
-        models, state = self._inherited | dict(checkpoint.models), b"".join(checkpoint.states)
+        models = self._inherited | dict(checkpoint.models)
+        state = _pack(b"".join(checkpoint.states), b"".join(checkpoint.notices))
         written = await self._snapshots.write(checkpoint.position, models, state)
         async with self._unless_lost():
             self.lease = await self._checkpoints.leases.checkpoint(
@@ -195,3 +207,17 @@ class HeldLease:
         except SnapshotError as error:
             self._checkpoints.refuse(self.shard, str(error))
         return {}
+
+
+def _pack(state: bytes, notices: bytes) -> bytes:
+    """The core's state behind the notices, where there are any."""
+    return _NOTICES + len(notices).to_bytes(8, "big") + notices + state if notices else state
+
+
+def _unpack(packed: bytes) -> tuple[bytes, bytes]:
+    """(state, notices)."""
+    if not packed.startswith(_NOTICES):
+        return packed, b""
+    start = len(_NOTICES) + 8
+    end = start + int.from_bytes(packed[len(_NOTICES) : start], "big")
+    return packed[end:], packed[start:end]

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +19,9 @@ from service import emf
 from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
 from service.pipeline.documents import Document
+from service.pipeline.records import DeadLetter
 from service.settings.model import Settings, start_time
+from service.sinks.notify.notifier import Notifier
 from service.sinks.recent_scores import LEAST_SENSORS, RecentScores
 from service.source.budget import ByteBudget
 from service.source.client import connect
@@ -86,6 +88,7 @@ class Service:
             blocked=lambda: self.index.last_error or self.letters.last_error,
         )
         self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
+        self.notifier = Notifier(settings, self._give_up, self.metrics) if settings.notify else None
         self._context = PipelineContext(
             stream=self.stream,
             stream_name=settings.stream,
@@ -99,6 +102,7 @@ class Service:
             metrics=self.metrics,
             dead_letter_monitor=self.dead_letter_monitor,
             tables=self.tables if settings.event_format else None,
+            notifier=self.notifier,
         )
         self._status = Status(
             settings=settings,
@@ -112,6 +116,7 @@ class Service:
             consumer=self.consumer,
             dead_letter_monitor=self.dead_letter_monitor,
             metrics=self.metrics,
+            notifier=self.notifier,
         )
         self._embedded = (
             emf.EmbeddedMetrics(self.metrics.registry, settings.stream, worker, _say)
@@ -168,12 +173,16 @@ class Service:
         meter = asyncio.create_task(self._status.measure())
         teller = asyncio.create_task(self._tell()) if self._embedded else None
         watching = asyncio.create_task(self.tables.watch())
+        if self.notifier:
+            await self.notifier.open()
         try:
             return await self.consumer.run()
         except* Exception as errors:
             raise first_error(errors) from None
         finally:
             meter.cancel()
+            if self.notifier:
+                await self.notifier.close()
             if teller and self._embedded:
                 teller.cancel()
                 self._embedded.tell()
@@ -187,6 +196,12 @@ class Service:
             await asyncio.sleep(emf.SECONDS)
             await self.unready()  # sets what is up
             self._embedded.tell()
+
+    async def _give_up(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what nobody could be told."""
+        await self.letters.put(letters)
+        for letter in letters:
+            self.metrics.dead.labels(letter.code).inc()
 
     async def _warm_up(self) -> None:
         """Have everything compiled before the first reading; say so where that is not in the cache and takes long."""

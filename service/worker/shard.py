@@ -32,6 +32,8 @@ from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.dead_letters.format import describe_letter, rejection_letter
 from service.sinks.index import Index
+from service.sinks.notify.notifier import Notifier
+from service.sinks.notify.outbox import Outbox
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
@@ -67,6 +69,7 @@ class PipelineContext:
     dead_letter_monitor: DeadLetterMonitor
     sensor_monitor: SensorMonitor | None = None  # None: nobody is warned
     tables: Tables | None = None  # of a stream of events
+    notifier: Notifier | None = None  # None: nobody is told
 
 
 @dataclass(slots=True)
@@ -104,14 +107,17 @@ class ShardPipeline:
         self._commit_done = asyncio.Event()  # no checkpoint is on its way
         self._commit_done.set()
         self._fetched_to: Position | None = None
+        self._outbox: Outbox | None = None
 
     async def run(self) -> bool:
         """Work until the shard's end (True) or until stopped and everything fetched is committed (False).
 
         Raises LeaseLostError (in an ExceptionGroup), StreamError or StateError.
         """
-        start = await self._restore()
+        if self._context.notifier:
+            self._outbox = self._context.notifier.outbox(self.shard)
         try:
+            start = await self._restore()
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watch())
                 tasks.create_task(self._fetch(start.position))
@@ -119,6 +125,8 @@ class ShardPipeline:
                 ended = await self._deliver()
                 watching.cancel()
         finally:
+            if self._context.notifier and self._outbox:
+                self._context.notifier.close_outbox(self._outbox)
             await self._context.budget.release(self.in_flight)
             self.in_flight = 0
             self._context.metrics.forget(self.shard)
@@ -143,10 +151,12 @@ class ShardPipeline:
             await self._in_thread(self._core.restore, start.models, start.states)
         except ValueError as error:
             self._held.refuse(str(error))
+        if self._outbox:  # what a parent has to tell is told by the child that has the sensor
+            self._outbox.restore(start.notices, None if self._held.lease.snapshot else start.models)
         named = tables is None or not tables.current.version or start.states  # else nothing says what is used from here
         if not named or (self._held.lease.parents and not self._held.lease.snapshot):
             # What it has inherited is its own from now on.
-            await self._held.commit(Checkpoint(start.position, states=(self._core.state(),)))
+            await self._held.commit(Checkpoint(start.position, states=(self._core.state(),), notices=self._notices()))
         return start
 
     async def _watch(self) -> None:
@@ -202,8 +212,9 @@ class ShardPipeline:
         running = True
         while running:
             fetched: RecordBatch | None = _NOTHING
+            told = self._outbox is not None and self._outbox.changed
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(due if position != snapshotted else None):
+                async with asyncio.timeout_at(due if position != snapshotted or told else None):
                     fetched = await self._fetched.get()
             ended = fetched is not None and fetched.ended
             running = fetched is not None and not ended
@@ -216,7 +227,8 @@ class ShardPipeline:
                     pending = PendingBatch(fetched.size, await self._in_thread(self._process, fetched))
                 position = fetched.records[-1].position if fetched.records else position
                 self._note_scored(pending)
-            if ended or (position != snapshotted and (clock() >= due or not running)):
+            told = self._outbox is not None and self._outbox.changed  # it would be told again after a restart
+            if ended or ((position != snapshotted or told) and (clock() >= due or not running)):
                 if running and not self._commit_done.is_set():
                     # The index or the store is slow; one copy of the models is enough.
                     due = clock() + min(_AGAIN_SECONDS, self._context.checkpoint_seconds)
@@ -227,7 +239,7 @@ class ShardPipeline:
                     await self._commit_done.wait()  # only then is it known which models the next snapshot must hold
                     models = await self._in_thread(self._core.snapshot, self._held.needs_rewrite())
                     state = await self._in_thread(self._core.state)
-                    pending.checkpoint = Checkpoint(position, ended, models, (state,))
+                    pending.checkpoint = Checkpoint(position, ended, models, (state,), self._notices())
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
                     self._commit_done.clear()
             if pending.output or pending.checkpoint:
@@ -257,10 +269,16 @@ class ShardPipeline:
         with self._context.metrics.batch_seconds.time():
             return self._core.process(fetched.records, fetched.gap)
 
+    def _notices(self) -> tuple[bytes, ...]:
+        """What is to be told, as of now."""
+        return (self._outbox.snapshot(),) if self._outbox else ()
+
     def _note_scored(self, pending: PendingBatch) -> None:
         if pending.output is None:
             return
         batch = pending.output.scored
+        if self._outbox:
+            self._outbox.note(batch)
         if self._context.sensor_monitor:
             self._context.sensor_monitor.note(self.shard, self._core.sensors)
         self._context.recent.append(batch)

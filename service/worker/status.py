@@ -13,6 +13,7 @@ from service.pipeline.documents import Document
 from service.settings.model import Settings
 from service.sinks.dead_letters import DeadLetters
 from service.sinks.index import Index
+from service.sinks.notify.notifier import Notifier
 from service.sinks.recent_scores import RecentScores
 from service.source.budget import ByteBudget
 from service.source.kinesis import Stream
@@ -41,6 +42,7 @@ class Status:
     consumer: Consumer[ShardPipeline]
     dead_letter_monitor: DeadLetterMonitor
     metrics: Metrics
+    notifier: Notifier | None = None
     _started: float = field(default_factory=time.monotonic)
     _rate: float = 0.0
 
@@ -86,6 +88,7 @@ class Status:
             "readings_per_second": round(self._rate, 1),
             "worker": self.consumer.worker,
             "shards": [self._describe(lease) for lease in self.consumer.leases],
+            "notify": self.notifier.describe() if self.notifier else [],
             "index": {
                 "kind": "opensearch" if self.settings.opensearch_url else "sqlite",
                 "healthy": problem is None,

@@ -55,7 +55,7 @@ class NotifyTable(Table):
     """Only episodes of these kinds, such as spike, silent."""
     min_severity: int = Field(0, ge=0, le=100)
     """Only episodes of at least this severity."""
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field({})
     """Only episodes with these labels (* is any text)."""
     stages: tuple[Literal["begin", "update", "end"], ...] = ("begin", "update", "end")
     """What of an episode is told: that it began, changed, ended."""

@@ -48,12 +48,12 @@ class Message:
     @property
     def sensor(self) -> str:
         """Of the severest episode."""
-        return self._worst.get("sensor", "")
+        return str(self._worst.get("sensor", ""))
 
     @property
     def kind(self) -> str:
         """Of the severest episode."""
-        return self._worst.get("kind", "")
+        return str(self._worst.get("kind", ""))
 
     @property
     def _worst(self) -> Document:

@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -182,6 +181,9 @@ class _Sender:
         name = self.route.name
         now = time.time()
         self._forget(now)
+        if self._error is not None:
+            oldest = now - 3600.0 * self.route.table.give_up_hours
+            await self._give_up([pair for pair in self._waiting() if pair[1].since < oldest], self._error)
         waiting, uncounted = self._waiting(), self._uncounted()
         gauge = self._notifier.metrics.notices_waiting.labels(name)
         gauge.set(len(waiting) + sum(uncounted.values()))
@@ -365,5 +367,3 @@ def _remember(table: OrderedDict[str, None], key: str) -> None:
     table.move_to_end(key)
     while len(table) > REMEMBERED:
         table.popitem(last=False)
-
-

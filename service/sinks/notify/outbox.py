@@ -53,7 +53,9 @@ class Outbox:
         wake: called when there is something new.
     """
 
-    def __init__(self, shard: str, routes: Sequence[Route], clock: Callable[[], float], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, shard: str, routes: Sequence[Route], clock: Callable[[], float], wake: Callable[[], None]
+    ) -> None:
         self.shard = shard
         self.pending: dict[str, Notice] = {}
         self.uncounted: dict[str, int] = {}  # changes beyond the bound, by route
@@ -92,7 +94,7 @@ class Outbox:
     def settle_uncounted(self, route: str, number: int) -> None:
         """A route was told of so many more."""
         self.changed = True
-        self.uncounted[route] = self.uncounted.get(route, 0) - number
+        self.uncounted[route] = max(self.uncounted.get(route, 0) - number, 0)
 
     def snapshot(self) -> bytes:
         """Everything, for the checkpoint."""

@@ -33,7 +33,7 @@ class Request(NamedTuple):
 
 
 class WebhookTarget:
-    """Posts JSON. Taken is what is answered with a status of 200 to 299, and, of Slack and PagerDuty, in their words."""
+    """Posts JSON. Taken is what is answered with a status of 200 to 299, and by Slack and PagerDuty in their words."""
 
     def __init__(self, table: NotifyTable) -> None:
         self._table = table
@@ -107,12 +107,13 @@ class WebhookTarget:
         """An adaptive card, as the workflows of Teams take it."""
         lines = [{"type": "TextBlock", "text": message.title, "weight": "Bolder", "size": "Medium", "wrap": True}]
         lines += [{"type": "TextBlock", "text": line, "wrap": True} for line in message.text.splitlines()]
+        opens = [{"type": "Action.OpenUrl", "title": "Open the page", "url": message.link}]
         card = {
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard",
             "version": "1.4",
             "body": lines,
-            "actions": [{"type": "Action.OpenUrl", "title": "Open the page", "url": message.link}] if message.link else [],
+            "actions": opens if message.link else [],
         }
         attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}
         return Request(self._table.address, {"type": "message", "attachments": [attachment]})

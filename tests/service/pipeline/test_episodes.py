@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.liveness import Silence
+from detector.liveness import SilenceEvent
 from detector.types import KINDS, SPIKE, Readings, Scores
 from service.pipeline.documents import ScoredBatch
 from service.pipeline.episodes import BETWEEN, EpisodeTracker
@@ -102,7 +102,7 @@ def test_a_new_episode_ends_the_one_before():
 
 
 def test_a_silence_ends_with_the_next_reading():
-    made = Silence(row=1, sensor="pump", since=START, time=START + 2 * STEP, patience=1.0)
+    made = SilenceEvent(row=1, sensor="pump", since=START, time=START + 2 * STEP, silence_timeout=1.0)
     tracker = EpisodeTracker()
     changes = tracker.follow(scored(course("..."), silences=(made,)))
     assert told(changes) == [("begin", "pump")]
