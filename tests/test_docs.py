@@ -3,12 +3,17 @@
 ``<!-- test -->`` on the line before a fenced block lets the block run: commands where the repository's files are, with
 ``cutwater`` on the PATH; Python in a process of its own. Of all other blocks each ``cutwater`` command is parsed, TOML
 is loaded as settings, JSON as JSON, and ``make`` targets and ``python -m`` modules must be there.
+
+Of these other blocks the ``curl`` lines and the ``cutwater`` commands that end by themselves run, too, against a local
+stream and a service that reads it. What needs a server of somebody else's is left to the tests of that command.
 """
 
+import itertools
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -17,8 +22,9 @@ from typing import NamedTuple
 
 import pytest
 
-from service.cli import _parser
+from service.cli import _parser, main
 from service.settings.model import load
+from tests.end_to_end.processes import Cutwater, Service, run
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*(PROJECT / "docs").rglob("*.md"), PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"])
@@ -111,3 +117,80 @@ def test_links_lead_somewhere():
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+# Commands against a local service
+
+ELSEWHERE = re.compile(r"cutwater (setup|alarms)|search\.example")  # OpenSearch or CloudWatch answers these
+ENDLESS = re.compile(r"cutwater (run|demo|stream|simulate)")  # tests/end_to_end runs them
+ADDRESS = re.compile(r"http://(127\.0\.0\.1|cutwater\.example):8080")
+AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+
+
+def shown_commands() -> list[str]:
+    """Each ``curl`` and ``cutwater`` line that can run here, once; documents go to SQLite.
+
+    The examples of docs/reference/cli.md are the commands' own and tested with them.
+    """
+    found = {}
+    for block in blocks():
+        if known(block) and not block.runs and not block.page.endswith("cli.md"):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                line = line.replace(" --opensearch-url https://search.example:443", "") if "replay" in line else line
+                if line.startswith(("curl ", "cutwater ")) and not ELSEWHERE.search(line) and not ENDLESS.match(line):
+                    found[line] = None
+    return list(found)
+
+
+class Local(NamedTuple):
+    """A folder with what the pages speak of, a stream, and services that read it: its readings, and events."""
+
+    folder: Path
+    endpoint: str
+    readings: str
+    events: str
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs")
+    for name in ("recordings", "history"):
+        (folder / name).mkdir()
+    for name in ("pump.csv", "pump-1.csv", "pump-2.csv", "recordings/pump.csv", "history/pump.csv"):
+        with (PROJECT / "tests/recordings/cold_room.csv").open() as recording:
+            (folder / name).write_text("".join(itertools.islice(recording, 900)))
+    (folder / "faults.json").write_text('{"pump.csv": [["2026-01-31 12:00:00", "2026-01-31 18:00:00"]]}')
+    shutil.copytree(PROJECT / "deploy", folder / "deploy")
+    (block,) = (block for block in blocks() if block.page.endswith("events.md") and "[[windows]]" in block.text)
+    (folder / "events.toml").write_text(block.text)
+    with Cutwater("stream", "--port", "0", "--create", "RawStreamData", folder=folder, environment=AWS) as stream:
+        endpoint = stream.find(r"(http://127\.0\.0\.1:\d+)")
+        simulate = ("simulate", "--endpoint-url", endpoint, "--count", "600")
+        assert run(*simulate, folder=folder, environment=AWS)[0] == 0
+        of_events = ("--config", "events.toml", "--data-dir", "events")
+        with (
+            Service(endpoint, "--index", "all", folder=folder, environment=AWS) as readings,
+            Service(endpoint, *of_events, folder=folder, environment=AWS) as events,
+        ):
+            readings.wait_for_readings(600)
+            yield Local(folder, endpoint, readings.address, events.address)
+
+
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("line", shown_commands())
+def test_what_is_shown_runs(line, local, monkeypatch):
+    monkeypatch.chdir(local.folder)
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    if line.startswith("curl "):
+        address = local.events if re.search(r"/(events|windows)\?", line) else local.readings
+        command = ADDRESS.sub(address, line).replace("curl ", "curl -sS --fail-with-body ", 1)
+        done = subprocess.run(
+            ["bash", "-euc", f"CUTWATER_API_TOKEN=token; {command}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)
+    else:
+        monkeypatch.setenv("CUTWATER_ENDPOINT_URL", local.endpoint)
+        words = commands(line)[0]
+        assert main(words[1:]) == 0
