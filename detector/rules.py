@@ -103,10 +103,12 @@ class Rules:
             low, high = self.never_between
             inside = np.asarray((np.isnan(values) | ((values >= low) & (values <= high))).all(axis=1))
             _drop(scores, inside, np.isin(scores.kind, _OF_NO_VALUE, invert=True))
+            scores.in_anomaly[inside & ~scores.alert] = False
         weak = np.logical_and(scores.is_anomaly, scores.grade < self.minimum_grade)
         _drop(scores, weak, weak)
         broken = self.broken(values)
         scores.is_anomaly[broken] = True
+        scores.in_anomaly[broken] = True
         scores.grade[broken] = 1.0
         scores.kind[broken] = LIMIT
         scores.alert[self.is_quiet(times)] = False
@@ -119,6 +121,7 @@ class Rules:
         part.alert[:] = False
         part.grade[:] = own_grade(part.score, part.threshold)
         part.is_anomaly[:] = part.grade > 0.0
+        part.in_anomaly[:] = np.logical_and(part.in_anomaly, part.is_anomaly)
         part.kind[:] = np.where(part.is_anomaly, SPIKE, NONE)
         self.apply(times[rows], values[rows], part)
         scores.put(rows, part)

@@ -97,6 +97,8 @@ class Scores:
         renamed: [n] whether the episode has turned out, at this reading, to be of another kind.
         episode_peak: [n] the highest score of a reading in the episode so far.
         episode_readings: [n] anomalous readings in the episode so far.
+        in_anomaly: [n] whether the reading lies in a fault that goes on: from an alert until what was normal before
+            it has come back, or the fault has lasted so long that it is the new normal.
         silence_timeout: [n] milliseconds after this reading from which on its sensor's silence is unusual; infinity
             while that is not known.
     """
@@ -118,6 +120,7 @@ class Scores:
     renamed: Flags
     episode_peak: Floats
     episode_readings: Integers
+    in_anomaly: Flags
     silence_timeout: Floats
 
     @classmethod
@@ -141,6 +144,7 @@ class Scores:
             renamed=np.zeros(n, dtype=bool),
             episode_peak=np.zeros(n),
             episode_readings=np.zeros(n, dtype=np.int64),
+            in_anomaly=np.zeros(n, dtype=bool),
             silence_timeout=np.full(n, np.inf),
         )
 

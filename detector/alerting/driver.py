@@ -15,6 +15,7 @@ import numpy as np
 from detector.alerting.baseline import grade_reading, split_score
 from detector.alerting.change_detectors import CORRELATION, STATISTICS
 from detector.alerting.episode_kind import begin_course, follow_course, likely_kind
+from detector.alerting.fault_state import AWAY, displacement, is_alarmed, update_fault
 from detector.alerting.features import FEATURES
 from detector.alerting.incident import (
     REFRACTORY,
@@ -27,6 +28,7 @@ from detector.alerting.incident import (
     is_open,
 )
 from detector.alerting.novelty import learn_reading, new_shapes, novelty
+from detector.alerting.outliers import START
 from detector.alerting.shapes import WINDOW
 from detector.alerting.silence import gap_ratio, silence_timeout
 from detector.alerting.state import State
@@ -51,6 +53,7 @@ class Columns(NamedTuple):
     renamed: Flags
     episode_peak: Floats
     episode_readings: Integers
+    in_anomaly: Flags
     silence_timeout: Floats
 
     @staticmethod
@@ -100,7 +103,7 @@ def decide(
 
     ``alone``: no other sensors say whether this one was silent, so its own return does.
     """
-    s, c, d = state.sensor[0], columns, values.shape[1]
+    s, fault, c, d = state.sensor[0], state.fault[0], columns, values.shape[1]
     features, scores = np.empty(FEATURES), np.empty(FEATURES)
     ratios, learnt = np.zeros((d, STATISTICS)), np.empty(d)
     window, sums = np.empty(WINDOW, np.float32), np.empty(state.shape_windows.shape[2], np.float32)
@@ -114,11 +117,24 @@ def decide(
             state, time, values[i], missing[i], c.expected[i], c.attribution[i], features, scores, ratios, learnt
         )
         new_shape = new_shapes(state, learnt, window, sums)
+        farthest = displaced = 0.0
+        if s.readings_seen >= START:  # gross outliers are known
+            farthest, displaced = displacement(
+                fault, state.normal, time, learnt, state.memory, state.profile, state.profile_visits
+            )
         if found.adopted:
             adopt_outliers(s)
         new = novelty(s, state.sums, state.peaks, found.total)
         c.alert[i], c.alert_score[i], c.kind[i], shown = decide_alert(
-            s, state.statistics, ratios, time, silence, 0.0 if found.known_stuck else new, found.kind, new_shape
+            s,
+            state.statistics,
+            ratios,
+            time,
+            silence,
+            0.0 if found.known_stuck else new,
+            found.kind,
+            new_shape,
+            displaced,
         )
         if found.outlier_score > 0.0:
             limit = alert_threshold(s, d) + cold_start_margin(s)
@@ -132,6 +148,9 @@ def decide(
         c.is_anomaly[i] = c.grade[i] > 0.0
         if c.is_anomaly[i] and c.kind[i] == NONE:
             c.kind[i] = shown if shown != NONE else SPIKE
+        away = farthest > AWAY or is_alarmed(state.statistics)
+        begins = c.alert[i] or displaced > 1.0
+        c.in_anomaly[i] = update_fault(fault, state.normal, s.readings_seen, time, begins, away)
         split_score(c.score[i], c.attribution[i])
         of_episode = continue_episode(s, time, c.score[i], c.is_anomaly[i])
         if s.episode_start != 0:

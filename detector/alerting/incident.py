@@ -25,7 +25,7 @@ from detector.alerting.features import HOUR, MEAN
 from detector.alerting.silence import DAY, WARM
 from detector.alerting.state import SUPPRESSION
 from detector.jit import jit_entry
-from detector.types import NONE, PATTERN_CHANGE, SILENT, STUCK
+from detector.types import LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, STUCK
 
 REFRACTORY = 30  # readings after an alert before the next, and without an anomaly before an episode ends
 _ALERT = 3.2  # score of an alert, at a reading in five minutes or more
@@ -139,6 +139,7 @@ def decide_alert(
     new: float,
     looks_like: int,
     new_shape: float,
+    displaced: float,
 ) -> tuple[bool, float, int, int]:
     """Whether a reading is an alert: new, above the threshold, not just after an alert, not the open incident.
 
@@ -149,6 +150,7 @@ def decide_alert(
         silence: how far the gap before it is beyond the sensor's own (1: at the limit).
         new: the novelty of its features, and what they look like (``looks_like``).
         new_shape: how far the novelty of its shape is beyond its limit (1: at it).
+        displaced: how much evidence it is where its values have been lately (1: at the limit).
 
     Returns besides the alert score, the kind of the alert and the kind of fault that the reading shows, alerted or not.
     """
@@ -160,6 +162,9 @@ def decide_alert(
     by_shape = new_shape > max(1.0, evidence) and time - s.slow_fault_time >= DAY  # that has new shapes, at its end too
     if by_shape:
         evidence, condition, found = new_shape, PATTERN_CHANGE, PATTERN_CHANGE
+    by_place = displaced > max(1.0, evidence)
+    if by_place:
+        evidence, condition, found = displaced, LEVEL_SHIFT, LEVEL_SHIFT
     threshold = alert_threshold(s, len(ratios))
     proof = threshold * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
     severity = max(proof, new)
@@ -172,7 +177,7 @@ def decide_alert(
         s.incident_last_active = seen
     alert, kind = False, NONE
     if alert_score > threshold + (0.0 if proof > 0.0 else cold_start_margin(s)):
-        mark_alerted(s, statistics, ratios, time, NONE if by_shape else condition)
+        mark_alerted(s, statistics, ratios, time, NONE if by_shape or by_place else condition)
         if escalates(s, time, condition, severity):
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detector.alerting.change_detectors import MEMORY, STATISTIC, STATISTICS, forget_hour
 from detector.alerting.episode_kind import COURSE
+from detector.alerting.fault_state import FAULT, NORMAL
 from detector.alerting.features import BINS, FEATURES, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS
 from detector.alerting.outliers import OUTLIERS
 from detector.alerting.shapes import SHAPE, TAIL, WINDOW
@@ -85,6 +86,8 @@ class State(NamedTuple):
     outliers: Annotated[NDArray[np.void], OUTLIERS, "d"]
     shapes: Annotated[NDArray[np.void], SHAPE, "d"]
     shape_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the sum of the values' shapes
+    normal: Annotated[NDArray[np.void], NORMAL, "d"]
+    fault: Annotated[NDArray[np.void], FAULT, 1]  # that goes on
     shape_random: Annotated[NDArray[np.uint64], np.uint64, 1]
     shape_windows: Annotated[NDArray[np.float32], np.float32, "d", WINDOW, "w"]  # earlier ones
     feature_counts: Annotated[NDArray[np.int64], np.int64, "d", FEATURES, 2]  # see ``detector.forest.closed_form``
@@ -162,6 +165,7 @@ def forget_times(state: State) -> None:
     ):
         state.sensor[name] = NEVER
     state.sensor["episode_start"] = 0
+    state.fault["open"] = 0
     forget_hour(state.memory)
 
 

@@ -35,6 +35,7 @@ class Score(BaseModel):
     confidence: float | None = None
     threshold: float | None = None
     is_anomaly: bool | None = None
+    in_anomaly: bool | None = None
     alert: bool | None = None
     alert_score: float | None = None
     anomaly_kind: str | None = None
@@ -341,6 +342,7 @@ EXAMPLE_SCORE: Document = {
     "confidence": 1.0,
     "threshold": 1.3,
     "is_anomaly": True,
+    "in_anomaly": True,
     "alert": True,
     "alert_score": 9.2,
     "anomaly_kind": "spike",

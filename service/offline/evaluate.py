@@ -176,6 +176,7 @@ _COLUMNS: dict[str, Callable[[Scores], Any]] = {
     "anomaly_score": lambda scores: scores.score,
     "grade": lambda scores: scores.grade,
     "is_anomaly": lambda scores: scores.is_anomaly.astype(int),
+    "in_anomaly": lambda scores: scores.in_anomaly.astype(int),
     "alert": lambda scores: scores.alert.astype(int),
     "alert_score": lambda scores: scores.alert_score,
     "confidence": lambda scores: scores.confidence,

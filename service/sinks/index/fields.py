@@ -26,6 +26,7 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "confidence": ("double", "How far the model has learnt, 0 to 1."),
     "threshold": ("double", "Score from which the reading counts as an anomaly."),
     "is_anomaly": ("boolean", "Whether the reading is an anomaly; every alert is one."),
+    "in_anomaly": ("boolean", "Whether the reading lies in a fault that goes on, from its alert to its end."),
     "state": ("keyword", "learning or ready."),
     "alert": ("boolean", "Whether someone should be notified: something new, once an episode."),
     "alert_score": ("double", "How new it is; 0 where the recent past was as unusual."),
