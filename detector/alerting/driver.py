@@ -117,10 +117,19 @@ def decide(
             state, time, values[i], missing[i], c.expected[i], c.attribution[i], features, scores, ratios, learnt
         )
         new_shape = new_shapes(state, learnt, window, sums)
+        if fault.open == 1:  # one fault, one alert
+            new_shape = 0.0
         farthest = displaced = 0.0
         if s.readings_seen >= START:  # gross outliers are known
             farthest, displaced = displacement(
-                fault, state.normal, time, learnt, state.memory, state.profile, state.profile_visits
+                fault,
+                state.displacement_tail[0],
+                state.normal,
+                time,
+                learnt,
+                state.memory,
+                state.profile,
+                state.profile_visits,
             )
         if found.adopted:
             adopt_outliers(s)

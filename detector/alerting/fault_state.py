@@ -18,7 +18,7 @@ import numpy as np
 
 from detector.alerting.change_detectors import ALERTED, NORMAL_AFTER, STATISTIC_KINDS, STATISTICS, seasonal_value
 from detector.alerting.features import HOUR
-from detector.alerting.shapes import TAIL, tail_exceedance
+from detector.alerting.shapes import tail_exceedance
 from detector.jit import jit_entry
 from detector.types import CORRELATION_BREAK, DRIFT, PATTERN_CHANGE, STUCK
 
@@ -58,7 +58,6 @@ FAULT = np.dtype(
         ("first", np.int64),  # reading
         ("first_time", np.int64),
         ("last_away", np.int64),  # reading
-        ("tail", TAIL),
     ],
     align=True,
 )
@@ -118,7 +117,7 @@ def follow_value(x: float, usual: float, frozen: bool, n: Any) -> float:
 
 @jit_entry
 def displacement(
-    fault: Any, normal: Any, time: int, values: Any, memory: Any, profile: Any, visits: Any
+    fault: Any, tail: Any, normal: Any, time: int, values: Any, memory: Any, profile: Any, visits: Any
 ) -> tuple[float, float]:
     """How far the farthest of a reading's ``values`` [d] is displaced, and how much that is evidence of a fault.
 
@@ -131,7 +130,7 @@ def displacement(
         displaced = follow_value(values[j], usual, fault.open == 1, normal[j])
         farthest = max(farthest, displaced)
         total += min(displaced, _LARGEST) ** 2
-    evidence = tail_exceedance(fault.tail, total, _REACH, _WARM)
+    evidence = tail_exceedance(tail, total, _REACH, _WARM)
     return farthest, float(evidence) if farthest > AWAY and fault.open == 0 else 0.0
 
 

@@ -114,12 +114,13 @@ def start_episode(sensor: Any, time: int) -> None:
 
 
 @jit_entry
-def escalates(sensor: Any, time: int, condition: int, severity: float) -> bool:
+def escalates(sensor: Any, time: int, condition: int, severity: float, is_another: bool) -> bool:
     """Whether what is above the threshold is more than the open incident, if there is one; then it is the incident.
 
-    It begins an episode unless it is more of the same.
+    It begins an episode unless it is more of the same. ``is_another`` says that it is not, as a stuck value and a
+    silence are not.
     """
-    s, was_open, unlike = sensor, is_open(sensor, time), condition in (SILENT, STUCK)
+    s, was_open, unlike = sensor, is_open(sensor, time), is_another or condition in (SILENT, STUCK)
     if was_open and not unlike and severity <= s.max_severity + ESCALATION_MARGIN:
         return False
     s.max_severity = max(severity, s.max_severity if was_open else 0.0)
@@ -178,7 +179,7 @@ def decide_alert(
     alert, kind = False, NONE
     if alert_score > threshold + (0.0 if proof > 0.0 else cold_start_margin(s)):
         mark_alerted(s, statistics, ratios, time, NONE if by_shape or by_place else condition)
-        if escalates(s, time, condition, severity):
+        if escalates(s, time, condition, severity, by_shape or by_place):
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found
 

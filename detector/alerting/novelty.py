@@ -27,7 +27,9 @@ _DECAY = 0.1  # per sample size, of the samples of features
 REPEAT_DAMPING = 0.3  # less for each doubling of the earlier sums that were new and as high
 NOTED = 2.5  # a sum from which it is remembered
 _JUMP = 5.0  # deviations from the fast mean
-_NEW_REACH = 5.5  # mean excesses of what is new in the shapes; see ``shapes.tail_exceedance``
+_NEW_REACH = 4.5  # mean excesses of what is new in the shapes; see ``shapes.tail_exceedance``
+_NEW_REACH_OF_RATE = 0.35  # more for each doubling of the readings a day: half of what an exponential tail would ask
+_SLOWEST, _FASTEST = 300_000.0, 1_000.0  # milliseconds between readings, between which that holds
 _NEW_WARM, _NEW_WARM_OF_SEVERAL = 600.0, 1500.0  # readings before the first alert by shape
 
 
@@ -251,6 +253,8 @@ def new_shapes(state: State, values: Any, window: Any, sums: Any) -> float:
     total = 0.0
     for j in range(d):
         total += shape_novelty(values[j], state.shapes[j], state.shape_windows[j], state.shape_random, window, sums)
-    # a sum of many varies less beside its excesses
-    reach, warm = _NEW_REACH * d**-0.25, _NEW_WARM if d == 1 else _NEW_WARM_OF_SEVERAL
+    # of fast readings more are extreme in a day; and a sum of many varies less beside its excesses
+    often = max(0.0, np.log2(_SLOWEST / max(state.sensor[0].interval, _FASTEST)))
+    reach = (_NEW_REACH + _NEW_REACH_OF_RATE * often) * d**-0.25
+    warm = _NEW_WARM if d == 1 else _NEW_WARM_OF_SEVERAL
     return float(tail_exceedance(state.shape_tail[0], total, reach, warm))

@@ -88,6 +88,7 @@ class State(NamedTuple):
     shape_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the sum of the values' shapes
     normal: Annotated[NDArray[np.void], NORMAL, "d"]
     fault: Annotated[NDArray[np.void], FAULT, 1]  # that goes on
+    displacement_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the values' displacements together
     shape_random: Annotated[NDArray[np.uint64], np.uint64, 1]
     shape_windows: Annotated[NDArray[np.float32], np.float32, "d", WINDOW, "w"]  # earlier ones
     feature_counts: Annotated[NDArray[np.int64], np.int64, "d", FEATURES, 2]  # see ``detector.forest.closed_form``
@@ -166,6 +167,7 @@ def forget_times(state: State) -> None:
         state.sensor[name] = NEVER
     state.sensor["episode_start"] = 0
     state.fault["open"] = 0
+    state.normal["means"] = state.normal["usual"]
     forget_hour(state.memory)
 
 

@@ -68,7 +68,7 @@ def test_more_and_less_noise_displace_a_value_too(spread: float) -> None:
 def test_displacement_depends_on_no_unit_and_zero(unit: float, origin: float) -> None:
     values = noise(2000)
     values[1500:] += 5.0
-    assert displaced(values * unit + origin) == pytest.approx(displaced(values), rel=1e-3, abs=0.05)
+    assert displaced(values * unit + origin) == pytest.approx(displaced(values), rel=0.05, abs=0.05)
 
 
 def test_values_as_large_as_there_are_stay_finite() -> None:
