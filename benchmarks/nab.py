@@ -1,10 +1,11 @@
 """The alert score on a folder of NAB recordings: python -m benchmarks.nab [--seeds 3] [--json]
 
 The folder that CUTWATER_NAB names holds data/, windows.json, profiles.json and the benchmark's score.py.
-Beside the detector's alert score: the score of its forest alone; that of a forest with the managed function's
-parameters; what the managed function itself said, where the folder holds it; krcf's; and the reference forest's, a
-small one and one seed, since it takes longer than all others together. Cross-validation: the threshold chosen on all
-but one category (or on every other file) is applied to the rest; figures are of the files left out, together.
+Beside the detector's alert score, its alerts themselves (``alert_flag``), with no threshold chosen; the score of its
+forest alone; that of a forest with the managed function's parameters; what the managed function itself said, where
+the folder holds it; krcf's; and the reference forest's, a small one and one seed, since it takes longer than all
+others together. Cross-validation: the threshold chosen on all but one category (or on every other file) is applied to
+the rest; figures are of the files left out, together.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ def alert_scores(name: str, seed: int, profile: str = "default") -> np.ndarray:
     """The detector's alert score of each row of a recording."""
     (history,) = read(root() / "data" / name).histories
     return Detector(Configuration(profile=profile), seed).process(history.times, history.values).alert_score  # type: ignore[arg-type]
+
+
+def alert_flags(name: str, seed: int) -> np.ndarray:
+    """1 where the detector alerts, else 0."""
+    (history,) = read(root() / "data" / name).histories
+    return Detector(Configuration(), seed).process(history.times, history.values).alert.astype(float)
 
 
 def raw_scores(name: str, seed: int) -> np.ndarray:
@@ -159,6 +166,9 @@ def main() -> None:
             row |= {measure: float(value) for measure, value in zip(MEASURES, nab(files, scores), strict=True)}
             if detector == "cutwater":
                 left_out = [[file for file in files if file[0].startswith(c + "/")] for c in categories]
+                flags = dict(zip(names, pool.map(alert_flags, names, [seed] * len(names)), strict=True))
+                profile = next(iter(json.loads((root() / "profiles.json").read_text()).values()))
+                row["alert_flag"] = float(scorer().nab(files, flags, profile, 1.0)[0])
                 row["leave_one_category_out"] = cross_validate(files, scores, left_out)
                 row["half_split"] = cross_validate(files, scores, [files[::2], files[1::2]])
             rows.append(row)

@@ -27,7 +27,7 @@ from detector.alerting.incident import (
     decide_outlier_alert,
     is_open,
 )
-from detector.alerting.novelty import learn_reading, new_shapes, novelty
+from detector.alerting.novelty import FAR_FROM_NOISE, is_noise, learn_reading, new_shapes, novelty
 from detector.alerting.outliers import START
 from detector.alerting.shapes import WINDOW
 from detector.alerting.silence import gap_ratio, silence_timeout
@@ -134,6 +134,9 @@ def decide(
         if found.adopted:
             adopt_outliers(s)
         new = novelty(s, state.sums, state.peaks, found.total)
+        limit = alert_threshold(s, d)
+        if is_noise(s, state.sum_tail[0], found.total, found.independent) and new <= limit + FAR_FROM_NOISE:
+            new = min(new, limit)
         c.alert[i], c.alert_score[i], c.kind[i], shown = decide_alert(
             s,
             state.statistics,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.alerting.autocorrelation import is_independent
 from detector.alerting.change_detectors import ALERTED, STUCK_RUN, update_correlation, update_run, update_statistics
 from detector.alerting.features import FEATURES, HOUR, WEIGHTS, classify, extract_features
 from detector.alerting.incident import is_active
@@ -30,6 +31,9 @@ _JUMP = 5.0  # deviations from the fast mean
 _NEW_REACH = 4.5  # mean excesses of what is new in the shapes; see ``shapes.tail_exceedance``
 _NEW_REACH_OF_RATE = 0.35  # more for each doubling of the readings a day: half of what an exponential tail would ask
 _SLOWEST, _FASTEST = 300_000.0, 1_000.0  # milliseconds between readings, between which that holds
+_NOISE_REACH = 10.0  # mean excesses of a sum of features that is more than noise
+_NOISE_REACH_OF_RATE = 1.0  # more for each doubling of the readings a day
+FAR_FROM_NOISE = 3.0  # above the threshold of alerts, from where nothing is taken for noise
 _NEW_WARM, _NEW_WARM_OF_SEVERAL = 600.0, 1500.0  # readings before the first alert by shape
 
 
@@ -41,6 +45,7 @@ class Novelty(NamedTuple):
         outlier_score: that of a gross outlier, 0 if there is none.
         kind: what the value of ``total`` looks like.
         known_stuck: whether that value is known to be stuck.
+        independent: whether that value's readings are independent of each other.
         adopted: whether a gross outlier has become ordinary.
     """
 
@@ -48,6 +53,7 @@ class Novelty(NamedTuple):
     outlier_score: float
     kind: int
     known_stuck: bool
+    independent: bool
     adopted: bool
 
 
@@ -213,7 +219,7 @@ def learn_reading(
     """
     s = state.sensor[0]
     seen, in_incident = s.readings_seen, is_active(s, time)
-    most, outlier_score, kind, known_stuck, adopted = 0.0, 0.0, NONE, False, False
+    most, outlier_score, kind, known_stuck, independent, adopted = 0.0, 0.0, NONE, False, False, False
     for j in range(len(values)):
         x, memory, statistics, outliers = bounded(values[j]), state.memory[j], state.statistics[j], state.outliers[j]
         if seen == START and classify_first(outliers):
@@ -231,14 +237,31 @@ def learn_reading(
                 outlier_score = max(outlier_score, score_outlier(state, j, x, shifted, scale, features))
             x = outliers.ordinary
         learnt[j] = x
+        alone = seen >= START and is_independent(x, state.autocorrelations[j])
         total = learn_value(state, j, x, time, seen, missing[j] or aside, in_incident, features, scores, ratios[j])
         if aside and not missing[j]:
             update_run(actual, memory, statistics, ratios[j])
         if total > most:
             most, kind, known_stuck = total, classify(scores), statistics[STUCK_RUN].alarm == ALERTED
+            independent = alone
     if len(values) > 1:
         update_correlation(state.memory, state.products, state.relation_errors, state.statistics, ratios)
-    return Novelty(most, outlier_score, kind, known_stuck, adopted)
+    return Novelty(most, outlier_score, kind, known_stuck, independent, adopted)
+
+
+@jit_entry
+def doublings(sensor: Any) -> float:
+    """By how many powers of two the readings are faster than one in five minutes: so many more are extreme in a day."""
+    return float(max(0.0, np.log2(_SLOWEST / max(sensor.interval, _FASTEST))))
+
+
+@jit_entry
+def is_noise(sensor: Any, tail: Any, total: float, independent: bool) -> bool:
+    """Whether a sum of features is no more than the noise of ``independent`` readings would bring; learns the sum."""
+    if sensor.readings_seen < START:
+        return False
+    reach = _NOISE_REACH + _NOISE_REACH_OF_RATE * doublings(sensor)
+    return bool(tail_exceedance(tail, total, reach, float(WARM)) <= 1.0) and independent
 
 
 @jit_entry
@@ -253,8 +276,7 @@ def new_shapes(state: State, values: Any, window: Any, sums: Any) -> float:
     total = 0.0
     for j in range(d):
         total += shape_novelty(values[j], state.shapes[j], state.shape_windows[j], state.shape_random, window, sums)
-    # of fast readings more are extreme in a day; and a sum of many varies less beside its excesses
-    often = max(0.0, np.log2(_SLOWEST / max(state.sensor[0].interval, _FASTEST)))
-    reach = (_NEW_REACH + _NEW_REACH_OF_RATE * often) * d**-0.25
+    # a sum of many varies less beside its excesses
+    reach = (_NEW_REACH + _NEW_REACH_OF_RATE * doublings(state.sensor[0])) * d**-0.25
     warm = _NEW_WARM if d == 1 else _NEW_WARM_OF_SEVERAL
     return float(tail_exceedance(state.shape_tail[0], total, reach, warm))

@@ -72,7 +72,7 @@ def tail_exceedance(tail: Any, size: float, reach: float, warm: float) -> float:
     count, centre, scale, high = tail.count, tail.centre, tail.scale, tail.high
     limit = high + reach * (1.0 + _UNCERTAIN / (tail.clusters + 1.0)) * max(tail.excess, 0.3 * scale)
     ratio = (size - centre) / (limit - centre) if count >= warm and limit > centre else 0.0
-    counted = min(size, limit) if count >= 32.0 else size
+    counted = min(size, limit) if count >= 32.0 and scale > 0.0 else size
     tail.count += 1.0
     rate = max(1.0 / tail.count, 1e-3)
     tail.centre += rate * (counted - centre)

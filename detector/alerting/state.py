@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.alerting.autocorrelation import AUTOCORRELATION
 from detector.alerting.change_detectors import MEMORY, STATISTIC, STATISTICS, forget_hour
 from detector.alerting.episode_kind import COURSE
 from detector.alerting.fault_state import FAULT, NORMAL
@@ -71,6 +72,8 @@ class State(NamedTuple):
     sums: Annotated[NDArray[np.float64], np.float64, SUPPRESSION]  # ring
     peaks: Annotated[NDArray[np.float64], np.float64, REMEMBERED]  # ring
     last: Annotated[NDArray[np.float64], np.float64, "d"]  # value that was not missing
+    autocorrelations: Annotated[NDArray[np.void], AUTOCORRELATION, "d"]
+    sum_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the features' sums
     window: Annotated[NDArray[np.float64], np.float64, "d", MEAN]  # ring
     means: Annotated[NDArray[np.float64], np.float64, "d", SMOOTHINGS, SLOTS]
     visits: Annotated[NDArray[np.float64], np.float64, "d", SMOOTHINGS, SLOTS]
