@@ -5,5 +5,6 @@
 this checkout with another one on this machine, bit for bit.
 
 The files come from commit 8590ca8, the last one before the modules moved into rooms. Those of ``shingled``,
-``recording`` and ``recordings`` were made anew when alerts by shape were added, which change alerts and episodes there.
+``recording`` and ``recordings`` were made anew when alerts by shape were added, which change alerts and episodes there,
+and with ``classic`` when independent readings came to be judged by their own tail.
 """

@@ -60,7 +60,16 @@ def test_scores_are_those_of_the_service(tmp_path):
     assert [float(row["anomaly_score"]) for row in rows] == scores.score.tolist()
     assert [float(row["alert_score"]) for row in rows] == scores.alert_score.tolist()
     assert [int(row["is_anomaly"]) for row in rows] == scores.is_anomaly.astype(int).tolist()
-    assert list(rows[0])[:7] == ["timestamp", "value", "anomaly_score", "grade", "is_anomaly", "in_anomaly", "alert", "alert_score"]
+    assert list(rows[0])[:8] == [
+        "timestamp",
+        "value",
+        "anomaly_score",
+        "grade",
+        "is_anomaly",
+        "in_anomaly",
+        "alert",
+        "alert_score",
+    ]
     assert rows[400]["is_anomaly"] == rows[400]["alert"] == "1"
     assert float(rows[400]["grade"]) > 0.5
 
