@@ -31,7 +31,7 @@ START = 1_795_746_600_000  # 2026-11-27T02:30:00Z
 ROUNDS, BATCH = 5, 1000
 CLICKS = JSONEvents(
     {"article_id": ("long", "article_id"), "user_id": ("long", "user_id"), "event.action": ("keyword", "action")},
-    "time",
+    "timestamp",
 )
 
 
@@ -48,14 +48,9 @@ def records(data: Iterator[bytes], events: int) -> list[Record]:
 def lines() -> Iterator[bytes]:
     """Flow logs as single lines."""
     for each in vpc_flow_logs.generate(START, 1000, 600, 1, log_format=DEFAULT_FORMAT):
-        for event in orjson.loads(gunzip(each.data)).get("logEvents", ()):
-            yield event["message"].encode()
-
-
-def gunzip(data: bytes) -> bytes:
-    """A payload of CloudWatch Logs."""
-
-    return gzip.decompress(data)
+        payload = orjson.loads(gzip.decompress(each.data))
+        if payload["messageType"] == "DATA_MESSAGE":
+            yield from (event["message"].encode() for event in payload["logEvents"])
 
 
 def cases(events: int) -> list[tuple[str, EventFormat, list[Record]]]:

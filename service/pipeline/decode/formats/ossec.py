@@ -91,6 +91,9 @@ _FIELDS: tuple[tuple[str, FieldType, tuple[str, ...]], ...] = (
     ("ossec.source_place", "keyword", ("srcgeoip",)),
     ("ossec.destination_place", "keyword", ("dstgeoip",)),
 )
+_PATHS = [
+    (field, kind, [(path, path.split(".")[0], path.split(".")[1:]) for path in paths]) for field, kind, paths in _FIELDS
+]
 
 
 class OSSEC:
@@ -172,9 +175,13 @@ class OSSEC:
         fields["event.kind"] = "alert"
         fields["event.original"] = original
         _add_rule(fields, rest)
-        for field, kind, paths in _FIELDS:
-            for path in paths:
-                if (fitting := fit(_look(rest, path), kind)) is not None and fitting != []:
+        for field, kind, paths in _PATHS:
+            for path, first, others in paths:
+                if (value := rest.get(first)) is None:
+                    continue
+                for name in others:
+                    value = value.get(name) if type(value) is dict else None
+                if value is not None and (fitting := fit(value, kind)) is not None and fitting != []:
                     fields[field] = fitting
                     _take(rest, path)
                     break
