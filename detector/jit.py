@@ -25,7 +25,8 @@ _IMPORT = re.compile(r"^from detector((?:\.\w+)*) import (\(.*?\)|.+?)$", re.MUL
 
 
 def _path(module: str) -> Path:
-    return _SOURCES / f"{module.replace('.', '/')}.py"
+    path = _SOURCES / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
 
 
 @cache

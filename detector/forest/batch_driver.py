@@ -7,7 +7,7 @@ that stands still, and many are computed together. Single points go the other wa
 Scores are added up as integers, multiples of 2^-40. Such sums do not depend on their order; so neither do the results
 on the batches or on the number of threads, to the last bit.
 
-``like`` is a value whose type says of which kind the trees are (``detector.forest.tree_dispatch``).
+``tag`` is a value whose type says of which kind the trees are (``detector.forest.tree_dispatch``).
 """
 
 # mypy: no-warn-return-any
@@ -36,15 +36,12 @@ from detector.forest.layout import (
     WIDTH,
 )
 from detector.forest.llvm_intrinsics import f32, get_f32, get_f64, get_i64, inline, kernel, set_f32, set_f64, set_i64
-from detector.forest.quantize import LIMIT, decode, encode, encode_question, offsets, rounded, spread, window
-from detector.forest.sampler import COUNT, NEXT, SCALE, draw, enters, rebase
+from detector.forest.quantize import LIMIT, decode, encode, offsets, rounded, spread, window
+from detector.forest.sampler import COUNT, NEXT, draw, enters, rebase
 from detector.forest.tree_dispatch import (
-    attribute,
-    displace,
     extent,
     header_of,
     learn,
-    recall,
     score_across,
     score_run,
     translate,
@@ -77,10 +74,10 @@ def pass_tree(
     time: int,
     sums: int,
     scratch: int,
-    like: int,
+    tag: int,
 ) -> None:
     """Score, from number ``first`` on, and learn points start ... stop - 1 in one tree; point 0 has ``time``."""
-    header = header_of(forest, tree, like)
+    header = header_of(forest, tree, tag)
     samples = get_i64(forest, SAMPLES)
     i = start
     while i < stop:
@@ -88,20 +85,20 @@ def pass_tree(
         end = min(stop, get_i64(header, NEXT) - time + 1) if full else i + 1  # the last before it may be learnt
         leaf = -1
         if end > first:
-            leaf = score_run(forest, tree, points, stride, max(i, first), end, SCORE_UNIT, sums, scratch, like)
+            leaf = score_run(forest, tree, points, stride, max(i, first), end, SCORE_UNIT, sums, scratch, tag)
         if enters(header, samples, time + end - 1):
-            learn(forest, tree, points + stride * (end - 1), time + end - 1, leaf, like)
+            learn(forest, tree, points + stride * (end - 1), time + end - 1, leaf, tag)
         i = end
 
 
 @kernel
-def learn_point(forest: int, first: int, last: int, point: int, time: int, like: int) -> None:
+def offer_point(forest: int, first: int, last: int, point: int, time: int, tag: int) -> None:
     """Offer one point to trees first ... last - 1."""
     samples = get_i64(forest, SAMPLES)
     for number in range(first, last):
         tree = tree_at(forest, number)
-        if enters(header_of(forest, tree, like), samples, time):
-            learn(forest, tree, point, time, -1, like)
+        if enters(header_of(forest, tree, tag), samples, time):
+            learn(forest, tree, point, time, -1, tag)
 
 
 @kernel
@@ -117,26 +114,26 @@ def pass_trees(
     time: int,
     sums: int,
     scratch: int,
-    like: int,
+    tag: int,
 ) -> None:
     """Score, from number ``first`` on, and learn points start ... stop - 1 in some trees; adds to ``sums``."""
     if stop - start < _FEW:
         for i in range(start, stop):
             point = points + stride * i
             if i < first:
-                learn_point(forest, first_tree, last_tree, point, time + i, like)
+                offer_point(forest, first_tree, last_tree, point, time + i, tag)
             else:
-                score = score_across(forest, first_tree, last_tree, point, SCORE_UNIT, True, time + i, scratch, like)
+                score = score_across(forest, first_tree, last_tree, point, SCORE_UNIT, True, time + i, scratch, tag)
                 set_i64(sums, i, get_i64(sums, i) + score)
         return
     for number in range(first_tree, last_tree):
         tree = tree_at(forest, number)
-        pass_tree(forest, tree, points, stride, start, stop, first, time, sums, scratch, like)
+        pass_tree(forest, tree, points, stride, start, stop, first, time, sums, scratch, tag)
 
 
 @kernel
 def pass_gate(
-    forest: int, points: int, stride: int, start: int, stop: int, first: int, sums: int, scratch: int, like: int
+    forest: int, points: int, stride: int, start: int, stop: int, first: int, sums: int, scratch: int, tag: int
 ) -> int:
     """As ``pass_trees`` with all trees, but a scored point is learnt only if the gate lets it; returns the time.
 
@@ -145,7 +142,7 @@ def pass_gate(
     trees, gate, time = get_i64(forest, TREES), get_f64(forest, GATE), get_i64(forest, LEARNT)
     i = start
     while i < min(first, stop):
-        learn_point(forest, 0, trees, points + stride * i, time, like)
+        offer_point(forest, 0, trees, points + stride * i, time, tag)
         time += 1
         i += 1
     while i < stop:
@@ -154,35 +151,35 @@ def pass_gate(
             set_i64(sums, j, 0)
         for number in range(trees):
             tree = tree_at(forest, number)
-            score_run(forest, tree, points, stride, i, end, SCORE_UNIT, sums, scratch, like)
+            score_run(forest, tree, points, stride, i, end, SCORE_UNIT, sums, scratch, tag)
         while i < end:
             score = get_i64(sums, i) / (SCORE_UNIT * trees) / gate
             i += 1
             if draw(forest) < score * score:
-                learn_point(forest, 0, trees, points + stride * (i - 1), time, like)
+                offer_point(forest, 0, trees, points + stride * (i - 1), time, tag)
                 time += 1
                 break
     return time
 
 
 @kernel
-def renew(forest: int, newest: int, like: int) -> None:
+def start_epoch(forest: int, newest: int, tag: int) -> None:
     """Begin a new epoch: weights count from now, codes from where the stream is. newest: f64 [dimensions]."""
     time, slots = get_i64(forest, LEARNT), get_i64(forest, SLOTS)
     shift = get_f64(forest, DECAY) * (time - get_i64(forest, EPOCH))
     for number in range(get_i64(forest, TREES)):
         tree = tree_at(forest, number)
-        rebase(header_of(forest, tree, like), weights_of(forest, tree, like), slots, shift)
+        rebase(header_of(forest, tree, tag), weights_of(forest, tree, tag), slots, shift)
     set_i64(forest, EPOCH, time)
     alike = True
     for j in range(get_i64(forest, DIMENSIONS)):
-        alike &= _recentre(forest, j, get_f64(newest, j), like)
+        alike &= _recentre(forest, j, get_f64(newest, j), tag)
     if alike:
         set_f64(forest, UNIT, 0.0)
 
 
 @kernel
-def _recentre(forest: int, dimension: int, newest: float, like: int) -> bool:
+def _recentre(forest: int, dimension: int, newest: float, tag: int) -> bool:
     """Move the offset of a dimension to its codes, if equal values stay equal; returns whether all codes are 0 now."""
     dimensions, width = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH)
     low, high = f32(np.inf), f32(-np.inf)
@@ -191,8 +188,8 @@ def _recentre(forest: int, dimension: int, newest: float, like: int) -> bool:
         high = max(high, get_f32(window(forest), component))
         for number in range(get_i64(forest, TREES)):
             tree = tree_at(forest, number)
-            if get_i64(header_of(forest, tree, like), COUNT) > 0:
-                smallest, biggest = extent(forest, tree, component, like)
+            if get_i64(header_of(forest, tree, tag), COUNT) > 0:
+                smallest, biggest = extent(forest, tree, component, tag)
                 low, high = min(low, smallest), max(high, biggest)
     by = f32(0.0)
     if low == high:
@@ -210,12 +207,12 @@ def _recentre(forest: int, dimension: int, newest: float, like: int) -> bool:
         for component in range(dimension, width, dimensions):
             set_f32(window(forest), component, get_f32(window(forest), component) - by)
             for number in range(get_i64(forest, TREES)):
-                translate(forest, tree_at(forest, number), component, by, like)
+                translate(forest, tree_at(forest, number), component, by, tag)
     return low == high
 
 
 @kernel
-def ahead(forest: int, rest: int) -> int:
+def chunk_limit(forest: int, rest: int) -> int:
     """How many of the next ``rest`` readings can go through the trees together."""
     return min(rest, CHUNK, get_i64(forest, EPOCH) + get_i64(forest, EPOCH_LENGTH) - get_i64(forest, LEARNT))
 
@@ -245,12 +242,12 @@ def first_of(forest: int, slot: int) -> int:
 
 
 @kernel
-def finish(forest: int, readings: int, time: int, newest: int, like: int) -> None:
+def finish(forest: int, readings: int, time: int, newest: int, tag: int) -> None:
     """Note that ``readings`` went through, the last of them ``newest``, and which time it is; an epoch may end here."""
     set_i64(forest, SEEN, get_i64(forest, SEEN) + readings)
     set_i64(forest, LEARNT, time)
     if time - get_i64(forest, EPOCH) == get_i64(forest, EPOCH_LENGTH):
-        renew(forest, newest, like)
+        start_epoch(forest, newest, tag)
 
 
 # A chunk of a batch, i64 [CHUNK_SLOTS]: readings, address and stride of their points, the first that is a whole point,
@@ -262,7 +259,7 @@ CHUNK_SLOTS = 7
 @kernel
 def begin_chunk(forest: int, values: int, done: int, n: int, scored: bool, memory: int, chunk: int) -> int:
     """Encode those of readings done ... n - 1 that can go through the trees together; returns how many."""
-    m = ahead(forest, n - done)
+    m = chunk_limit(forest, n - done)
     points, stride = begin(forest, values, done, done + m, memory)
     start = min(first_of(forest, get_i64(forest, SHINGLE) - 1), m)
     set_i64(chunk, READINGS, m)
@@ -276,26 +273,26 @@ def begin_chunk(forest: int, values: int, done: int, n: int, scored: bool, memor
 
 
 @kernel
-def pass_chunk(forest: int, first_tree: int, last_tree: int, chunk: int, sums: int, scratch: int, like: int) -> None:
+def process_chunk(forest: int, first_tree: int, last_tree: int, chunk: int, sums: int, scratch: int, tag: int) -> None:
     """Take a chunk through some trees; adds to ``sums``. Other trees may be passed at the same time."""
     start, time = get_i64(chunk, START), get_i64(chunk, TIME)
     points, stride, first = get_i64(chunk, POINTS), get_i64(chunk, STRIDE), get_i64(chunk, FIRST)
     m = get_i64(chunk, READINGS)
-    pass_trees(forest, first_tree, last_tree, points, stride, start, m, first, time - start, sums, scratch, like)
+    pass_trees(forest, first_tree, last_tree, points, stride, start, m, first, time - start, sums, scratch, tag)
 
 
 @kernel
-def end_chunk(forest: int, chunk: int, time: int, scored: bool, sums: int, out: int, like: int) -> None:
+def end_chunk(forest: int, chunk: int, time: int, scored: bool, sums: int, out: int, tag: int) -> None:
     """Write the scores of a chunk to ``out``, f64 [readings], and move on."""
     m, trees = get_i64(chunk, READINGS), get_i64(forest, TREES)
     if scored:
         for i in range(m):
             set_f64(out, i, get_i64(sums, i) / (SCORE_UNIT * trees))
-    finish(forest, m, time, get_i64(chunk, NEWEST), like)
+    finish(forest, m, time, get_i64(chunk, NEWEST), tag)
 
 
 @kernel
-def process(forest: int, values: int, n: int, scored: bool, out: int, like: int) -> None:
+def process(forest: int, values: int, n: int, scored: bool, out: int, tag: int) -> None:
     """Take n readings at ``values`` in; write their scores, unless they are not ``scored``, to ``out``, f64 [n]."""
     trees, most = get_i64(forest, TREES), min(n, CHUNK)
     memory = np.empty(room(forest, most), np.float32)
@@ -311,116 +308,10 @@ def process(forest: int, values: int, n: int, scored: bool, out: int, like: int)
         start = get_i64(chunk, START)
         if scored and get_f64(forest, GATE) > 0.0:
             points, stride, first = get_i64(chunk, POINTS), get_i64(chunk, STRIDE), get_i64(chunk, FIRST)
-            time = pass_gate(forest, points, stride, start, m, first, sums, scratch, like)
+            time = pass_gate(forest, points, stride, start, m, first, sums, scratch, tag)
         else:
-            pass_chunk(forest, 0, trees, chunk, sums, scratch, like)
+            process_chunk(forest, 0, trees, chunk, sums, scratch, tag)
             time = get_i64(chunk, TIME) + m - start
-        end_chunk(forest, chunk, time, scored, sums, out + 8 * done, like)
+        end_chunk(forest, chunk, time, scored, sums, out + 8 * done, tag)
         done += m
     work[0] = 0  # numba frees it after its last use, and takes no address for one
-
-
-# Questions: what would happen if a reading were the next one; they change nothing
-
-
-@inline
-def ready(forest: int) -> bool:
-    """Whether readings are scored by now."""
-    return get_i64(forest, SEEN) >= get_i64(forest, FIRST_SCORE)
-
-
-@inline
-def workspace(forest: int) -> int:
-    """Bytes that a tree's slower kernels need."""
-    return 8 * get_i64(forest, SLOTS) + 32 * get_i64(forest, PADDED) + 8 * SCRATCH
-
-
-@kernel
-def ask_score(forest: int, values: int, n: int, out: int, like: int) -> None:
-    """Write the score of each of n readings at ``values`` to ``out``, f64 [n]."""
-    trees, stride = get_i64(forest, TREES), 4 * get_i64(forest, PADDED)
-    most = min(n, CHUNK)
-    points = np.empty(most * get_i64(forest, PADDED), np.float32)
-    sums = np.empty(most + SCRATCH, np.int64)
-    at, start = points.ctypes.data, sums.ctypes.data
-    scratch = start + 8 * most
-    done = 0
-    while done < n:
-        m = min(n - done, most)
-        sums[:m] = 0
-        if ready(forest):
-            for i in range(m):
-                encode_question(forest, values, done + i, at + stride * i)
-            if m < _FEW:
-                for i in range(m):
-                    point = at + stride * i
-                    sums[i] = score_across(forest, 0, trees, point, SCORE_UNIT, False, 0, scratch, like)
-            else:
-                for number in range(trees):
-                    score_run(forest, tree_at(forest, number), at, stride, 0, m, SCORE_UNIT, start, scratch, like)
-        for i in range(m):
-            set_f64(out, done + i, sums[i] / (SCORE_UNIT * trees))
-        done += m
-    points[:1] = f32(0.0)  # numba frees it after its last use, and takes no address for one
-
-
-@kernel
-def ask_attribution(forest: int, values: int, n: int, out: int, like: int) -> None:
-    """Write the attribution of each reading's score to ``out``, f64 [n][width][2], which is 0."""
-    trees, parts = get_i64(forest, TREES), 2 * get_i64(forest, WIDTH)
-    point = np.empty(get_i64(forest, PADDED), np.float32)
-    memory = np.empty(workspace(forest), np.uint8)
-    own = memory.ctypes.data
-    scratch = own + 8 * parts
-    for row in range(n):
-        if ready(forest):
-            encode_question(forest, values, row, point.ctypes.data)
-            here = out + 8 * parts * row
-            for number in range(trees):
-                tree = tree_at(forest, number)
-                attribute(forest, tree, point.ctypes.data, own, scratch, like)
-                scale = get_f64(header_of(forest, tree, like), SCALE)
-                for j in range(parts):
-                    set_f64(here, j, get_f64(here, j) + scale * get_f64(own, j))
-            for j in range(parts):
-                set_f64(here, j, get_f64(here, j) / trees)
-    memory[0] = 0  # so that it is not freed before
-
-
-@kernel
-def ask_codisp(forest: int, values: int, n: int, out: int, like: int) -> None:
-    """Write the collusive displacement of each reading to ``out``, f64 [n], which is 0."""
-    trees = get_i64(forest, TREES)
-    point = np.empty(get_i64(forest, PADDED), np.float32)
-    scratch = np.empty(workspace(forest), np.uint8)
-    for row in range(n):
-        if get_i64(forest, LEARNT) > 0:
-            encode_question(forest, values, row, point.ctypes.data)
-            total = 0.0
-            for number in range(trees):
-                total += displace(forest, tree_at(forest, number), point.ctypes.data, scratch.ctypes.data, like)
-            set_f64(out, row, total / trees)
-
-
-@kernel
-def ask_recall(forest: int, values: int, missing: int, n: int, out: int, like: int) -> None:
-    """Write what each tree offers in place of each reading to ``out``, f64 [n][trees][dimensions].
-
-    missing: f32 [n][padded], see ``recall``. There must have been a score.
-    """
-    trees, padded = get_i64(forest, TREES), get_i64(forest, PADDED)
-    dimensions, width = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH)
-    point = np.empty(padded, np.float32)
-    codes = np.empty(padded, np.float32)
-    scratch = np.empty(workspace(forest), np.uint8)
-    for row in range(n):
-        encode_question(forest, values, row, point.ctypes.data)
-        lost = missing + 4 * padded * row
-        for number in range(trees):
-            tree = tree_at(forest, number)
-            recall(forest, tree, point.ctypes.data, lost, codes.ctypes.data, scratch.ctypes.data, like)
-            for j in range(dimensions):
-                value = decode(forest, codes[width - dimensions + j], j)
-                set_f64(out, (row * trees + number) * dimensions + j, value)
-    set_f32(codes.ctypes.data, 0, point[0])
-    scratch[0] = 0

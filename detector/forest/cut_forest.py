@@ -97,7 +97,7 @@ class CutForest:
         kept = self.parameters.width - self.parameters.dimensions
         missing[:, kept : self.parameters.width] = anomalous
         offers = np.empty((len(values), self.parameters.trees, self.parameters.dimensions))
-        kernels.recall(self._buffer, values, missing, offers)
+        kernels.impute(self._buffer, values, missing, offers)
         middle = (self.parameters.trees - 1) // 2
         return np.where(anomalous, np.partition(offers, middle, axis=1)[:, middle], values)
 
@@ -131,10 +131,10 @@ class CutForest:
             if kernels.begin_chunk(self._buffer, values, done, scored, memory, chunk) < 0:
                 return False
             parts = [
-                _pool().submit(kernels.pass_chunk, self._buffer, part, self._threads, chunk, work[part])
+                _pool().submit(kernels.process_chunk, self._buffer, part, self._threads, chunk, work[part])
                 for part in range(1, self._threads)
             ]
-            kernels.pass_chunk(self._buffer, 0, self._threads, chunk, work[0])
+            kernels.process_chunk(self._buffer, 0, self._threads, chunk, work[0])
             for part in parts:
                 part.result()
             kernels.end_chunk(self._buffer, chunk, scored, work.sum(axis=0), scores, done)
@@ -158,7 +158,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _room(header: NDArray[np.int64]) -> int:
-    """Floats of memory that a chunk needs; see ``stream.room``."""
+    """Floats of memory that a chunk needs; see ``batch_driver.room``."""
     width, padded, dimensions = (int(header[slot]) for slot in (layout.WIDTH, layout.PADDED, layout.DIMENSIONS))
     return kernels.CHUNK * (padded + dimensions) + width
 

@@ -2,7 +2,7 @@
 
 The element type of the buffer says which trees a forest has, so that one function serves all kinds and is compiled for
 those that are used (``detector.forest.tree_dispatch``). Nothing is compiled but by ``warm_up``, and so nothing in the
-middle of a stream. They release the global interpreter lock.
+middle of a batch_driver. They release the global interpreter lock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numba
 from numba import types
 from numpy.typing import NDArray
 
-from detector.forest import batch_driver as stream
+from detector.forest import batch_driver, queries
 from detector.forest.batch_driver import CHUNK, CHUNK_SLOTS, READINGS, SCRATCH, START, TIME
 from detector.forest.layout import TREES
 from detector.forest.llvm_intrinsics import get_i64
@@ -30,11 +30,11 @@ _WORK = types.int64[::1]
 
 @jit_entry
 def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArray[Any]) -> bool:
-    """``stream.process``, unless it returns False because values [n, d] are not finite or d is another."""
+    """``batch_driver.process``, unless it returns False because values [n, d] are not finite or d is another."""
     forest, readings = buffer.ctypes.data, values.ctypes.data
     if not usable(forest, readings, values.shape[0], values.shape[1]):
         return False
-    stream.process(forest, readings, values.shape[0], scored, out.ctypes.data, buffer[0])
+    batch_driver.process(forest, readings, values.shape[0], scored, out.ctypes.data, buffer[0])
     return True
 
 
@@ -45,22 +45,22 @@ def process(buffer: NDArray[Any], values: NDArray[Any], scored: bool, out: NDArr
 def begin_chunk(
     buffer: NDArray[Any], values: NDArray[Any], done: int, scored: bool, memory: NDArray[Any], chunk: NDArray[Any]
 ) -> int:
-    """``stream.begin_chunk`` with room for CHUNK readings in ``memory``; -1 if ``process`` would return False."""
+    """``batch_driver.begin_chunk`` with room for CHUNK readings in ``memory``; -1 if ``process`` would return False."""
     forest, readings = buffer.ctypes.data, values.ctypes.data
     n = values.shape[0]
     if done == 0 and not usable(forest, readings, n, values.shape[1]):
         return -1
-    return stream.begin_chunk(forest, readings, done, n, scored, memory.ctypes.data, chunk.ctypes.data)
+    return batch_driver.begin_chunk(forest, readings, done, n, scored, memory.ctypes.data, chunk.ctypes.data)
 
 
 @jit_entry
-def pass_chunk(buffer: NDArray[Any], part: int, parts: int, chunk: NDArray[Any], work: NDArray[Any]) -> None:
-    """``stream.pass_chunk`` with one of ``parts`` of the trees; sums are left in ``work``, [CHUNK + SCRATCH]."""
+def process_chunk(buffer: NDArray[Any], part: int, parts: int, chunk: NDArray[Any], work: NDArray[Any]) -> None:
+    """``batch_driver.process_chunk`` with one of ``parts`` of the trees; leaves sums in ``work``, [CHUNK + SCRATCH]."""
     forest, sums = buffer.ctypes.data, work.ctypes.data
     trees = get_i64(forest, TREES)
     work[:CHUNK] = 0
     first, last = trees * part // parts, trees * (part + 1) // parts
-    stream.pass_chunk(forest, first, last, chunk.ctypes.data, sums, sums + 8 * CHUNK, buffer[0])
+    batch_driver.process_chunk(forest, first, last, chunk.ctypes.data, sums, sums + 8 * CHUNK, buffer[0])
     work[CHUNK] = 0  # so that it is not freed before
 
 
@@ -68,39 +68,39 @@ def pass_chunk(buffer: NDArray[Any], part: int, parts: int, chunk: NDArray[Any],
 def end_chunk(
     buffer: NDArray[Any], chunk: NDArray[Any], scored: bool, sums: NDArray[Any], out: NDArray[Any], done: int
 ) -> None:
-    """``stream.end_chunk``, where there is no gate."""
+    """``batch_driver.end_chunk``, where there is no gate."""
     time = chunk[TIME] + chunk[READINGS] - chunk[START]
     place = out.ctypes.data + 8 * done
-    stream.end_chunk(buffer.ctypes.data, chunk.ctypes.data, time, scored, sums.ctypes.data, place, buffer[0])
+    batch_driver.end_chunk(buffer.ctypes.data, chunk.ctypes.data, time, scored, sums.ctypes.data, place, buffer[0])
 
 
 @jit_entry
 def score(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> bool:
-    """``stream.ask_score``, unless it returns False as ``process`` does."""
+    """``queries.query_score``, unless it returns False as ``process`` does."""
     forest, readings = buffer.ctypes.data, values.ctypes.data
     if not usable(forest, readings, values.shape[0], values.shape[1]):
         return False
-    stream.ask_score(forest, readings, values.shape[0], out.ctypes.data, buffer[0])
+    queries.query_score(forest, readings, values.shape[0], out.ctypes.data, buffer[0])
     return True
 
 
 @jit_entry
 def attribution(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
-    """``stream.ask_attribution``."""
-    stream.ask_attribution(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+    """``queries.query_attribution``."""
+    queries.query_attribution(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
 
 
 @jit_entry
 def codisp(buffer: NDArray[Any], values: NDArray[Any], out: NDArray[Any]) -> None:
-    """``stream.ask_codisp``."""
-    stream.ask_codisp(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
+    """``queries.query_codisp``."""
+    queries.query_codisp(buffer.ctypes.data, values.ctypes.data, len(values), out.ctypes.data, buffer[0])
 
 
 @jit_entry
-def recall(buffer: NDArray[Any], values: NDArray[Any], missing: NDArray[Any], out: NDArray[Any]) -> None:
-    """``stream.ask_recall``."""
+def impute(buffer: NDArray[Any], values: NDArray[Any], missing: NDArray[Any], out: NDArray[Any]) -> None:
+    """``queries.query_impute``."""
     forest = buffer.ctypes.data
-    stream.ask_recall(forest, values.ctypes.data, missing.ctypes.data, len(values), out.ctypes.data, buffer[0])
+    queries.query_impute(forest, values.ctypes.data, missing.ctypes.data, len(values), out.ctypes.data, buffer[0])
 
 
 _ARGUMENTS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
@@ -108,11 +108,11 @@ _ARGUMENTS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (score, (_READINGS, _RESULT)),
     (attribution, (_READINGS, types.float64[:, :, ::1])),
     (codisp, (_READINGS, _RESULT)),
-    (recall, (_READINGS, types.float32[:, ::1], types.float64[:, :, ::1])),
+    (impute, (_READINGS, types.float32[:, ::1], types.float64[:, :, ::1])),
 )
 _STEPS: tuple[tuple[Any, tuple[Any, ...]], ...] = (
     (begin_chunk, (_READINGS, types.int64, types.boolean, types.float32[::1], _WORK)),
-    (pass_chunk, (types.int64, types.int64, _WORK, _WORK)),
+    (process_chunk, (types.int64, types.int64, _WORK, _WORK)),
     (end_chunk, (_WORK, types.boolean, _WORK, _RESULT, types.int64)),
 )
 

@@ -16,7 +16,7 @@ _INVERSE = (1.0 / (1.0 + np.arange(_TABLED))).astype(np.float32)
 
 
 @inline
-def inverse(depth: int) -> float:
+def inverse_depth(depth: int) -> float:
     """1 / (depth + 1): the score of a point that the sample does not hold, cut off at ``depth``."""
     return _INVERSE[depth] if depth < _TABLED else _ONE / f32(depth + 1)
 

@@ -130,7 +130,7 @@ def spread(forest: int, codes: int, n: int, points: int) -> None:
 
 
 @kernel
-def encode_question(forest: int, values: int, row: int, point: int) -> None:
+def encode_query(forest: int, values: int, row: int, point: int) -> None:
     """Write the point, f32 [padded], that reading ``row`` of f64 [n, dimensions] would make as the next one."""
     dimensions, width, padded = get_i64(forest, DIMENSIONS), get_i64(forest, WIDTH), get_i64(forest, PADDED)
     unit = _unit_for(forest, values, row * dimensions)

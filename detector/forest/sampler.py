@@ -35,18 +35,17 @@ import numpy as np
 
 from detector.forest.llvm_intrinsics import (
     f32,
-    find,
     get_f32,
     get_f64,
     get_i64,
     i64,
     inline,
     kernel,
-    largest,
     set_f32,
     set_f64,
     set_i64,
 )
+from detector.forest.llvm_vectors import find, largest
 
 HEADER = 64
 COUNT, NEXT, RANDOM, PENDING, SCALE = 0, 1, 2, 3, 4  # in 8-byte slots

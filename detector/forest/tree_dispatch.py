@@ -1,6 +1,6 @@
 """The two kinds of trees behind one set of functions.
 
-``like``, the last argument of each, is a value whose type decides at compile time: uint8 and uint16 stand for sorted
+``tag``, the last argument of each, is a value whose type decides at compile time: uint8 and uint16 stand for sorted
 trees with depths of that type, all others for trees of boxes (``detector.forest.llvm_intrinsics.PADDINGS`` says of
 which width).
 """
@@ -35,5 +35,5 @@ weights_of = _of_kind("weights_of")
 extent = _of_kind("extent")
 translate = _of_kind("translate")
 attribute = _of_kind("attribute")
-displace = _of_kind("displace")
-recall = _of_kind("recall")
+codisp = _of_kind("codisp")
+impute = _of_kind("impute")

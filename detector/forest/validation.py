@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.forest import box_tree, layout, sampler
+from detector.forest import layout, sampler
+from detector.forest.box_tree import structure as box_tree
 from detector.forest.forest import Parameters
 from detector.jit import jit_entry
 

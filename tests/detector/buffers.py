@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.forest import box_tree, layout, sampler
+from detector.forest import layout, sampler
+from detector.forest.box_tree import structure as box_tree
 from detector.forest.cut_forest import CutForest
 from detector.forest.forest import Parameters
 from detector.forest.snapshot_format import decode, encode

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from detector.forest.leaf import inverse, score_equal
+from detector.forest.leaf import inverse_depth, score_equal
 
 
 def test_the_inverse_depth_is_one_function_in_the_table_and_beyond():
     depths = np.arange(2000)
     expected = np.float32(1) / (depths + 1).astype(np.float32)
-    assert [inverse(depth) for depth in depths] == expected.tolist()
+    assert [inverse_depth(depth) for depth in depths] == expected.tolist()
 
 
 @pytest.mark.parametrize("depth", [1, 5, 40])
@@ -22,4 +22,4 @@ def test_equal_points_score_less_the_more_there_are(depth):
         assert score == pytest.approx((1 - seen / 200) / (depth + math.log2(1 + seen)), rel=1e-6)
     assert scores[0] == scores[1]  # AWS's library does not count the second one
     assert (np.diff(scores[1:]) < 0).all()
-    assert scores[0] < inverse(depth)
+    assert scores[0] < inverse_depth(depth)

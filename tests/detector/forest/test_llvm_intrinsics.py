@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from numba import njit, types
 
-from detector.forest import llvm_intrinsics as machine
+from detector.forest import llvm_intrinsics, llvm_vectors
 
 RANDOM = np.random.default_rng(0)
 ROOT = Path(__file__).parents[3]
 
 
 def compiled(*lines: str, arguments: str, constants: dict[str, Any] | None = None) -> Any:
-    """A compiled function of the given body; operations of ``machine`` exist in compiled code only."""
-    names = {**vars(machine), **(constants or {})}
+    """A compiled function of the given body; operations on memory and vectors exist in compiled code only."""
+    names = {**vars(llvm_intrinsics), **vars(llvm_vectors), **(constants or {})}
     exec(f"def function({arguments}):\n" + "\n".join(f"    {line}" for line in lines), names)
     return njit(names["function"])
 
@@ -171,7 +171,7 @@ class TestBoxes:
 def test_padding_is_known_from_the_type() -> None:
     padding = compiled("return padding(stored, like)", arguments="stored, like")
     assert [padding(7, kind(0)) for kind in (np.int16, np.int32, np.int64, np.float32)] == [8, 16, 32, 7]
-    assert set(machine.PADDINGS) == {types.int16, types.int32, types.int64}
+    assert set(llvm_intrinsics.PADDINGS) == {types.int16, types.int32, types.int64}
 
 
 PROCESSORS = {
