@@ -32,7 +32,7 @@ class EmbeddedMetrics:
         self._write = write
         self._before: dict[str, float] = {}
 
-    def tell(self, now: float | None = None) -> None:
+    def write(self, now: float | None = None) -> None:
         """Write a line; ``now`` in seconds since 1970."""
         metrics = {name: (unit, values) for name, unit, values in self._metrics() if values}
         moment = time.time() if now is None else now

@@ -27,6 +27,16 @@ class GaveUpError(UserError):
     exit_code = 3
 
 
+def backoff(attempt: int, first: float, longest: float) -> float:
+    """Seconds to wait after ``attempt`` others: ``first``, then twice as long each time, at most ``longest``."""
+    return min(longest, first * 2.0 ** min(attempt, 20))
+
+
+def jittered(seconds: float) -> float:
+    """A random time from half of it to all of it, so that callers spread."""
+    return random.uniform(seconds / 2, seconds)
+
+
 class Retrier:
     """Calls something until it works, with growing pauses; logs an outage that lasts, reminds of it, logs its end.
 
@@ -69,11 +79,10 @@ class Retrier:
         return result
 
     async def pause(self, reason: str, attempt: int) -> None:
-        """Wait before the next attempt after ``attempt`` others: exponential and jittered, so that callers spread."""
+        """Wait before the next attempt after ``attempt`` others: exponential and jittered."""
         if reason:
             self._note(reason)
-        ceiling = min(self._longest, FIRST_PAUSE * 2.0 ** min(attempt, 20))
-        await asyncio.sleep(random.uniform(ceiling / 2, ceiling))
+        await asyncio.sleep(jittered(backoff(attempt, FIRST_PAUSE, self._longest)))
 
     def recovered(self) -> None:
         """Note that it works."""

@@ -165,7 +165,7 @@ class Guard:
     def _refuse(self, scope: Scope, path: str) -> Any:
         """The answer to a request that may not be; None for one that may. Notes the role."""
         headers, method = Headers(scope=scope), scope["method"]
-        if not self._access.closed and (reason := self._foreign(headers, method)):
+        if not self._access.closed and (reason := self._origin_error(headers, method)):
             return failure(403, reason)
         role = scope[_ROLE] = self._access.role(headers.get("authorization", ""))
         least = needed(method, path)
@@ -176,7 +176,7 @@ class Guard:
             return failure(401, words, {"www-authenticate": 'Bearer realm="cutwater"'})
         return failure(403, "this token may only read; what changes something needs the one of api_token")
 
-    def _foreign(self, headers: Headers, method: str) -> str:
+    def _origin_error(self, headers: Headers, method: str) -> str:
         """Why a request without a token looks like one that another site's page makes; nothing if it does not."""
         host = headers.get("host", "")
         if self._access.hosts and host and not _is_address(_name(f"//{host}")):

@@ -163,7 +163,7 @@ async def _look(
         await job.carry_out(found, _about(due, domain.name), speak)
     for stream in scope.streams:
         await job.carry_out(found, _about(due, stream.name), speak)
-    for line in _troubles(found):
+    for line in _problems(found):
         speak(line)
     if not any(step.do != "leave" for step in due):
         speak("Nothing to do.")
@@ -185,18 +185,18 @@ def _check(found: Survey, scope: Scope) -> Iterator[str]:
         yield text.LINE
         yield f"Starting checks for Cutwater on stream {stream.name}"
         yield from text.finding_lines(found.of(stream.name))
-    yield from _troubles(found)
+    yield from _problems(found)
     yield "Successfully finished processing!"
 
 
 def _plan(found: Survey, due: list[Step]) -> Iterator[str]:
     yield f"region {found.account.region}, account {found.account.id}"
     yield from map(text.step_line, due)
-    yield from _troubles(found)
+    yield from _problems(found)
     yield "Nothing was changed; `cutwater alarms apply` carries this out." if due else "Nothing to do."
 
 
-def _troubles(found: Survey) -> Iterator[str]:
+def _problems(found: Survey) -> Iterator[str]:
     for name, error in found.undescribed.items():
         yield f"Error on getting domain stats from {name}: {error}"
     for alarm in found.orphans:

@@ -24,13 +24,13 @@ async def serving(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Service
     listening = (settings.host, settings.port, settings.tls_certificate, settings.tls_key)
     async with Service.open(settings) as service, serve(build(service, access), *listening) as address:
 
-        async def obey() -> None:
+        async def stop_on_signal() -> None:
             await stop.wait()
             service.stop()
 
-        obeying = asyncio.create_task(obey())
+        stopping = asyncio.create_task(stop_on_signal())
         stop.graceful = True
         try:
             yield service, address + settings.root_path
         finally:
-            obeying.cancel()
+            stopping.cancel()

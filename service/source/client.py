@@ -86,7 +86,7 @@ def stream_name(settings: Settings) -> dict[str, str]:
     return {"StreamARN": settings.stream_arn} if settings.stream_arn else {"StreamName": settings.stream}
 
 
-class PatientCaller:
+class RetryingCaller:
     """Calls Kinesis until it answers. Throttling and lost connections are waited out.
 
     Args:
@@ -119,7 +119,7 @@ class PatientCaller:
                     throttled += 1
                     return f"{name}: {code}" if throttled > USUAL_THROTTLES else ""
                 if not self._early(name, error):
-                    self._raise_if_hopeless(name, error)
+                    self._raise_if_permanent(name, error)
                 return f"{name}: {error.response['Error'].get('Message') or code}"
             if isinstance(error, INCOMPLETE):
                 raise StreamError(f"{name}: {error}; set AWS credentials, or endpoint_url for a local stream") from None
@@ -138,7 +138,7 @@ class PatientCaller:
             and "timestamp" in error.response["Error"].get("Message", "").lower()
         )
 
-    def _raise_if_hopeless(self, name: str, error: ClientError) -> None:
+    def _raise_if_permanent(self, name: str, error: ClientError) -> None:
         problem = error.response["Error"]
         if error.operation_name == "AssumeRole" and problem["Code"] in _NO_ROLE:
             raise StreamError(f"role_arn = {self._settings.role_arn!r}: {problem['Message']}; {_LET_US}") from None

@@ -22,7 +22,7 @@ from service.metrics import Metrics
 from service.pipeline.records import ALL_HASH_KEYS, Gap, HashKeys, Position
 from service.settings.model import Settings
 from service.source.budget import ByteBudget
-from service.source.client import MissingError, PatientCaller, stream_name
+from service.source.client import MissingError, RetryingCaller, stream_name
 from service.source.fan_out import StreamConsumer, Subscription
 from service.source.reader import BATCH_BYTES, RecordBatch, ShardReader
 from service.source.shards import Shard, hash_range_gaps
@@ -52,7 +52,7 @@ class Stream:
         self._by_arn = self._name if settings.stream_arn else {}  # for calls that a token names the stream to
         self._hash_keys: dict[str, HashKeys] = {}
         self._range_gaps: list[HashKeys] = []
-        self._caller = PatientCaller(settings, metrics)
+        self._caller = RetryingCaller(settings, metrics)
 
     @property
     def last_error(self) -> str | None:

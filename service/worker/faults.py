@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from service import UserError
 from service.metrics import Metrics
+from service.retry import backoff
 
 log = logging.getLogger("cutwater.consumer")
 
@@ -35,7 +36,7 @@ class Fault:
     @property
     def pause(self) -> float:
         """Seconds to wait before the next try."""
-        return min(FIRST_PAUSE * 2.0 ** min(self.attempts - 1, 20), LONGEST_PAUSE)
+        return backoff(self.attempts - 1, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 class Faults:

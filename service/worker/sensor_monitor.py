@@ -14,7 +14,7 @@ WARN_SECONDS = 300.0  # between two warnings of a shard
 
 
 @dataclass(slots=True)
-class _Told:
+class _LastWarning:
     at: float
     counts: SensorCounts
 
@@ -30,17 +30,17 @@ class SensorMonitor:
 
     def __init__(self, sensor_field: str, max_sensors: int, clock: Callable[[], float]) -> None:
         self._sensor_field, self._max_sensors, self._clock = sensor_field, max_sensors, clock
-        self._told: dict[str, _Told] = {}
+        self._warned: dict[str, _LastWarning] = {}
 
     def note(self, shard: str, counts: SensorCounts) -> None:
         """What a shard has now."""
         if counts.known <= self._max_sensors:
             return
-        now, last = self._clock(), self._told.get(shard)
+        now, last = self._clock(), self._warned.get(shard)
         if last is not None and now - last.at < WARN_SECONDS:
             return
         before = last.counts if last else SensorCounts(0, 0, 0)
-        self._told[shard] = _Told(now, counts)
+        self._warned[shard] = _LastWarning(now, counts)
         new, readings = counts.made - before.made, counts.readings - before.readings
         since = f"in the last {now - last.at:.0f} s" if last else "since the start"
         log.warning(

@@ -88,7 +88,7 @@ class Service:
             blocked=lambda: self.index.last_error or self.letters.last_error,
         )
         self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
-        self.notifier = Notifier(settings, self._give_up, self.metrics) if settings.notify else None
+        self.notifier = Notifier(settings, self._put_dead_letters, self.metrics) if settings.notify else None
         self._context = PipelineContext(
             stream=self.stream,
             stream_name=settings.stream,
@@ -171,7 +171,7 @@ class Service:
         if not await self._opened():
             return True
         meter = asyncio.create_task(self._status.measure())
-        teller = asyncio.create_task(self._tell()) if self._embedded else None
+        writing = asyncio.create_task(self._write_metrics()) if self._embedded else None
         watching = asyncio.create_task(self.tables.watch())
         if self.notifier:
             await self.notifier.open()
@@ -183,22 +183,22 @@ class Service:
             meter.cancel()
             if self.notifier:
                 await self.notifier.close()
-            if teller and self._embedded:
-                teller.cancel()
-                self._embedded.tell()
+            if writing and self._embedded:
+                writing.cancel()
+                self._embedded.write()
             watching.cancel()
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _tell(self) -> None:
-        """Tell the metrics to standard output from time to time, until cancelled."""
+    async def _write_metrics(self) -> None:
+        """Write the metrics to standard output from time to time, until cancelled."""
         assert self._embedded is not None
         while True:
             await asyncio.sleep(emf.SECONDS)
             await self.unready()  # sets what is up
-            self._embedded.tell()
+            self._embedded.write()
 
-    async def _give_up(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep what nobody could be told."""
+    async def _put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep notices that no receiver took."""
         await self.letters.put(letters)
         for letter in letters:
             self.metrics.dead.labels(letter.code).inc()

@@ -330,7 +330,7 @@ class ShardPipeline:
         for start in range(0, len(wanted), DOCUMENTS_AT_ONCE):
             letters += await self._write(wanted[start : start + DOCUMENTS_AT_ONCE])
         if letters:
-            await self._give_up(letters)
+            await self._put_dead_letters(letters)
         for pending in waiting:
             self.in_flight -= pending.size
             await self._context.budget.release(pending.size)
@@ -347,7 +347,7 @@ class ShardPipeline:
             if (refusal := refused.get(entry.id))
         ]
 
-    async def _give_up(self, letters: Sequence[DeadLetter]) -> None:
+    async def _put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Return when the dead letters are kept."""
         now = round(time.time() * 1000)
         stamped = [replace(letter, ended=now) for letter in letters]

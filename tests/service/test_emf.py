@@ -51,7 +51,7 @@ def test_increases_add_up_to_the_counter(rounds):
     for codes in rounds:
         for code in codes:
             metrics.dead.labels(code).inc()
-        embedded.tell()
+        embedded.write()
     assert [checked(line)["dead_letters"] for line in lines] == [len(codes) for codes in rounds]
 
 
@@ -61,7 +61,7 @@ def test_the_number_of_metrics_does_not_depend_on_the_number_of_shards(shards, t
     lines, embedded = lines_of(metrics)
     for number in range(shards):
         metrics.behind.labels(f"shard-{number}").set(number)
-    embedded.tell(1_700_000_000.5)
+    embedded.write(1_700_000_000.5)
     found = checked(lines[0])
     assert found["_aws"]["Timestamp"] == 1_700_000_000_500
     values = found["behind_latest_seconds"]
@@ -74,8 +74,8 @@ def test_a_histogram_tells_the_mean_of_what_came_since():
     lines, embedded = lines_of(metrics, "arn:aws:kinesis:eu-west-1:123456789012:stream/Raw")
     metrics.batch_seconds.observe(1)
     metrics.batch_seconds.observe(3)
-    embedded.tell()
-    embedded.tell()
+    embedded.write()
+    embedded.write()
     assert checked(lines[0])["batch_seconds"] == 2
     assert "batch_seconds" not in checked(lines[1])
     assert checked(lines[0])["stream"] == "Raw"
@@ -85,7 +85,7 @@ def test_cutwaters_alarms_watch_metrics_that_are_told():
     metrics = Metrics()
     metrics.checkpoint_age.labels("shard").set(1)
     lines, embedded = lines_of(metrics)
-    embedded.tell()
+    embedded.write()
     found = checked(lines[0])
     ours = [rule for rule in named("cutwater").rules if rule.namespace == emf.NAMESPACE]
     assert {rule.metric for rule in ours} == {"ready", "dead_letters", "checkpoint_age_seconds"}

@@ -15,7 +15,7 @@ _SEPARATORS = re.compile(r"[\s,\x1e]*")  # between values; 0x1E as in RFC 7464
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BETWEEN = re.compile(r"(?<=\})[\s,\x1e]*(?=\{)")
 _DECODER = json.JSONDecoder()
-_HOPELESS = 100  # broken lines of a record before any other
+_PERMANENT = 100  # broken lines of a record before any other
 
 MAX_READINGS = 100_000
 """Readings in a record; beyond, it is refused as a whole."""
@@ -80,7 +80,7 @@ def _lines(text: str, *, exact: bool) -> list[Any | Broken]:
         for part in _parts(line):
             found.append(_line(part, exact=exact))
             broken += isinstance(found[-1], Broken)
-            if broken == len(found) > _HOPELESS:
+            if broken == len(found) > _PERMANENT:
                 return found
             _check_number(found)
     return found

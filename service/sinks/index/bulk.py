@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +25,7 @@ from typing import Any, NamedTuple
 import orjson
 from opensearchpy.exceptions import SerializationError, TransportError
 
-from service.retry import REMIND_SECONDS, Retrier
+from service.retry import REMIND_SECONDS, Retrier, jittered
 from service.sinks.index import Rejected
 from service.sinks.index.failures import explain
 
@@ -215,7 +214,7 @@ class BulkWriter:
 
     async def _pause(self, unfinished: _Unfinished) -> None:
         if unfinished.busy:
-            await asyncio.sleep(random.uniform(BUSY_PAUSE / 2, BUSY_PAUSE))
+            await asyncio.sleep(jittered(BUSY_PAUSE))
         else:
             await self._retrier.pause(unfinished.error, max(item.attempts for item in unfinished.items) - 1)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from service.metrics import Metrics
 from service.pipeline.documents import Document
 from service.pipeline.records import DeadLetter, Position, Record
 from service.pipeline.times import parse_time
+from service.retry import backoff, jittered
 from service.settings.model import Settings
 from service.sinks.notify.message import Message, compose, compose_digest
 from service.sinks.notify.outbox import Notice, Outbox
@@ -269,9 +269,9 @@ class _Sender:
         if self._error is None or self._error != reason:
             log.warning("notify %s: %s; it is tried again, and nothing else waits for it", self.route.name, reason)
         self._error = reason
-        ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        pause = backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE)
         self._failures += 1
-        self._again = time.monotonic() + random.uniform(ceiling / 2, ceiling)
+        self._again = time.monotonic() + jittered(pause)
 
     async def _refused(self, part: Sequence[tuple[Outbox, Notice]], reason: str) -> None:
         name = self.route.name

@@ -182,8 +182,11 @@ def test_an_error_of_ours_has_a_code_of_its_own(monkeypatch, caplog):
 
 @pytest.mark.parametrize("delay", [0.3, 1.0, 2.0])
 def test_stopped_while_it_starts_a_service_ends_with_0(delay, tmp_path):
-    command = [sys.executable, "-m", "service.cli", "run", "--endpoint-url", "http://127.0.0.1:9", "--port", "0"]
-    with subprocess.Popen([*command, "--data-dir", str(tmp_path)], stderr=subprocess.PIPE, text=True) as process:
+    start = "import sys; from service.cli import main; print('up', flush=True); sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", start, "run", "--endpoint-url", "http://127.0.0.1:9", "--port", "0"]
+    command += ["--data-dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "up\n"  # before that it cannot listen to signals
         time.sleep(delay)
         process.terminate()
         assert process.wait(60) == 0, process.stderr.read()
