@@ -164,6 +164,8 @@ _TARGETS = {
 class FlowLog:
     """Reads flow log lines; also JSON objects that hold one as ``message``, or its fields by their names.
 
+    A line of another format is read if a filter of CloudWatch Logs has cut it into fields with the names of a flow's.
+
     The event time is ``end``, else ``start``, the carrier's time, the record's arrival.
 
     Args:
@@ -205,6 +207,8 @@ class FlowLog:
         tokens = (message if message.isascii() else _no_other_digits(message)).split()
         columns = self._columns
         if len(tokens) != len(columns) or tokens[0] == self._names[0]:
+            if len(envelope.extracted) == len(tokens) > 2 and not _is_header(tokens):
+                return self._event(self._read(*_columns_of(envelope.extracted)), envelope, arrival)
             raise self._why_not(tokens)
         try:
             fields = self._read(columns, tokens)

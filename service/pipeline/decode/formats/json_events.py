@@ -31,6 +31,8 @@ class JSONEvents:
     ``record_unfit`` mentions the field. Without an event time in the object the carrier's counts, then the record's
     arrival.
 
+    A line that is no object is read all the same if a filter of CloudWatch Logs has cut it into fields.
+
     Args:
         fields: names of the documents' fields, each with its type and the expression of its value; see ``find_field``.
         time: expression of the event time; empty if the objects have none.
@@ -78,7 +80,12 @@ class JSONEvents:
 
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
         """The event of an object. Raises DecodeError."""
-        body = as_object(message)
+        try:
+            body = as_object(message)
+        except DecodeError:
+            if not envelope.extracted:
+                raise
+            body = envelope.extracted
         time, source = self._moment(body, envelope, arrival)
         fields: dict[str, Any] = {"event.kind": "event"}
         rest = {name: value for name, value in body.items() if name not in self._members}

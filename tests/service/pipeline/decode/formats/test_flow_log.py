@@ -183,6 +183,14 @@ def test_log_events_have_identities_and_places():
     assert first.fields["aws.cloudwatch.log_group"] == "g"
 
 
+def test_fields_that_a_filter_of_cloudwatch_logs_has_cut_out():
+    names = {"version": "5", "srcaddr": "10.0.0.1", "dst_port": "443", "dstaddr": "10.0.0.2", "account_id": "007"}
+    event = {"id": "1", "timestamp": ARRIVAL, "message": " ".join(names.values()), "extractedFields": names}
+    payload = {"messageType": "DATA_MESSAGE", "owner": "0", "logGroup": "g", "logStream": "s", "logEvents": [event]}
+    found = one(FlowLog(), payload).fields
+    assert (found["source.ip"], found["cloud.account.id"], found["record"]) == ("10.0.0.1", "007", {"dst_port": "443"})
+
+
 @given(st.ip_addresses().map(str) | st.from_regex(r"[0-9a-f:.]{1,20}", fullmatch=True))
 def test_an_address_is_what_python_takes_for_one(text):
     try:

@@ -85,6 +85,14 @@ def test_time_formats_and_no_time():
     assert one(CLICKS, gzip.compress(json.dumps(payload).encode())).time == ARRIVAL - 7
 
 
+def test_fields_that_a_filter_of_cloudwatch_logs_has_cut_out():
+    names = {"article_id": "12", "action": "click", "more": "x"}
+    event = {"id": "1", "timestamp": ARRIVAL, "message": "12 click x", "extractedFields": names}
+    payload = {"messageType": "DATA_MESSAGE", "owner": "0", "logGroup": "g", "logStream": "s", "logEvents": [event]}
+    found = one(CLICKS, payload).fields
+    assert (found["article_id"], found["event.action"], found["record"]) == (12, "click", {"more": "x"})
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
