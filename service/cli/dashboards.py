@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from service import UserError
 from service.cli import EXIT_FAILED, EXIT_OK, add_command
-from service.cli.options import ACCESS, add_settings, load_settings, natural
+from service.cli.options import ACCESS, UsageError, add_settings, load_settings, natural
 from service.cli.stopping import on_signals
 from service.cli.terminal import say, tell
-from service.operate.dashboards import lint, ndjson, saved_objects
+from service.operate.dashboards import event_types, lint, ndjson, read_definition, recipe_objects, saved_objects
 from service.operate.dashboards.proxy import serving
-from service.settings.model import SettingsError
+from service.settings.model import Settings, SettingsError
 from service.sinks.index.auth import Auth
+from service.sinks.index.event_fields import EventLayout
 
 EXAMPLE = "cutwater dashboards lint deploy/dashboards.ndjson"
 
@@ -32,6 +34,12 @@ def define(parser: argparse.ArgumentParser) -> None:
         "cutwater dashboards write cutwater.ndjson --value-fields temperature,humidity",
     )
     write.add_argument("file", type=Path, metavar="FILE", help="to import under Stack or Dashboards Management")
+    write.add_argument(
+        "--definition",
+        type=Path,
+        metavar="FILE",
+        help="a dashboard of events and windows instead, as dashboard.toml of a recipe",
+    )
     add_settings(write, only=("index_prefix", "value_fields"))
     relay = add_command(
         actions,
@@ -83,8 +91,30 @@ async def _proxy(options: argparse.Namespace) -> int:
 def _write(options: argparse.Namespace) -> int:
     """``cutwater dashboards write``."""
     settings = load_settings(options)
+    features = tuple(settings.value_fields)
+    if options.definition is None:
+        objects = saved_objects(settings.index_prefix, features)
+    else:
+        objects = _defined(options.definition, settings)
     try:
-        options.file.write_bytes(ndjson(saved_objects(settings.index_prefix, tuple(settings.value_fields))))
+        options.file.write_bytes(ndjson(objects))
     except OSError as error:
         raise UserError(f"{options.file}: {error.strerror}") from None
     return EXIT_OK
+
+
+def _defined(path: Path, settings: Settings) -> list[dict[str, Any]]:
+    layout = EventLayout.of(settings)
+    if layout is None:
+        raise UsageError("--definition: needs event_format; run this where the recipe's cutwater.toml is")
+    try:
+        definition = read_definition(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    features = tuple(settings.value_fields)
+    objects = recipe_objects(settings.index_prefix, "recipe", definition, features, event_types(layout))
+    if problems := lint(ndjson(objects)):
+        raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
+    return objects

@@ -6,7 +6,7 @@
 from service.operate.dashboards.charts import Panel, panels
 from service.operate.dashboards.definition import DashboardDefinition, DefinitionError, read_definition
 from service.operate.dashboards.lint import lint
-from service.operate.dashboards.saved_objects import MARK, VERSIONS, ndjson, recipe_objects, saved_objects
+from service.operate.dashboards.saved_objects import MARK, VERSIONS, event_types, ndjson, recipe_objects, saved_objects
 
 __all__ = [
     "MARK",
@@ -14,6 +14,7 @@ __all__ = [
     "DashboardDefinition",
     "DefinitionError",
     "Panel",
+    "event_types",
     "lint",
     "ndjson",
     "panels",

@@ -12,6 +12,7 @@ import orjson
 
 from service.operate.dashboards.charts import Object, Panel, panels
 from service.operate.dashboards.definition import DashboardDefinition
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.fields import DEAD_LETTER_FIELDS, FIELDS, mapping
 from service.sinks.index.prepare import flat
 
@@ -32,12 +33,26 @@ def saved_objects(prefix: str, features: Sequence[str]) -> list[Object]:
     return _marked(objects)
 
 
+def event_types(layout: EventLayout) -> dict[str, dict[str, str]]:
+    """The types of all fields of events and of windows, by what their indices end with."""
+    found = {}
+    for end, properties in (
+        ("events", layout.of_events("object")["properties"]),
+        ("windows", layout.of_windows("object")["properties"]),
+    ):
+        kinds = {name: str(each["type"]) for name, each in properties.items()}
+        found[end] = {
+            name: kinds[properties[name]["path"]] if kind == "alias" else kind for name, kind in kinds.items()
+        }
+    return found
+
+
 def recipe_objects(
     prefix: str, name: str, recipe: DashboardDefinition, features: Sequence[str], types: Mapping[str, Mapping[str, str]]
 ) -> list[Object]:
     """A recipe's dashboard, its charts, and the index patterns of all four kinds of documents.
 
-    ``types``: of the fields of events and of windows, by what their indices end with.
+    ``types``: see ``event_types``.
     """
     own = f"{prefix}-{name}"
     return _marked(
