@@ -8,8 +8,9 @@ Which version an event is enriched by must come out the same when its record is 
 - When ``tables.current`` differs from what a core has, its driver takes a checkpoint between two batches that names the
   new version, and gives it to the core once that checkpoint is committed; not before, or a crash in between would
   enrich the same records by another version. This waits for one commit, once a reload.
-- Every version is stored durably before ``current`` shows it, beside the snapshots, where other workers find it, too;
-  ``forget`` removes those that no checkpoint names any more.
+- Every version is stored durably before ``current`` shows it, beside the snapshots, where other workers find it, too.
+  One that was replaced is kept for ``KEPT_DAYS``: a checkpoint names it until its shard's next batch, so only a crash
+  that nobody mends for that long could miss it, which the log would say.
 
 Guarantee: a table that cannot be read again, or of which nothing makes sense, changes nothing: the last one is used,
 its age grows, ``errors`` says why.
@@ -21,11 +22,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import orjson
 from botocore.exceptions import ClientError
 
 from detector import snapshot_format
@@ -40,6 +42,7 @@ from service.state.blobs import Blobs
 
 log = logging.getLogger("cutwater.tables")
 LARGEST = 1 << 30  # bytes of a table
+KEPT_DAYS = 30  # after which a version that was replaced is removed
 _PAGE = 1000  # network interfaces, the most that EC2 answers at once
 _KIND, _NEWEST = "table", "newest"
 
@@ -296,15 +299,6 @@ class Tables:
                 if self._origins[each.name] is not None:
                     group.create_task(one(each))
 
-    async def forget(self, versions: Collection[str]) -> None:
-        """Keep only these versions, which checkpoints name, and the current one."""
-        wanted = {self._current.version, *versions}
-        needed = {f"{self._place}/{name}/{each}" for one in wanted for name, each in versions_of(one).items()}
-        stored = await self._blobs.names(self._place + "/")
-        newest = {f"{self._place}/{each.name}/{_NEWEST}" for each in self._definitions}
-        await self._blobs.delete([each for each in stored if each not in needed | newest])
-        self._made = {version: made for version, made in self._made.items() if version in wanted or not version}
-
     async def _load(self, definition: TableDefinition) -> Enricher:
         origin = self._origins[definition.name]
         content = b"" if origin is None else await origin.read()
@@ -321,7 +315,7 @@ class Tables:
         made = await asyncio.to_thread(self._make, definition, content)
         data = await asyncio.to_thread(snapshot_format.encode, _KIND, {"name": definition.name}, content)
         await self._blobs.put(f"{self._place}/{definition.name}/{made.version}", data)
-        await self._blobs.put(f"{self._place}/{definition.name}/{_NEWEST}", made.version.encode())
+        await self._note_newest(definition.name, made.version)
         if isinstance(made, ReferenceTable):
             self._metrics.table_refused_rows.labels(definition.name).set(made.refused)
             for problem in made.problems:
@@ -330,10 +324,33 @@ class Tables:
                 log.warning("table %s: %d rows repeat a key; the last one counts", definition.name, made.repeated)
         return made
 
+    async def _note_newest(self, name: str, version: str) -> None:
+        """Say which version is the newest, and remove those that were replaced long ago."""
+        place = f"{self._place}/{name}"
+        known = await self._known(name)
+        now = self._now()
+        replaced = {each: time for each, time in known["replaced"].items() if each != version}
+        if known["version"] not in ("", version):
+            replaced[known["version"]] = now
+        old = [each for each, time in replaced.items() if now - time > KEPT_DAYS * 86_400]
+        kept = {each: time for each, time in replaced.items() if each not in old}
+        if version != known["version"] or kept != known["replaced"]:
+            await self._blobs.put(f"{place}/{_NEWEST}", orjson.dumps({"version": version, "replaced": kept}))
+        await self._blobs.delete([f"{place}/{each}" for each in old])
+        made_of = {f"{name}@{each}" for each in old}
+        self._made = {key: made for key, made in self._made.items() if not made_of & set(key.split(","))}
+
+    async def _known(self, name: str) -> dict[str, Any]:
+        data = await self._blobs.get(f"{self._place}/{name}/{_NEWEST}")
+        try:
+            found = orjson.loads(data or b"{}")
+            return {"version": str(found.get("version", "")), "replaced": dict(found.get("replaced", {}))}
+        except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
+            return {"version": "", "replaced": {}}
+
     async def _newest(self, name: str) -> bytes | None:
         """What an earlier process, or another worker, has last known."""
-        version = await self._blobs.get(f"{self._place}/{name}/{_NEWEST}")
-        return await self._stored(name, version.decode()) if version else None
+        return await self._stored(name, (await self._known(name))["version"])
 
     async def _stored(self, name: str, version: str) -> bytes | None:
         data = await self._blobs.get(f"{self._place}/{name}/{version}") if version else None

@@ -90,21 +90,26 @@ async def test_a_new_process_has_the_version_of_its_checkpoint(tmp_path, blobs):
         assert enriched(await tables.at(checkpoint), user=1) == before
 
 
-async def test_versions_that_no_checkpoint_names_are_forgotten(tmp_path, blobs, caplog):
-    path = tmp_path / "users.csv"
+async def test_versions_that_were_replaced_long_ago_are_removed(tmp_path, blobs, caplog):
+    path, clock = tmp_path / "users.csv", Clock()
     path.write_bytes(b"1,a\n")
-    async with opened(made({"users": USERS}, blobs, tmp_path)) as tables:
+    async with opened(made({"users": USERS}, blobs, tmp_path, clock)) as tables:
         versions = [tables.current.version]
         for content in (b"1,b\n", b"1,c\n"):
+            clock.time += 20 * 86_400
             replace(path, content)
             await tables.refresh("users")
             versions.append(tables.current.version)
-        await tables.forget([versions[1]])
+        assert enriched(await tables.at(versions[0]), user=1)["gender"] == "a"
+        clock.time += 20 * 86_400
+        replace(path, b"1,d\n")
+        await tables.refresh("users")
         assert enriched(await tables.at(versions[1]), user=1)["gender"] == "b"
-        assert (await tables.at(versions[0])).version == versions[2]
+        assert enriched(await tables.at(versions[0]), user=1)["gender"] == "d"
         assert "is not kept; the current one is used" in caplog.text
-    async with opened(made({"users": USERS}, blobs, tmp_path)) as tables:
+    async with opened(made({"users": USERS}, blobs, tmp_path, clock)) as tables:
         assert enriched(await tables.at(versions[1]), user=1)["gender"] == "b"
+    assert len(await blobs.names("stream/tables/users/")) == 4, "three versions, and which is the newest"
 
 
 async def test_a_file_that_goes_or_makes_no_sense_changes_nothing(tmp_path, blobs, caplog):
