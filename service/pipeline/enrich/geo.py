@@ -63,7 +63,14 @@ _RANGES = [
         ("240.0.0.0/4", "reserved"),
     )
 ]
-_BY_VERSION = {number: [(each, name) for each, name in _RANGES if each.version == number] for number in (4, 6)}
+_BY_VERSION = {  # as numbers, which compare faster
+    number: [
+        (int(each.network_address), int(each.broadcast_address), name)
+        for each, name in _RANGES
+        if each.version == number
+    ]
+    for number in (4, 6)
+}
 
 
 class Database(Protocol):
@@ -119,8 +126,9 @@ class Places:
             return {}
         if isinstance(parsed, ipaddress.IPv6Address):
             parsed = parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed))  # without a zone
-        for network, name in _BY_VERSION[parsed.version]:
-            if parsed in network:
+        number = int(parsed)
+        for first, last, name in _BY_VERSION[parsed.version]:
+            if first <= number <= last:
                 return {"name": name}
         found = _from_database(self._database, str(parsed)) if self._database else {}
         if "country_iso_code" not in found and (country := self._country(str(parsed))):

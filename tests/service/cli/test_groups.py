@@ -1,15 +1,22 @@
 """``cutwater groups report`` over files, and over what the service has indexed."""
 
+import asyncio
+
 import orjson
 import pytest
 
 from service import recipes
+from service.assembly import make_core
 from service.cli import main
 from service.operate.groups.account import of_files
 from service.operate.groups.documents import FlowLogFiles
+from service.pipeline.enrich import Enrichment
 from service.pipeline.enrich.security_groups import InterfaceTable
+from service.pipeline.records import Position, Record
 from service.settings.model import load
 from service.sinks.index.event_fields import EventLayout
+from service.stores import make_index, opened
+from simulator.events import generator
 from tests.service.operate.groups.flows import written
 
 FOLDER = recipes.folder("vpc-flow-logs")
@@ -78,3 +85,26 @@ def test_the_layout_of_its_events_has_all_that_is_read():
     settings = load(file=FOLDER / "cutwater.toml", environment={})
     known = EventLayout.of(settings).mapping
     assert {"flow.role", "flow.peer.ip", "aws.security_group.ids", "network.bytes", "event.action"} <= set(known)
+
+
+async def indexed(folder):
+    """What the service has written of a flow log, in the folder's own index."""
+    no_windows = {"data_dir": folder, "enrich": recipes.tables("vpc-flow-logs"), "windows": []}
+    settings = load(no_windows, {}, FOLDER / "cutwater.toml")
+    interfaces = of_files(FOLDER / "rules.json", FOLDER / "interfaces.json").interfaces
+    core = make_core(settings, "shard", enrichment=Enrichment({"groups": InterfaceTable(interfaces)}))
+    made = [each.data for each in generator("vpc-flow-logs").generate(1_767_571_200_000, 4, 600, 1, ())]
+    output = core.process([Record(Position(n), "p", 1_767_571_800_000, data) for n, data in enumerate(made)])
+    async with opened(make_index(settings)) as index:
+        assert await index.write(list(output.documents)) == []
+    return output.counts.events
+
+
+def test_the_index_is_read_without_files(tmp_path, capsys):
+    events = asyncio.run(indexed(tmp_path))
+    arguments = ["--config", str(FOLDER / "cutwater.toml"), "--data-dir", str(tmp_path)]
+    assert main(["groups", "report", *NETWORK, *arguments, "--json"]) == 0
+    told = orjson.loads(capsys.readouterr().out)
+    coverage = told["coverage"]
+    assert coverage["flows"] + coverage["no_data"] + coverage["skipped"] == events
+    assert {each["state"] for each in told["groups"]} == {"used", "no traffic", "attached to nothing"}
