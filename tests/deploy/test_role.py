@@ -5,8 +5,11 @@ import json
 
 import pytest
 from aiobotocore.client import AioBaseClient
+from aiobotocore.session import AioSession
 
+from service.settings.groups.notify import NotifyTable
 from service.settings.model import load
+from service.sinks.notify.trial import try_route
 from service.source.client import connect
 from service.state.leases import Lease
 from service.stores import make_blobs, make_lease_store
@@ -19,7 +22,7 @@ PERMISSIONS = {  # of calls that are called otherwise
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:DeleteObjects": "s3:DeleteObject",
 }
-SERVICES = {"kinesis", "dynamodb", "s3"}
+SERVICES = {"kinesis", "dynamodb", "s3", "sns", "events"}
 ENRICHING = {"ReadTables", "ReadNetworkInterfaces"}  # recorded by the tests of these tables
 
 
@@ -38,7 +41,7 @@ def recorded(monkeypatch):
     return found
 
 
-async def test_the_tasks_role_can_do_exactly_what_the_service_calls(tmp_path, recorded):
+async def test_the_tasks_role_can_do_exactly_what_the_service_calls(tmp_path, recorded, monkeypatch):
     state = aws.unique("state")
     url = aws.moto()
     given = {
@@ -63,6 +66,7 @@ async def test_the_tasks_role_can_do_exactly_what_the_service_calls(tmp_path, re
             await blobs.open()
             await blobs.delete(["none"])
             await blobs.close()
+        await tell(settings, url, monkeypatch, recorded)
     policy = json.loads((DEPLOY / "iam-policy.json").read_text())["Statement"]
     role = list(statements(template("ecs")["Resources"]["TaskRole"]["Properties"]["Policies"]))
     for allowing in (policy, role):
@@ -82,6 +86,18 @@ async def make_bucket(settings, name):
 
     async with client("s3", settings.region) as s3:
         await s3.create_bucket(Bucket=name)
+
+
+async def tell(settings, url, monkeypatch, recorded):
+    """By a topic and a bus that others made."""
+    for name in ("SNS", "EVENTBRIDGE"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", url)
+    async with AioSession().create_client("sns", region_name=settings.region) as sns:
+        topic = (await sns.create_topic(Name=aws.unique("topic")))["TopicArn"]
+    recorded.discard("sns:CreateTopic")
+    bus = f"arn:aws:events:{settings.region}:123456789012:event-bus/default"
+    for table in ({"name": "t", "to": "sns", "topic": topic}, {"name": "b", "to": "eventbridge", "bus": bus}):
+        assert await try_route(NotifyTable(**table), settings) == ""
 
 
 async def work(settings, recorded):

@@ -153,7 +153,8 @@ def compare(wanted: Sequence[Wanted], alarms: Iterable[Alarm]) -> list[Finding]:
     Alarms are matched by metric and dimensions: by their names first, then by all that defines them, then with the
     fewest differences. Composite alarms, alarms on expressions and alarms of other metrics are none of ours.
     """
-    free = [alarm for alarm in alarms if alarm.get("MetricName")]
+    keys = {(one.namespace, one.rule.metric, frozenset(one.dimensions.items())) for one in wanted}
+    free = [alarm for alarm in alarms if alarm.get("MetricName") and _key(alarm) in keys]
     found: dict[int, Finding] = {}
 
     def take(number: int, alarm: Alarm) -> None:
@@ -181,13 +182,14 @@ def compare(wanted: Sequence[Wanted], alarms: Iterable[Alarm]) -> list[Finding]:
     return [found.get(number, Finding(one, None)) for number, one in enumerate(wanted)]
 
 
+def _key(alarm: Alarm) -> tuple[Any, Any, frozenset[tuple[str, str]]]:
+    """What an alarm watches."""
+    dimensions = frozenset((each["Name"], each["Value"]) for each in alarm.get("Dimensions") or [])
+    return alarm.get("Namespace"), alarm.get("MetricName"), dimensions
+
+
 def _watches(alarm: Alarm, wanted: Wanted) -> bool:
-    dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions") or []}
-    return (
-        alarm.get("MetricName") == wanted.rule.metric
-        and alarm.get("Namespace") == wanted.namespace
-        and dimensions == wanted.dimensions
-    )
+    return _key(alarm) == (wanted.namespace, wanted.rule.metric, frozenset(wanted.dimensions.items()))
 
 
 def _alike(alarm: Alarm, wanted: Wanted, *, alone: bool) -> bool:
