@@ -107,6 +107,12 @@ def test_tests_are_called_after_what_they_test(room):
         assert any(subject == name or subject.startswith(f"{name}_") for name in names), test.name
 
 
+@pytest.mark.parametrize("module", in_room("service") + in_room("detector") + in_room("simulator"), ids=str)
+def test_a_file_of_more_than_400_lines_says_why(module):
+    lines = len((PROJECT / module).read_text().splitlines())
+    assert lines <= 400 or "one file" in (ast.get_docstring(tree(module)) or "").lower()
+
+
 def documented_names(docstring: str) -> Iterator[str]:
     """The names that the sections Args and Attributes explain, several before one colon included."""
     section, indent = False, None

@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
-from service.api import models, params
+from service.api import examples, models, params
 from service.api.history import History
 from service.api.responses import ResponseWriter
 from service.pipeline.documents import Document
@@ -28,7 +28,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
     history = History(service.index)
     programs = {program.name: program for program in service.settings.programs}
 
-    @routes.get("/events", responses=models.responses(models.Events, models.EXAMPLE_EVENTS, s503=_AWAY))
+    @routes.get("/events", responses=models.responses(models.Events, examples.EVENTS, s503=_AWAY))
     async def events(request: Request, query: Annotated[params.EventsQuery, Query()]) -> Response:
         """Events, newest first, from the index. Those of the last second may be missing."""
         order, _ = params.place_of(query.cursor, Order("time", query.order == "desc"))
@@ -37,7 +37,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
         found, cursor = await history.find(wanted, query.limit, query.cursor, order)
         return await writer.answer(request, lambda: orjson.dumps({"events": found, "cursor": cursor}))
 
-    @routes.get("/windows", responses=models.responses(models.Windows, models.EXAMPLE_WINDOWS, s503=_AWAY))
+    @routes.get("/windows", responses=models.responses(models.Windows, examples.WINDOWS, s503=_AWAY))
     async def windows(request: Request, query: Annotated[params.WindowsQuery, Query()]) -> Response:
         """Windows, newest first, from the index: what each key had in all shards together.
 

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from detector.types import Scores
-from service.api import models, params
+from service.api import examples, models, params
 from service.api.history import History, State
 from service.api.responses import ResponseWriter, json
 from service.offline.export import ndjson, table
@@ -29,7 +29,7 @@ from service.worker.service import Service
 FOLLOW_ROWS = 5_000  # looked at between two looks at whether the client is still there
 
 _AWAY = "The index cannot be searched now."
-_SCORES = models.responses(models.Scores, models.EXAMPLE_SCORES)
+_SCORES = models.responses(models.Scores, examples.SCORES)
 _SCORES[200]["content"] |= {
     "application/x-ndjson": {"schema": {"type": "string"}},
     "text/csv": {"schema": {"type": "string"}},
@@ -81,7 +81,7 @@ def _add_documents(routes: APIRouter, service: Service, writer: ResponseWriter) 
 
         return await writer.answer(request, make, _TYPES[query.format], headers)
 
-    @routes.get("/anomalies", responses=models.responses(models.Anomalies, models.EXAMPLE_ANOMALIES, s503=_AWAY))
+    @routes.get("/anomalies", responses=models.responses(models.Anomalies, examples.ANOMALIES, s503=_AWAY))
     async def anomalies(request: Request, query: Annotated[params.AnomaliesQuery, Query()]) -> Response:
         """Episodes, newest first, from the index: each is one fault with its alerts and what followed them.
 
