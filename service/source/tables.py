@@ -42,7 +42,7 @@ from service.state.blobs import Blobs
 
 log = logging.getLogger("cutwater.tables")
 LARGEST = 1 << 30  # bytes of a table
-KEPT_DAYS = 30  # after which a version that was replaced is removed
+KEPT_DAYS = 3  # after which a version that was replaced is removed
 _PAGE = 1000  # network interfaces, the most that EC2 answers at once
 _KIND, _NEWEST = "table", "newest"
 
@@ -134,7 +134,7 @@ class S3Origin(AWSStore):
 
 
 class EC2Origin(AWSStore):
-    """The network interfaces of a region; those that are gone stay as they were."""
+    """The network interfaces of a region; those that are gone stay as they were for a day."""
 
     def __init__(self, region: str, now: Callable[[], float]) -> None:
         remedies = {

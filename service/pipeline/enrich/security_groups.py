@@ -37,6 +37,7 @@ INITIATOR, GUESSED, ROLE, SERVICE_PORT, PEER = (
 
 _SAID = {"ingress": "inbound", "egress": "outbound"}
 _SYN, _ACK = 2, 16
+KEPT = 86_400_000  # ms for which an interface is known that is gone, or was changed
 
 
 class Interface(NamedTuple):
@@ -47,12 +48,14 @@ class Interface(NamedTuple):
         groups: the ids of its security groups.
         addresses: all that it has.
         since: when it came to be so, in ms since 1970; 0 if that is not known.
+        until: when it was found to be gone; 0 if it is there.
     """
 
     id: str
     groups: tuple[str, ...]
     addresses: tuple[str, ...]
     since: int = 0
+    until: int = 0
 
 
 class InterfaceTable:
@@ -169,7 +172,7 @@ def parse(content: bytes) -> list[Interface]:
 
 
 def described(row: Mapping[str, Any]) -> Interface:
-    """An interface as EC2 describes it; ``Since`` is ours."""
+    """An interface as EC2 describes it; ``Since`` and ``Until`` are ours."""
     addresses: list[str] = []
     private = list(row.get("PrivateIpAddresses") or ())
     if row.get("PrivateIpAddress"):
@@ -180,10 +183,11 @@ def described(row: Mapping[str, Any]) -> Interface:
         addresses += [public] if public else []
     addresses += [each["Ipv6Address"] for each in row.get("Ipv6Addresses") or ()]
     groups = sorted({str(group["GroupId"]) for group in row.get("Groups") or ()})
-    since = row.get("Since") or 0
-    if type(since) is not int:
-        raise TypeError("Since")
-    return Interface(str(row["NetworkInterfaceId"]), tuple(groups), tuple(sorted(set(map(str, addresses)))), since)
+    since, until = row.get("Since") or 0, row.get("Until") or 0
+    if type(since) is not int or type(until) is not int:
+        raise TypeError("Since or Until")
+    known = tuple(sorted(set(map(str, addresses))))
+    return Interface(str(row["NetworkInterfaceId"]), tuple(groups), known, since, until)
 
 
 def dump(interfaces: Iterable[Interface]) -> bytes:
@@ -194,6 +198,7 @@ def dump(interfaces: Iterable[Interface]) -> bytes:
             "Groups": [{"GroupId": group} for group in each.groups],
             "PrivateIpAddresses": [{"PrivateIpAddress": address} for address in each.addresses],
             "Since": each.since,
+            "Until": each.until,
         }
         for each in interfaces
     ]
@@ -203,11 +208,19 @@ def dump(interfaces: Iterable[Interface]) -> bytes:
 def merged(before: Iterable[Interface], now: Iterable[Interface], moment: int) -> list[Interface]:
     """The table after another look at ``moment`` (ms): what changed is there as it was and as it is.
 
-    Flow logs come minutes late, so an interface that is gone stays known as it was.
+    Flow logs come minutes late, so what is no more stays known for a day.
     """
-    latest: dict[str, Interface] = {}
-    known = sorted(before, key=lambda each: (each.id, each.since))
-    for each in known:
-        latest[each.id] = each
-    changed = [each for each in now if each.id not in latest or latest[each.id][:3] != each[:3]]
-    return known + [each._replace(since=moment if each.id in latest else 0) for each in changed]
+    there = {each.id: each for each in now}
+    rows: list[Interface] = []
+    history: dict[str, list[Interface]] = {}
+    for each in sorted(before, key=lambda row: (row.id, row.since)):
+        history.setdefault(each.id, []).append(each)
+    for name, known in history.items():
+        last, found = known[-1], there.pop(name, None)
+        if found is None:
+            known[-1] = last if last.until else last._replace(until=moment)
+        elif last[:3] != found[:3] or last.until:
+            known.append(found._replace(since=moment))
+        ends = [*(each.since for each in known[1:]), known[-1].until or moment]
+        rows += [each for each, end in zip(known, ends, strict=True) if moment - end <= KEPT]
+    return rows + [each._replace(since=0) for each in there.values()]

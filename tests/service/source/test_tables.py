@@ -96,12 +96,12 @@ async def test_versions_that_were_replaced_long_ago_are_removed(tmp_path, blobs,
     async with opened(made({"users": USERS}, blobs, tmp_path, clock)) as tables:
         versions = [tables.current.version]
         for content in (b"1,b\n", b"1,c\n"):
-            clock.time += 20 * 86_400
+            clock.time += 2 * 86_400
             replace(path, content)
             await tables.refresh("users")
             versions.append(tables.current.version)
         assert enriched(await tables.at(versions[0]), user=1)["gender"] == "a"
-        clock.time += 20 * 86_400
+        clock.time += 2 * 86_400
         replace(path, b"1,d\n")
         await tables.refresh("users")
         assert enriched(await tables.at(versions[1]), user=1)["gender"] == "b"
@@ -233,7 +233,12 @@ async def test_network_interfaces_come_from_ec2_and_what_was_stays_known(tmp_pat
                 tables.current.enrich(fields, time)
                 assert fields[GROUPS] == [group]
             ec2.delete_network_interface(NetworkInterfaceId=name)
+            assert await tables.refresh("groups")
             assert not await tables.refresh("groups")
+            assert enriched(tables.current, **flow)[GROUPS] == [one], "flow logs come late"
+            clock.time += 2 * 86_400
+            assert await tables.refresh("groups")
+            assert GROUPS not in enriched(tables.current, **flow)
 
 
 async def test_all_pages_of_network_interfaces_are_read():

@@ -17,6 +17,7 @@ from service.pipeline.enrich.security_groups import (
     GUESSED,
     INITIATOR,
     INTERFACE,
+    KEPT,
     PACKET_DESTINATION,
     PEER,
     ROLE,
@@ -152,6 +153,7 @@ interfaces = st.builds(
     st.lists(st.sampled_from(["sg-1", "sg-2", "sg-3"]), unique=True).map(lambda each: tuple(sorted(each))),
     st.lists(addresses, max_size=3, unique=True).map(lambda each: tuple(sorted(each))),
     st.integers(0, 5),
+    st.just(0),
 )
 
 
@@ -169,10 +171,20 @@ def test_a_table_is_kept_whole_and_its_order_does_not_matter(rows):
 def test_a_merged_table_knows_what_is_and_what_was(before, now):
     before = [each._replace(since=0) for each in before]
     found = merged(before, now, 100)
-    assert set(before) <= set(found)
+    assert {each[:4] for each in before} <= {each[:4] for each in found}
     latest = {each.id: each for each in sorted(found, key=lambda each: (each.id, each.since))}
-    assert all(latest[each.id][1:3] == each[1:3] for each in now)
-    assert merged(found, now, 200) == sorted(found, key=lambda each: (each.id, each.since))
+    assert all(latest[each.id][1:3] == each[1:3] and not latest[each.id].until for each in now)
+    assert all(latest[each.id].until == 100 for each in before if each.id not in {one.id for one in now})
+    assert InterfaceTable(merged(found, now, 200)).version == InterfaceTable(found).version
+    later = merged(found, now, 101 + KEPT)
+    assert sorted(each[:3] for each in later) == sorted(each[:3] for each in now), "what was is forgotten after a day"
+
+
+def test_an_interface_that_comes_back_is_there_again():
+    eni = Interface("eni-1", ("sg-1",), ("10.0.0.1",))
+    gone = merged([eni], [], 100)
+    assert gone == [eni._replace(until=100)]
+    assert merged(gone, [eni], 200) == [eni._replace(until=100), eni._replace(since=200)]
 
 
 @given(st.lists(interfaces, max_size=4), addresses, addresses, st.integers(0, 6))
