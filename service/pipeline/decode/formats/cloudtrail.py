@@ -146,7 +146,7 @@ class CloudTrail:
         if fields["event.action"] in _OPENS and _ANYWHERE.search(original):
             fields["aws.cloudtrail.open_to_world"] = True
         fields["event.original"] = original
-        free_part(fields, rest, len(original))
+        free_part(fields, rest, len(original) if original.isascii() and original else None)
         return Event(time, fields, source, _identity(body, envelope))
 
 

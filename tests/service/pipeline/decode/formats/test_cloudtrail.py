@@ -158,6 +158,11 @@ def test_what_is_too_large_or_too_deep_for_an_index_is_named_and_in_the_text():
     assert json.loads(found["event.original"]) == record
 
 
+def test_the_free_part_is_measured_in_bytes():
+    found = fields(json.dumps(RUN | {"requestParameters": {"emoji": "\N{GRINNING FACE}" * 5000}}, ensure_ascii=False))
+    assert found["record_omitted"] == ["requestParameters"]
+
+
 @given(st.data())
 def test_any_change_of_a_record_is_a_document_or_refused(data):
     record = copy.deepcopy(data.draw(st.sampled_from(RECORDS)))
