@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from service import StateError, __version__
-from service.api import events, models, operations, responses, scores
+from service.api import events, feedback, models, operations, responses, scores
 from service.api.access import Access, Guard
 from service.api.docs import describe
 from service.api.params import unknown
@@ -45,6 +45,7 @@ def build(service: Service, access: Access | None = None) -> FastAPI:
     app.include_router(scores.router(service, writer))
     app.include_router(events.router(service, writer))
     app.include_router(operations.router(service, writer))
+    app.include_router(feedback.router(service, writer))
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

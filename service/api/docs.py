@@ -38,6 +38,10 @@ def describe(openapi: dict[str, Any], settings: Settings, columns: Sequence[str]
         "examples": [dict.fromkeys(values, 117.0)],
     }
     reading["time"]["anyOf"] = [*TIME_SCHEMA["anyOf"], {"type": "null"}]
+    for name in ("Acknowledge", "Normal", "Missed", "Mute"):
+        properties = openapi["components"]["schemas"][name]["properties"]
+        for moment in {"since", "until"} & properties.keys():
+            properties[moment]["anyOf"] = [*TIME_SCHEMA["anyOf"], *([{"type": "null"}] if name == "Mute" else [])]
     return openapi
 
 

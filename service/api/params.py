@@ -157,6 +157,20 @@ class SensorsQuery(BaseModel):
     offset: int = Field(0, ge=0, description="How many to leave out at the beginning.")
 
 
+class FeedbackQuery(BaseModel):
+    """Of GET /feedback."""
+
+    sensor: str | None = Field(None, description="Only of this sensor.")
+    action: Literal["acknowledge", "mute", "normal", "missed"] | None = Field(None, description="Only this.")
+    limit: Limit = 100
+
+
+class WhoQuery(BaseModel):
+    """Of DELETE /feedback/{word_id}."""
+
+    who: str | None = Field(None, max_length=100, description="Who takes it back.")
+
+
 class LettersQuery(BaseModel):
     """Of GET /dead-letter."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,16 @@ from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_sett
 from service.cli.terminal import progress
 from service.offline import export
 from service.retry import give_up_after
+from service.settings.model import Settings
 from service.sinks.index.fields import FIELDS, names
 from service.sinks.query import Filter
-from service.stores import make_dead_letters, make_index, opened, require_data
+from service.state.feedback import Feedback, labels
+from service.stores import make_blobs, make_dead_letters, make_index, opened, require_data
 
-EXAMPLE = "cutwater export --format csv --since 2026-01-01 --output anomalies.csv"
+EXAMPLE = (
+    "cutwater export --format csv --since 2026-01-01 --output anomalies.csv\n"
+    "  cutwater export --labels --output labels.json"
+)
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +33,17 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="file to write [standard output]")
     parser.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="[%(default)s]")
     parser.add_argument("--dead-letters", action="store_true", help="the dead letter instead of the index")
+    parser.add_argument(
+        "--labels", action="store_true", help="what people said was an anomaly, as evaluate --labels reads it"
+    )
     parser.add_argument("--sensor", help="only this sensor")
     parser.add_argument("--since", type=moment, metavar="TIME", help="from this event time on, ISO 8601")
     parser.add_argument("--until", type=moment, metavar="TIME", help="before this event time")
     parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
     parser.add_argument("--anomalies", action="store_true", help="anomalies only")
     give_up(parser)
-    add_settings(parser, only=(*ACCESS, *LAYOUT, "region", "state_region", "data_dir", "dead_letter_url"))
+    places = ("region", "state_region", "data_dir", "dead_letter_url", "stream", "snapshot_url")
+    add_settings(parser, only=(*ACCESS, *LAYOUT, *places))
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -41,6 +51,8 @@ async def run(options: argparse.Namespace) -> int:
     give_up_after.set(options.wait)
     settings = load_settings(options)
     logs.configure("warning")
+    if options.labels:
+        return await _labels(settings, options.output)
     require_data(settings, settings.dead_letter_url if options.dead_letters else settings.opensearch_url)
     wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
     async with opened(make_index(settings)) as index, opened(make_dead_letters(settings)) as letters:
@@ -60,6 +72,20 @@ async def run(options: argparse.Namespace) -> int:
                 written, first = written + len(page), False
                 done(len(page))
     sys.stderr.write(f"{written} {'dead letters' if options.dead_letters else 'documents'}\n")
+    return EXIT_OK
+
+
+async def _labels(settings: Settings, output: Path | None) -> int:
+    """What people said, as labels."""
+    require_data(settings, settings.snapshot_url)
+    async with opened(make_blobs(settings)) as blobs:
+        said = Feedback(blobs, settings.stream)
+        said.opened.set()
+        await said.refresh()
+    found = labels(said.words())
+    with _output(output) as file:
+        file.write(json.dumps(found, indent=2, ensure_ascii=False).encode() + b"\n")
+    sys.stderr.write(f"{sum(map(len, found.values()))} labels of {len(found)} sensors\n")
     return EXIT_OK
 
 

@@ -45,6 +45,7 @@ class _Job:
     path: Path
     name: str
     windows: list[Window] | None
+    windows_of: dict[str, list[Window]]
     output: Path | None
     nab: bool
     configuration: Configuration
@@ -81,7 +82,7 @@ def evaluate(
     files = find(paths)
     known = read_labels(labels)
     settings, where = configuration or Configuration(), columns or Columns()
-    jobs = [_Job(path, name, labels_of(known, path), output, nab_files, settings, where) for path, name in files]
+    jobs = [_Job(path, name, labels_of(known, path), known, output, nab_files, settings, where) for path, name in files]
     console = console or Console()
     tables: dict[str, Table] = {}
     results: dict[str, list[Result]] = {}
@@ -144,7 +145,8 @@ def _one(job: _Job) -> tuple[Table, list[Result]]:
     results = []
     for one, scores, quiet in zip(histories, parts, silences, strict=True):
         name = f"{job.name} {one.sensor}" if len(histories) > 1 else job.name
-        windows = one.windows if job.windows is None else job.windows
+        usual = one.windows if job.windows is None else job.windows
+        windows = job.windows_of.get(one.sensor, usual)  # labels may be of a file or of a sensor
         picture = plot(one, scores, quiet, windows or ()) if job.output is not None else ""
         results.append(judge(name, one, scores, quiet, windows, picture))
     return replace(found, histories=[]), results

@@ -37,6 +37,15 @@ export async function request(path, { signal, live = false, ...options } = {}) {
   }
 }
 
+/** Change something; throws on anything but success. */
+export async function send(method, path, parameters, body = undefined) {
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+  const options = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const response = await request(query.size ? `${path}?${query}` : path, { method, ...options });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
 /** Follow a link that needs the token: a browser sends it with no link of its own. */
 export async function follow(link) {
   const response = await request(link.href);

@@ -7,6 +7,7 @@ import { followLinks } from "./access.js";
 import { Anomalies } from "./anomalies.js";
 import { Chart } from "./chart.js";
 import { byId, setText } from "./dom.js";
+import { Feedback } from "./feedback.js";
 import { brief, moment } from "./format.js";
 import { Picker } from "./picker.js";
 import { Series } from "./series.js";
@@ -33,6 +34,7 @@ const page = {
   units: {},
   needed: null,
   stream: "",
+  role: "", // what we may do: read or operate
   dead: 0, // letters
   indexTrouble: null, // why the index does not take documents
   connected: null,
@@ -53,6 +55,8 @@ const chart = new Chart(host, {
 const picker = new Picker((sensor) => go({ sensor, at: null, span: null }));
 const anomalies = new Anomalies(({ sensor, at }) => address({ sensor, at, span: null }), ({ sensor, at }) => go({ sensor, at, span: null }));
 const feed = new Feed({ onHistory: beginSeries, onScore: addScore });
+
+const feedback = new Feedback(page, () => (page.at === null || page.series?.loading ? null : (page.series?.episodeAt(page.at) ?? null)), lose);
 
 // The address
 
@@ -255,6 +259,7 @@ function regain(status) {
   delete document.body.dataset.connection;
   showConnection();
   page.stream = status.stream;
+  page.role = status.role;
   page.dead = status.dead_letters.count;
   page.indexTrouble = status.index.detail;
   const { features } = status;
@@ -377,7 +382,9 @@ document.addEventListener("keydown", (event) => {
 
 followLinks(lose);
 setInterval(() => {
-  if (!document.hidden) showWords(page, chart);
+  if (document.hidden) return;
+  showWords(page, chart);
+  feedback.show();
 }, WORDS_EVERY);
 open();
 watch();

@@ -15,7 +15,7 @@ export class Series {
     this.lastRow = -1;
     this.size = 0; // filled part of the columns; the oldest are cut off only when the columns are full
     this.words = [""]; // kinds and episodes; the columns hold their places in here
-    this.silences = []; // {since, time, severity}: no reading came from the one to the other
+    this.silences = []; // {since, time, severity, episode}: no reading came from the one to the other
     this.labels = "";
     const column = () => new Float64Array(2 * capacity);
     this.time = column();
@@ -60,7 +60,7 @@ export class Series {
     this.lastRow = document.row;
     const time = Date.parse(document["@timestamp"]);
     if (document.silent_since) {
-      this.silences.push({ since: Date.parse(document.silent_since), time, severity: document.severity });
+      this.silences.push({ since: Date.parse(document.silent_since), time, severity: document.severity, episode: document.episode_id });
       return; // no reading, so nothing to draw
     }
     if (this.size === 2 * this.capacity) this.#shift(0, this.capacity);
@@ -91,6 +91,20 @@ export class Series {
   /** The silence that begins after a reading, if one does. */
   silenceAfter(index) {
     return this.silences.find(({ since }) => since === this.time[index]);
+  }
+
+  /** The episode at a time: {episode, since, until}, its id and its first and last anomaly; null if there is none. */
+  episodeAt(time) {
+    const silence = this.silences.find(({ since }) => since === time);
+    if (silence) return { episode: silence.episode, since: silence.since, until: silence.time };
+    const index = this.nearest(time);
+    const id = index < 0 ? 0 : this.episode[index];
+    if (!id) return null;
+    let [first, last] = [index, index];
+    while (first > this.start && this.episode[first - 1] === id) first--;
+    while (last < this.last && this.episode[last + 1] === id) last++;
+    while (last > index && !this.anomaly[last]) last--;
+    return { episode: this.words[id], since: this.time[first], until: this.time[last] };
   }
 
   /** Which value is to blame for a reading's score: the one with the largest share. */

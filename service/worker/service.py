@@ -28,6 +28,7 @@ from service.source.client import connect
 from service.source.kinesis import Stream
 from service.source.tables import Tables
 from service.state.checkpoints import Checkpoints, HeldLease
+from service.state.feedback import Feedback
 from service.state.leases import LeaseManager
 from service.state.templates import Templates, TemplateStore
 from service.stores import make_blobs, make_dead_letters, make_index, make_lease_store, make_model_store
@@ -88,7 +89,8 @@ class Service:
             blocked=lambda: self.index.last_error or self.letters.last_error,
         )
         self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
-        self.notifier = Notifier(settings, self._put_dead_letters, self.metrics) if settings.notify else None
+        self.feedback = Feedback(self._snapshots, settings.stream)
+        self.notifier = Notifier(settings, self._put_dead_letters, self.metrics, self._unwanted) if settings.notify else None
         self._context = PipelineContext(
             stream=self.stream,
             stream_name=settings.stream,
@@ -149,6 +151,7 @@ class Service:
                 for store in (self.letters, self._leases, self.index):
                     tasks.create_task(store.open())
                 await self._snapshots.open()
+                self.feedback.opened.set()
                 await self.tables.open()
                 learnt = TemplateStore(self._snapshots, self.settings.stream, model_fingerprint(self.settings))
                 return await learnt.read(self.configuration)
@@ -175,12 +178,14 @@ class Service:
         watching = asyncio.create_task(self.tables.watch())
         if self.notifier:
             await self.notifier.open()
+        listening = asyncio.create_task(self.feedback.watch())
         try:
             return await self.consumer.run()
         except* Exception as errors:
             raise first_error(errors) from None
         finally:
             meter.cancel()
+            listening.cancel()
             if self.notifier:
                 await self.notifier.close()
             if writing and self._embedded:
@@ -196,6 +201,11 @@ class Service:
             await asyncio.sleep(emf.SECONDS)
             await self.unready()  # sets what is up
             self._embedded.write()
+
+    def _unwanted(self, change: Document, now: float) -> bool:
+        """Whether nobody is to be told: of a muted sensor, or of how an episode changes that somebody sees to."""
+        seen_to = change["stage"] == "update" and self.feedback.acknowledged(change["episode_id"])
+        return seen_to or self.feedback.mutes(change["sensor"], now)
 
     async def _put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep notices that no receiver took."""

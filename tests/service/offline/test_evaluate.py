@@ -174,3 +174,12 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path):
     assert (tmp_path / "out" / "report.html").exists()
     with pytest.raises(HistoryError, match="'x' is not a number"):
         evaluate([tmp_path / "b.csv"], configuration=CONFIGURATION, console=console, workers=1)
+
+
+def test_labels_may_be_of_a_sensor_as_export_writes_them(tmp_path):
+    lines = [f"{sensor},{1_700_000_000_000 + 1000 * n},{n % 5}" for n in range(100) for sensor in ("boiler", "pump")]
+    (tmp_path / "plant.csv").write_text("\n".join(["sensor,time,value", *lines]))
+    labels = {"boiler": [["2023-11-14T22:13:30Z", "2023-11-14T22:13:40Z"]], "fan": []}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    done = evaluate([tmp_path / "plant.csv"], labels=tmp_path / "labels.json", workers=1)
+    assert {result.name.split()[-1]: result.windows for result in done.results} == {"boiler": 1, "pump": None}
