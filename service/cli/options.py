@@ -13,6 +13,7 @@ from service.offline.tables import Columns
 from service.pipeline.times import TimeError, parse_time
 from service.settings.fields import allowed, default
 from service.settings.model import SECRETS, Settings, load
+from service.settings.table import holds_secrets
 
 # Settings that several commands take
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
@@ -78,6 +79,8 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), with
     group = parser.add_argument_group("settings", "also in cutwater.toml, or as CUTWATER_<NAME> in the environment")
     for name, field in Settings.model_fields.items():
         if name in without or (only and name not in only):
+            continue
+        if name not in SECRETS and holds_secrets(field.annotation):  # tables of them are for the file only
             continue
         text = " ".join((field.description or "").split()).replace("%", "%%")
         if name in SECRETS:  # everybody on the machine sees a command line

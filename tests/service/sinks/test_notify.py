@@ -10,6 +10,7 @@ import tracemalloc
 
 import pytest
 
+from service.cli import main
 from service.metrics import Metrics
 from service.settings.model import SettingsError, load
 from service.sinks.notify.message import LISTED, compose, compose_digest
@@ -351,3 +352,16 @@ def test_no_secret_is_shown():
     assert "hush-hush" not in str(caught.value)
     with pytest.raises(SettingsError, match="no NOWHERE in the environment"):
         settings({"url": "env:NOWHERE"})
+
+
+@pytest.mark.parametrize(("answer", "code", "words"), [(200, 0, "taken"), (404, 1, "HTTP 404")])
+def test_the_command_sends_a_made_up_alert_and_says_what_became_of_it(tmp_path, capsys, answer, code, words):
+    with Receiver(usual=answer) as receiver:
+        table = f'[[notify]]\nname = "hook"\nto = "webhook"\nurl = "{receiver.url}"\nmin_severity = 99\n'
+        (tmp_path / "c.toml").write_text(table)
+        assert main(["notify", "test", "--config", str(tmp_path / "c.toml")]) == code
+        assert [body["stage"] for body in receiver.bodies] == (["begin", "end"] if code == 0 else [])
+    shown = capsys.readouterr()
+    assert f"hook (webhook): {words}" in shown.out + shown.err
+    assert main(["notify", "test", "--route", "other", "--config", str(tmp_path / "c.toml")]) == 2
+    assert "known are hook" in capsys.readouterr().err
