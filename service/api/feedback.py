@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from service import StateError
-from service.api import models, params
+from service.api import examples, models, params
 from service.api.responses import ResponseWriter, json
 from service.pipeline.documents import Document, timestamp
 from service.state.feedback import Word
@@ -101,7 +101,7 @@ EXAMPLE_WORD: Document = {
     "time": "2026-11-24T04:30:00.000Z",
     "since": "2026-11-24T04:28:44.120Z",
     "until": "2026-11-24T04:29:02.300Z",
-    "episode_id": models.EXAMPLE_SCORE["episode_id"],
+    "episode_id": examples.SCORE["episode_id"],
     "note": None,
     "withdrawn_by": None,
     "withdrawn": None,

@@ -90,7 +90,9 @@ class Service:
         )
         self.dead_letter_monitor = DeadLetterMonitor(time.monotonic)
         self.feedback = Feedback(self._snapshots, settings.stream)
-        self.notifier = Notifier(settings, self._put_dead_letters, self.metrics, self._unwanted) if settings.notify else None
+        self.notifier = (
+            Notifier(settings, self._put_dead_letters, self.metrics, self._unwanted) if settings.notify else None
+        )
         self._context = PipelineContext(
             stream=self.stream,
             stream_name=settings.stream,
