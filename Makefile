@@ -9,7 +9,7 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check code lint format docs docs-site picture constraints image clean python
+.PHONY: help venv venv-flink demo test check code lint format docs docs-site picture constraints image clean python
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -19,6 +19,13 @@ venv: .venv/ready  ## Make .venv with everything, development and benchmarks inc
 # The constraints hold for the build back end too: old pips read the first variable there, new ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	$(BIN)/pip install --disable-pip-version-check --editable
+
+venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which needs older packages than the rest and Java 17
+
+.venv-flink/ready: pyproject.toml | python
+	$(PYTHON) -m venv .venv-flink
+	.venv-flink/bin/pip install --disable-pip-version-check --quiet --editable '.[flink]'
+	@touch $@
 
 .venv/ready: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv .venv

@@ -43,6 +43,7 @@ COMMANDS = {
     "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
     "plan": "divide a network's addresses into subnets for a domain in a VPC",
     "groups": "what the rules of security groups are used for, told by flow logs",
+    "flink": "the same detector as a job of Apache Flink: run it, or package it for Amazon's managed service",
     "stream": "a local stream that speaks the Kinesis API, for development",
     "completion": "print what makes a shell complete commands and their arguments",
 }

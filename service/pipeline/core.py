@@ -10,7 +10,7 @@ not on how they were cut into batches, nor on snapshots and restores in between.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple, Protocol, Self
@@ -235,11 +235,17 @@ class Core:
     def _letter(self, record: Record, code: str, reason: str, ordinal: int | None = None) -> DeadLetter:
         return DeadLetter(self.configuration.stream, self.shard, record, code, reason, ordinal=ordinal)
 
-    def process_readings(self, readings: Readings, first: int = 0) -> Output:
+    def process_readings(
+        self,
+        readings: Readings,
+        first: int = 0,
+        labels: Sequence[Labels] = (),
+        place: Callable[[str, int], Position] | None = None,
+    ) -> Output:
         """Score and learn n readings that come in no record, as those of a file do.
 
         Each counts as a record of its own that arrived at its event time; ``first`` is the sequence number of the
-        first one.
+        first one. Or ``place`` makes a reading's position of its sensor and of how many that one had before.
         """
         numbers = range(first, first + len(readings))
         names = readings.names()
@@ -248,7 +254,7 @@ class Core:
             for number, name, time in zip(numbers, names, readings.times.tolist(), strict=True)
         ]
         self._shelf.key_ranges.note(zip(names, names, strict=True))
-        return self._score(readings, names, sources, [0] * len(readings), (), [])
+        return self._score(readings, names, sources, [0] * len(readings), labels, [], place)
 
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
         """What readings would score as the sensor's next one; learns nothing. None for a sensor never seen."""
@@ -302,11 +308,15 @@ class Core:
         ordinals: Sequence[int],
         labels: Sequence[Labels],
         letters: Sequence[DeadLetter],
+        place: Callable[[str, int], Position] | None = None,
     ) -> Output:
         """Score and learn n readings of the sensors ``names`` [n]; ``sources`` [n] are their records."""
         made_for = self.configuration
         scores = self._fleet.process(readings)
         silences = self._fleet.silences
+        if place:
+            placed = zip(sources, names, scores.seen.tolist(), strict=True)
+            sources = [source._replace(position=place(name, seen)) for source, name, seen in placed]
         scored = ScoredBatch(
             stream=made_for.stream,
             shard=self.shard,
