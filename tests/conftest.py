@@ -1,7 +1,8 @@
 """What holds for all tests: on the build server (``CI=true``) a skipped test is a failed one.
 
-Recordings that are not ours to give lie in the folder that CUTWATER_NAB names. Without it the tests marked
-``recordings`` are skipped; on the build server they are not selected.
+Recordings that are not ours to give lie in the folder that CUTWATER_NAB names, and CUTWATER_TEST_FLINK names a Python
+with apache-flink. Without these the tests marked ``recordings`` and ``flink`` are skipped; on the build server they are
+not selected.
 """
 
 import functools
@@ -25,6 +26,10 @@ for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
     warm_up(Configuration(dimensions=dimensions, shingle=shingle, trees=2))
 """
 SERVERS = {"store", "remote", "index", "remote_index", "mortal"}  # fixtures that start servers
+NAMED_BY = {  # marks of tests that need what no build server can install, or not in its time, and why they are left out
+    "recordings": "CUTWATER_NAB names no folder with the benchmark's recordings",
+    "flink": "CUTWATER_TEST_FLINK names no Python with apache-flink (make venv-flink; .venv-flink/bin/python)",
+}
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -44,14 +49,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())) or _imports_servers(item.module):  # type: ignore[attr-defined]
             item.add_marker("servers")
-    if "CUTWATER_NAB" in os.environ:
-        return
-    without = [item for item in items if item.get_closest_marker("recordings")]
-    for item in without:
-        item.add_marker(pytest.mark.skip("CUTWATER_NAB names no folder with the benchmark's recordings"))
+    without = []
+    for mark, reason in NAMED_BY.items():
+        missing = [item for item in items if item.get_closest_marker(mark)] if not _named(mark) else []
+        for item in missing:
+            item.add_marker(pytest.mark.skip(reason))
+        without += missing
     if CI:
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]
+
+
+def _named(mark: str) -> bool:
+    """Whether the environment says where to find it."""
+    return NAMED_BY[mark].split()[0] in os.environ
 
 
 @functools.cache

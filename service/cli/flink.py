@@ -57,8 +57,8 @@ async def run(options: argparse.Namespace) -> int:
             say(line)
         return EXIT_OK
     settings = load_settings(options)
-    if settings.event_format:
-        raise UsageError(f"event_format = {settings.event_format!r}: the Flink job reads readings, not yet events")
+    if settings.windows:
+        raise UsageError("windows: the Flink job reads readings, not yet events")
     try:
         from service.flink import job
     except ModuleNotFoundError as error:

@@ -24,6 +24,9 @@ from service.pipeline.records import Position
 GROUPS = 64
 """Groups of sensors: the most that a job can be spread over. They are fixed for a job's life."""
 
+NEVER = 253_402_300_799_000
+"""The end of the year 9999, in ms: when a record arrived of which nobody knows it."""
+
 
 def group_of(sensor: str, groups: int) -> int:
     """The group of a sensor, the same on all machines."""

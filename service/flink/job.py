@@ -40,7 +40,7 @@ from pyflink.java_gateway import get_gateway
 from detector.detector import warm_up
 from service import UserError
 from service.assembly import make_core, make_decoder, model_fingerprint
-from service.flink.group import GROUPS, Group, group_of, rows_of
+from service.flink.group import GROUPS, NEVER, Group, group_of, rows_of
 from service.pipeline.core import Output
 from service.pipeline.documents import IndexDocument
 from service.pipeline.records import DeadLetter, Position, Record
@@ -93,17 +93,30 @@ class Decode(ProcessFunction):  # type: ignore[misc]
         """In the worker."""
         settings = load(self._settings, {})
         self._stream = settings.stream
+        self._undated = make_decoder(settings.model_copy(update={"max_past_seconds": 0.0}))
         self._decoder = make_decoder(settings)
 
     def process_element(self, value: str, ctx: Any) -> Iterator[Any]:
         """One record."""
-        record = Record(Position(0), "", ctx.timestamp() or 0, value.encode("utf-8", "surrogatepass"))
-        decoded = self._decoder.decode([record])
+        arrival = ctx.timestamp() or 0
+        decoder = self._decoder if arrival > 0 else self._undated
+        record = Record(Position(0), "", arrival if arrival > 0 else NEVER, value.encode("utf-8", "surrogatepass"))
+        decoded = decoder.decode([record])
+        if NEVER in decoded.readings.times:
+            yield (
+                LETTERS,
+                self._letter(record, "no_time", "it says no time, and lines of files have no time of arrival"),
+            )
+            return
         for sensor, row in rows_of(decoded):
             yield group_of(sensor, self._groups), row
         for _, ordinal, code, reason, data in decoded.refusals:
-            letter = DeadLetter(self._stream, "", record._replace(data=data), code, reason, ordinal=ordinal)
-            yield LETTERS, orjson.dumps(describe_letter(letter)).decode()
+            yield LETTERS, self._letter(record._replace(data=data), code, reason, ordinal)
+
+    def _letter(self, record: Record, code: str, reason: str, ordinal: int | None = None) -> str:
+        return orjson.dumps(
+            describe_letter(DeadLetter(self._stream, "", record, code, reason, ordinal=ordinal))
+        ).decode()
 
 
 class Score(KeyedProcessFunction):  # type: ignore[misc]
