@@ -57,6 +57,8 @@ async def run(options: argparse.Namespace) -> int:
             say(line)
         return EXIT_OK
     settings = load_settings(options)
+    if "silent_after" not in settings.model_fields_set:  # shards that are read at different paces look like silences
+        settings = load_settings(options, silent_after=0.0)
     if settings.windows:
         raise UsageError("windows: the Flink job reads readings, not yet events")
     try:
