@@ -167,7 +167,7 @@ def _details(dice: Dice, rule: Rule) -> tuple[dict[str, Any], str]:
     if rule is SUDO:
         chosen = dice.choice(("/usr/bin/yum update", "/bin/systemctl restart nginx", "/bin/journalctl -u nginx"))
         return {"srcuser": "ec2-user", "dstuser": "root", "command": chosen}, (
-            f"sudo: ec2-user : TTY=pts/0 ; PWD=/home/ec2-user ; USER=root ; COMMAND={chosen}"
+            f"sudo: ec2-user : TTY=pts/0 ; PWD=/srv/app ; USER=root ; COMMAND={chosen}"
         )
     if rule is BAD_REQUEST:
         source, path = dice.public_address(), dice.choice(("/wp-login.php", "/.env", "/favicon.ico"))
