@@ -68,11 +68,11 @@ class Checkpoints:
         self._on_bad_snapshot = on_bad_snapshot
 
     async def take(self, lease: Lease, parents: Sequence[Lease]) -> HeldLease:
-        """Take a shard into our hands, whoever had it. Raises LeaseLostError if somebody else was faster."""
+        """Take a shard's lease, whoever had it. Raises LeaseLostError if somebody else was faster."""
         return HeldLease(self, await self.leases.take(lease), parents)
 
     async def refresh(self, held: HeldLease) -> HeldLease:
-        """A shard that we hold, as the leases have it now: to go on from its checkpoint after a fault.
+        """A held lease as the store has it now: to go on from its checkpoint after a fault.
 
         Raises LeaseLostError if it is somebody else's by now.
         """
@@ -102,7 +102,7 @@ class Checkpoints:
 
 
 class HeldLease:
-    """A shard in this worker's hands, from the moment its lease is taken until it is lost or released."""
+    """A lease held by this worker, with its shard's checkpoints, until it is lost or released."""
 
     def __init__(self, checkpoints: Checkpoints, lease: Lease, parents: Sequence[Lease]) -> None:
         self.lease = lease
@@ -159,7 +159,7 @@ class HeldLease:
         return self._snapshots.needs_rewrite()
 
     async def renew(self) -> None:
-        """Tell the other workers that we live. Raises LeaseLostError."""
+        """Renew the lease, so that it does not expire. Raises LeaseLostError."""
         async with self._unless_lost():
             self.lease = await self._checkpoints.leases.renew(self.lease)
 

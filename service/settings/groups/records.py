@@ -35,7 +35,7 @@ class RecordSettings(Table):
     """How event times are written if not so, in the signs of Python's strptime: %d.%m.%Y %H:%M:%S is 31.01.2026
     12:00:00. Several are separated by |. Without an offset (%z) they are in UTC."""
     label_fields: dict[str, str] = Field({})
-    """What documents shall say of their sensor besides: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
+    """Record fields copied into documents as labels: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
     called labels.NAME."""
     max_future_seconds: float = Field(86400.0, ge=0)
     """How far a reading's event time may lie after its record's arrival before it counts as wrong."""

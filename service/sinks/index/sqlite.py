@@ -96,7 +96,7 @@ class SQLiteIndex:
         return refused
 
     async def index_dead_letters(self, letters: Sequence[Document]) -> None:
-        """Nothing to do: the dead letters lie in the same file or in S3, and nobody charts them from here."""
+        """No-op: nothing charts dead letters from here."""
 
     async def search(self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST) -> Page:
         """Matching documents in an order."""

@@ -131,7 +131,7 @@ class LeaseManager:
         return await self._change(lease, owner=self.worker, switches=lease.switches + 1)
 
     async def renew(self, lease: Lease) -> Lease:
-        """Tell the others that we live. Raises LeaseLostError."""
+        """Renew a lease, so that it does not expire. Raises LeaseLostError."""
         return await self._change(lease)
 
     async def checkpoint(
