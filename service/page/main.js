@@ -7,6 +7,7 @@ import { followLinks } from "./access.js";
 import { Anomalies } from "./anomalies.js";
 import { Chart } from "./chart.js";
 import { byId, setText } from "./dom.js";
+import { chooseProgram, showEvents } from "./events.js";
 import { Feedback } from "./feedback.js";
 import { brief, moment } from "./format.js";
 import { Picker } from "./picker.js";
@@ -287,6 +288,7 @@ async function look() {
     return;
   }
   showStatus(status);
+  showEvents(status);
   regain(status);
   anomalies.add(found.scores);
 }
@@ -362,6 +364,7 @@ const keys = {
   "/": () => picker.focus(),
   Escape: () => page.held && go({ at: null, span: null }),
 };
+byId("program").addEventListener("change", chooseProgram);
 byId("theme").addEventListener("click", chooseTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.recolour());
 byId("live").addEventListener("click", keys.Escape);

@@ -1,9 +1,10 @@
 """Tumbling windows in event time: what happened per key and minute, as columns of counts, sums and the like.
 
 A window closes when the shard's *watermark*, the greatest event time so far less the program's lateness, has reached
-its end. An event that comes for a window which has closed is late: it is refused and counts nowhere. A key that was
-active and has no more events gives windows of zeros until it expires. A pause of the whole stream is such a silence of
-all keys, as soon as an event ends it.
+its end. An event without a time of its own, which counts by its record's arrival, moves the watermark only in a stream
+where none has one: what is read late would all be late then. An event that comes for a window which has closed is late:
+it is refused and counts nowhere. A key that was active and has no more events gives windows of zeros until it expires.
+A pause of the whole stream is such a silence of all keys, as soon as an event ends it.
 
 Guarantee: which windows close, at which event, in which order, and what they hold depends only on the programs and on
 the events in their order: not on batches, nor on snapshots in between. In memory is a bounded number of keys, each with
@@ -83,6 +84,7 @@ class Windows:
         self.programs = tuple(programs)
         self._hash_keys = hash_keys
         self._newest: int | None = None  # event time
+        self._timed = False  # whether an event has had a time of its own
         self._tables = [_Table(number, program, hash_keys) for number, program in enumerate(self.programs)]
 
     def __len__(self) -> int:
@@ -96,10 +98,12 @@ class Windows:
         """
         closed: list[Closed] = []
         refused: list[NotCounted] = []
-        newest, tables = self._newest, self._tables
+        newest, timed, tables = self._newest, self._timed, self._tables
         for row, (event, partition_key) in enumerate(zip(events, partition_keys, strict=True)):
             time, fields = event.time, event.fields
-            if newest is None or time > newest:
+            moves = not timed or event.time_source != "arrival"
+            timed = timed or event.time_source != "arrival"
+            if moves and (newest is None or time > newest):
                 newest = time
                 for table in tables:
                     if time >= table.due:
@@ -107,13 +111,14 @@ class Windows:
             for table in tables:
                 if not table.where or meets(fields, table.where):
                     refused += [NotCounted(row, *why) for why in table.add(time, fields, partition_key)]
-        self._newest = newest
+        self._newest, self._timed = newest, timed
         return closed, refused
 
     def snapshot(self) -> bytes:
         """The whole state."""
         state = {
             "newest": self._newest,
+            "timed": self._timed,
             "programs": {table.program.digest: table.pack() for table in self._tables},
         }
         return snapshot_format.encode(_SNAPSHOT, {"version": _VERSION}, json.dumps(state).encode())
@@ -134,6 +139,7 @@ class Windows:
         states = [_unpacked(each) for each in snapshots]
         self._tables = [_Table(number, program, self._hash_keys) for number, program in enumerate(self.programs)]
         self._newest = min((state["newest"] for state in states if state["newest"] is not None), default=None)
+        self._timed = any(state["timed"] for state in states)
         known = {table.program.digest: table for table in self._tables}
         dropped = []
         try:

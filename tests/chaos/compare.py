@@ -65,7 +65,8 @@ def query(path: Path, statement: str) -> list[Any]:
 
 def in_sqlite(path: Path) -> Contents:
     """The documents of an embedded index."""
-    return _contents(query(path, "SELECT id, document FROM document"))
+    tables = ("document", "event_document", "window_document")
+    return _contents(query(path, " UNION ALL ".join(f"SELECT id, document FROM {table}" for table in tables)))
 
 
 def letters_in(path: Path) -> Contents:
@@ -79,7 +80,8 @@ def disorder(path: Path) -> list[str]:
         path,
         "SELECT sensor, json_extract(document, '$.readings_seen') FROM document "
         "WHERE json_extract(document, '$.sequence_number') IS NOT NULL ORDER BY sensor, "
-        "json_extract(document, '$.sequence_number'), json_extract(document, '$.sub_sequence_number')",
+        "json_extract(document, '$.sequence_number'), json_extract(document, '$.sub_sequence_number'), "
+        "json_extract(document, '$.record_ordinal')",
     )
     return sorted({one for (one, seen), (other, after) in pairwise(rows) if one == other and after != seen + 1})
 
@@ -94,6 +96,7 @@ def _contents(rows: Iterable[tuple[str, str | bytes]]) -> Contents:
     for id_, document in rows:
         content = orjson.loads(document)
         content.pop("attemptEndingTimestamp", None)  # of a dead letter: by the clock of whoever gave it up
+        content.pop("enrichment.version", None)  # of a table that was read anew meanwhile, with the same rows
         canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         found.setdefault(id_, []).append(hashlib.blake2b(canonical, digest_size=16).digest())
     return found

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,8 @@ class Worker:
             return None
 
     def received(self) -> int:
-        """Readings that it has seen."""
-        status = self.status()
-        return int(status["readings"]["received"]) if status else 0
+        """Readings, or events, that it has seen."""
+        return _received(self.status())
 
     def memory(self) -> int:
         """Resident bytes; 0 if it is gone."""
@@ -122,6 +121,7 @@ class Harness:
         server: an index server to use instead of the embedded index.
         settings: more settings of all workers.
         refuse: whether the writer puts some readings of 2025, which the index server is made to refuse for ever.
+        files: what lies in the folder, by names; cutwater.toml has settings of all workers.
     """
 
     def __init__(
@@ -136,7 +136,9 @@ class Harness:
         server: opensearch.Server | None = None,
         settings: tuple[str, ...] = (),
         refuse: bool = False,
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        self._files = files or {}
         self.folder = folder
         self.rate = rate
         self.random = random.Random(seed)
@@ -154,6 +156,8 @@ class Harness:
 
     def __enter__(self) -> Harness:
         self.folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self._files.items():
+            (self.folder / name).write_text(text)
         start = ("stream", "--port", "0", "--create", STREAM, "--shards", str(self.shards))
         local = self._stack.enter_context(_tied("service.cli", *start, folder=self.folder))
         self.endpoint_url = local.find(r"Kinesis API at (http://\S+)")
@@ -300,7 +304,8 @@ class Harness:
         """How many documents the index holds now."""
         if self.server:
             return self.server.count(f"{self._prefix}-2026.*")
-        ((count,),) = query(self._data, "SELECT COUNT(*) FROM document") or [(0,)]
+        statement = "SELECT (SELECT COUNT(*) FROM document) + (SELECT COUNT(*) FROM event_document)"
+        ((count,),) = query(self._data, f"{statement} + (SELECT COUNT(*) FROM window_document)") or [(0,)]
         return int(count)
 
     def owners(self) -> dict[str, int]:
@@ -376,7 +381,7 @@ class Harness:
             status = worker.status()
             return (
                 status is not None
-                and status["readings"]["received"] >= readings
+                and _received(status) >= readings
                 and not any(shard["in_flight_bytes"] for shard in status["shards"])
             )
 
@@ -386,6 +391,15 @@ class Harness:
         if sensors := disorder(self._undisturbed_data):
             raise AssertionError(f"out of order even undisturbed: {', '.join(sensors[:5])}")
         return in_sqlite(self._undisturbed_data), letters_in(self._undisturbed_data)
+
+
+def _received(status: dict[str, Any] | None) -> int:
+    """Readings that a worker has seen; of a stream of events: events and dead letters."""
+    if not status:
+        return 0
+    if events := status["events"]:
+        return int(events["events"] + status["readings"]["dead"])
+    return int(status["readings"]["received"])
 
 
 def _tied(module: str, *arguments: str, folder: Path) -> Cutwater:

@@ -39,6 +39,68 @@ def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[H
         return harness, harness.finish()
 
 
+EVENTS = """
+event_format = "json"
+time_field = "iotTime"
+max_past_seconds = 0
+
+[event_fields]
+iotName = "keyword"
+iotValue = "double"
+
+[enrich.places]
+type = "reference"
+url = "places.csv"
+join = { iotName = "name" }
+columns = { name = "text", place = "text" }
+refresh = 1
+
+[[windows]]
+name = "sensors"
+key = ["iotName"]
+every = 1
+lateness = 2
+measures = { readings = "count", total = "sum iotValue", mean = "mean iotValue", values = "distinct iotValue" }
+detect = ["readings", "total"]
+
+[[windows]]
+name = "places"
+key = ["place"]
+every = 2
+lateness = 2
+measures = { readings = "count", most = "max iotValue" }
+detect = []
+"""
+
+
+def windows(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[Harness, Difference]:
+    """Events are enriched and counted while workers die, shards split and merge, and the table is read anew."""
+    places = "".join(f"sensor-{number},{'north' if number % 2 else 'south'}\n" for number in range(1000))
+    files = {"cutwater.toml": EVENTS, "places.csv": places}
+    with Harness(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER)), files=files) as harness:
+        moments = ("documents", "acknowledged", "lease", "committed", "snapshot")
+        for number in range(count):
+            if number == count // 3:
+                harness.call("SplitShard", ShardToSplit=harness.open_shards()[0], NewStartingHashKey=str(2**125))
+                say("a shard was split within its windows")
+            elif number == 2 * count // 3:
+                first, second = harness.open_shards()[2:4]
+                harness.call("MergeShards", ShardToMerge=first, AdjacentShardToMerge=second)
+                say("two shards were merged within their windows")
+            moment = moments[number % len(moments)]
+            worker = harness.start(*(() if number % 2 else (moment, harness.random.randint(1, 4))))
+            if number % 2:
+                harness.await_work(worker, TIMEOUT)
+                (folder / "places.new").write_text(places + f"nobody,{number}\n")
+                (folder / "places.new").rename(folder / "places.csv")
+                time.sleep(harness.random.uniform(0.5, 3.0))
+                harness.kill(worker)
+            else:
+                _await_death(harness, worker)
+            say(f"kill {harness.kills}: {moment if not number % 2 else 'at work'}, {harness.count()} documents so far")
+        return harness, harness.finish()
+
+
 def workers(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
     """Workers come, go, die, and stand still for so long that others take over, and then go on as if nothing were.
 
@@ -206,6 +268,7 @@ def _watch(worker: Worker, seconds: float) -> int:
 
 SCENARIOS: dict[str, Callable[..., tuple[Harness, Difference]]] = {
     "kills": kills,
+    "windows": windows,
     "workers": workers,
     "reshard": reshard,
     "anew": anew,

@@ -126,6 +126,8 @@ def encode(entry: IndexDocument) -> bytes:
 
 def markdown() -> str:
     """docs/reference/documents.md."""
+    from service.sinks.index.event_fields import EVENT_FIELDS, WINDOW_FIELDS  # which are of these types
+
     lines = [
         "# Documents",
         "",
@@ -148,6 +150,18 @@ def markdown() -> str:
         "",
         *_table(FIELDS),
         "",
+        "## Events",
+        "",
+        "Of a stream of events, in the indices `PREFIX-events-…`: what its format and the tables say of it, and",
+        "",
+        *_table(EVENT_FIELDS),
+        "",
+        "## Windows",
+        "",
+        "In the indices `PREFIX-windows-…`: a window of one key in one shard, with the fields of its key, and",
+        "",
+        *_table(WINDOW_FIELDS),
+        "",
         "## Dead letters",
         "",
         "The form in which Amazon Data Firehose keeps failed documents, with the record's place in the stream. The",
@@ -160,7 +174,7 @@ def markdown() -> str:
 
 
 def _table(fields: dict[str, tuple[Kind, str]]) -> list[str]:
-    ends = {"_": "VALUE", ".": "LABEL"}
+    ends = {"_": "VALUE", ".": "MEASURE" if "measures." in fields else "LABEL"}
     rows = [f"| `{name}{ends.get(name[-1], '')}` | {kind} | {text} |" for name, (kind, text) in fields.items()]
     return ["| Field | Type | |", "|---|---|---|", *rows]
 

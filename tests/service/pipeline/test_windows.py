@@ -44,7 +44,7 @@ def event(seconds, **fields):
 EVENTS = st.lists(
     st.builds(
         lambda step, **fields: (step, fields),
-        st.sampled_from([0, 1, 2, 3, -4, -12, 9, 60]),
+        st.sampled_from([0, 1, 2, 3, -4, -12, 9, 60, None]),
         article=st.sampled_from(["a", "b", None, 7]),
         action=st.sampled_from(["click", "view", "other"]),
         bytes=st.one_of(st.none(), st.integers(-5, 5), st.floats(-1e6, 1e6)),
@@ -55,9 +55,12 @@ EVENTS = st.lists(
 
 
 def timeline(steps):
-    """Events whose times go on from the newest one by each step."""
+    """Events whose times go on from the newest one by each step; None: it has only the time of its arrival."""
     found, now = [], 1000
     for step, fields in steps:
+        if step is None:
+            found.append(Event((now + 300) * 1000, {"action": "view", "user": "x"}, "arrival"))
+            continue
         found.append(Event((now + step) * 1000, {name: value for name, value in fields.items() if value is not None}))
         now = max(now, now + step)
     return found
@@ -65,9 +68,11 @@ def timeline(steps):
 
 def naive(program, events):
     """By the definition: all closed windows, and the rows of late events."""
-    newest, closed_to, late, counted, closed = -math.inf, None, [], [], []
+    newest, timed, closed_to, late, counted, closed = -math.inf, False, None, [], [], []
     for row, each in enumerate(events):
-        newest = max(newest, each.time)
+        timed = timed or each.time_source == "event"
+        if each.time_source == "event" or not timed:
+            newest = max(newest, each.time)
         bound = (newest - program.lateness) // program.every * program.every
         closed_to = bound if closed_to is None else max(bound, closed_to)
         if not meets(each.fields, program.where):
