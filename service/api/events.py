@@ -37,7 +37,12 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
         found, cursor = await history.find(wanted, query.limit, query.cursor, order)
         return await writer.answer(request, lambda: orjson.dumps({"events": found, "cursor": cursor}))
 
-    @routes.get("/windows", responses=models.responses(models.Windows, examples.WINDOWS, s503=_AWAY))
+    @routes.get(
+        "/windows",
+        responses=models.responses(
+            models.Windows, examples.WINDOWS, s404="There are no windows of this name.", s503=_AWAY
+        ),
+    )
     async def windows(request: Request, query: Annotated[params.WindowsQuery, Query()]) -> Response:
         """Windows, newest first, from the index: what each key had in all shards together.
 
@@ -46,7 +51,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
         """
         order, _ = params.place_of(query.cursor, Order("time", query.order == "desc"))
         if query.program is not None and query.program not in programs:
-            raise HTTPException(422, f"program: {params.unknown(query.program, list(programs), 'windows are')}")
+            raise HTTPException(404, f"program: {params.unknown(query.program, list(programs), 'windows are')}")
         given = {"window.program": query.program, "window.key": query.key}
         terms = [(name, value) for name, value in given.items() if value is not None]
         wanted = Find("window", *params.span_of(query), (*terms, *_terms(query.field)))

@@ -124,7 +124,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
         return await writer.answer(request, lambda: orjson.dumps({"feedback": found[: query.limit]}))
 
     @routes.post("/feedback", responses=models.responses(WordModel, EXAMPLE_WORD, s503=_AWAY))
-    async def say(said: Said) -> Response:
+    async def add_feedback(said: Said) -> Response:
         """Say something of an episode or a sensor.
 
         `acknowledge`: somebody sees to the episode, and only its end is told. `mute`: nobody is told of the sensor,
@@ -145,7 +145,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
         "/feedback/{word_id}",
         responses=models.responses(WordModel, EXAMPLE_WORD, s404="Nothing of this id was said.", s503=_AWAY),
     )
-    async def take_back(word_id: str, query: Annotated[params.WhoQuery, Query()]) -> Response:
+    async def withdraw_feedback(word_id: str, query: Annotated[params.WhoQuery, Query()]) -> Response:
         """Take back what was said; it stays in the list, with who took it back."""
         await _within(service.feedback.refresh())
         who = _text(query.who) or "somebody"

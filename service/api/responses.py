@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from service import StateError
 from service.reasons import reason
@@ -79,9 +80,14 @@ async def explain_rejection(_: Request, error: Exception) -> Response:
     return failure(422, "; ".join(problems))
 
 
-async def explain_http(_: Request, error: Exception) -> Response:
+async def explain_http(request: Request, error: Exception) -> Response:
     """An error that a route raised, or that there is no route."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:  # the framework names the methods of one route of several with the path
+        paths = request.app.openapi()["paths"]
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        methods = {method.upper() for each in paths if compile_path(each)[0].match(path) for method in paths[each]}
+        return failure(405, error.detail, {"allow": ", ".join(sorted(methods))} if methods else error.headers)
     if error.status_code == 400:  # what FastAPI says of a body that it cannot read
         return failure(422, "the body is not JSON in UTF-8")
     return failure(error.status_code, error.detail, error.headers)

@@ -133,8 +133,11 @@ async def test_operations_have_short_names_of_their_own(client):
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert sorted(names) == [
         *(
+            "add_feedback",
             "anomalies",
             "dead_letter",
+            "events",
+            "feedback",
             "follow_scores",
             "health",
             "metrics",
@@ -143,6 +146,8 @@ async def test_operations_have_short_names_of_their_own(client):
             "scores",
             "sensors",
             "status",
+            "windows",
+            "withdraw_feedback",
         )
     ]
 

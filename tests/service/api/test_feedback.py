@@ -66,3 +66,10 @@ async def test_what_is_said_becomes_labels(tmp_path):
     export = ["export", "--labels", "--data-dir", str(tmp_path), "--output", str(path)]
     assert await run_in_threadpool(main, export) == 0
     assert json.loads(path.read_text()) == {"boiler": [["2023-11-14T22:19:40.000Z", "2023-11-14T22:19:50.000Z"]]}
+
+
+async def test_a_method_that_a_path_lacks_is_refused_with_all_that_it_has(tmp_path):
+    async with serving(tmp_path) as (_, client):
+        answer = await client.put("/feedback")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+        assert (await client.get("/feedback/x")).headers["allow"] == "DELETE"
