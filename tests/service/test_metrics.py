@@ -18,6 +18,8 @@ COUNTS = (
     "ready",
     "component_up",
     "table_refused_rows",
+    "window_keys",
+    "notices_waiting",
 )  # gauges without a unit
 PROJECT = Path(__file__).parents[2]
 
