@@ -147,6 +147,7 @@ def decide(
             found.kind,
             new_shape,
             displaced,
+            2 * REFRACTORY if fault.open == 1 else REFRACTORY,  # one detector sees a fault later than another
         )
         if found.outlier_score > 0.0:
             limit = alert_threshold(s, d) + cold_start_margin(s)

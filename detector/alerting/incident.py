@@ -97,7 +97,6 @@ def strongest(sensor: Any, statistics: Any, ratios: Any, time: int) -> tuple[flo
 @jit_entry
 def mark_alerted(sensor: Any, statistics: Any, ratios: Any, time: int, condition: int) -> None:
     """Count all that a reading shows as alerted."""
-    sensor.last_alert = sensor.readings_seen
     if is_slow(condition):
         sensor.slow_fault_time = time
     for j in range(len(ratios)):
@@ -141,6 +140,7 @@ def decide_alert(
     looks_like: int,
     new_shape: float,
     displaced: float,
+    refractory: int,
 ) -> tuple[bool, float, int, int]:
     """Whether a reading is an alert: new, above the threshold, not just after an alert, not the open incident.
 
@@ -152,6 +152,7 @@ def decide_alert(
         new: the novelty of its features, and what they look like (``looks_like``).
         new_shape: how far the novelty of its shape is beyond its limit (1: at it).
         displaced: how much evidence it is where its values have been lately (1: at the limit).
+        refractory: readings after an alert before the next.
 
     Returns besides the alert score, the kind of the alert and the kind of fault that the reading shows, alerted or not.
     """
@@ -160,17 +161,20 @@ def decide_alert(
     evidence, condition, found, alarming = strongest(s, statistics, ratios, time)
     if silence > max(1.0, evidence):
         evidence, condition, found = silence, SILENT, SILENT
-    by_shape = new_shape > max(1.0, evidence) and time - s.slow_fault_time >= DAY  # that has new shapes, at its end too
-    if by_shape:
-        evidence, condition, found = new_shape, PATTERN_CHANGE, PATTERN_CHANGE
-    by_place = displaced > max(1.0, evidence)
-    if by_place:
-        evidence, condition, found = displaced, LEVEL_SHIFT, LEVEL_SHIFT
     threshold = alert_threshold(s, len(ratios))
+    if time - s.slow_fault_time < DAY:  # that has new shapes, at its end too
+        new_shape = 0.0
+    is_another = max(new_shape, displaced) > max(1.0, evidence)
+    if is_another:
+        if new <= threshold:  # nothing in the features gives it a name
+            looks_like = LEVEL_SHIFT if displaced > new_shape else PATTERN_CHANGE
+        if condition == NONE:
+            found = looks_like
+        evidence = max(new_shape, displaced)
     proof = threshold * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
     severity = max(proof, new)
     alert_score = 0.0
-    if seen - s.last_alert > REFRACTORY or condition == SILENT:
+    if seen - s.last_alert > refractory or condition == SILENT:
         alert_score = severity
     elif was_open:
         s.max_severity = max(s.max_severity, severity)
@@ -178,8 +182,9 @@ def decide_alert(
         s.incident_last_active = seen
     alert, kind = False, NONE
     if alert_score > threshold + (0.0 if proof > 0.0 else cold_start_margin(s)):
-        mark_alerted(s, statistics, ratios, time, NONE if by_shape or by_place else condition)
-        if escalates(s, time, condition, severity, by_shape or by_place):
+        mark_alerted(s, statistics, ratios, time, condition)
+        if escalates(s, time, condition, severity, is_another):
+            s.last_alert = seen
             alert, kind = True, condition if condition != NONE else looks_like
     return alert, alert_score, kind, found
 
