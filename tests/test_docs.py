@@ -121,8 +121,9 @@ def anchors(page: Path) -> set[str]:
 
 # Commands against a local service
 
-ELSEWHERE = re.compile(r"cutwater (setup|alarms)|search\.example")  # OpenSearch or CloudWatch answers these
-ENDLESS = re.compile(r"cutwater (run|demo|stream|simulate)")  # tests/end_to_end runs them
+# What needs receivers, OpenSearch, CloudWatch, or the files of a recipe or of a log
+ELSEWHERE = re.compile(r"cutwater (setup|alarms|notify|groups)|search\.example|--definition")
+ENDLESS = re.compile(r"cutwater (run|demo|stream|simulate|dashboards proxy)")  # other tests run them
 ADDRESS = re.compile(r"http://(127\.0\.0\.1|cutwater\.example):8080")
 AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
