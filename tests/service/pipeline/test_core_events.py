@@ -12,7 +12,8 @@ from detector.detector import Configuration
 from detector.fleet import Fleet
 from service.pipeline.core import Core, CoreConfiguration
 from service.pipeline.decode.decoded import Refusal
-from service.pipeline.event_stage import VALUE, EventConfiguration
+from service.pipeline.enrich import Enrichment
+from service.pipeline.event_stage import VALUE, EventConfiguration, enrichment_of
 from service.pipeline.events import Event
 from service.pipeline.records import ALL_HASH_KEYS, Position, Record
 from service.settings.groups.events import WindowTable
@@ -158,3 +159,33 @@ def test_windows_that_are_dropped_by_a_change_are_told_in_a_dead_letter():
     changed.restore({}, [before.state()])
     (letter,) = [each for each in changed.process(SHARD[100:102]).dead_letters if each.code == "windows_dropped"]
     assert "'all'" in letter.reason
+
+
+class Stamp:
+    """A table that says of each event which version it was."""
+
+    mapping, aliases = {"stamp": "keyword"}, {}
+
+    def __init__(self, version):
+        self.version = version
+
+    def enrich(self, fields, time):
+        fields["stamp"] = self.version
+
+
+def test_a_checkpoint_names_the_tables_that_enrich_what_comes_behind_it():
+    core = make()
+    core.use(Enrichment({"table": Stamp("1")}))
+    first = of_kind(core.process(SHARD[:10]), "event")
+    core.use(Enrichment({"table": Stamp("2")}))
+    state, models = core.state(), core.snapshot()
+    assert enrichment_of([state]) == "table@2"
+    then = core.process(SHARD[10:20])
+    assert {each["stamp"] for each in first} == {"1"}
+    assert {each["stamp"] for each in of_kind(then, "event")} == {"2"}
+    assert {each["enrichment.version"] for each in of_kind(then, "event")} == {"table@2"}
+    again = make()
+    again.use(Enrichment({"table": Stamp("2")}))
+    again.restore(models, [state])
+    assert written([again.process(SHARD[10:20])]) == written([then])
+    assert enrichment_of([]) is None
