@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from service.pipeline.models import Model
@@ -77,3 +77,17 @@ class Chunks:
     def sizes(self) -> list[int]:
         """Their bytes."""
         return [chunk.size for chunk in self._chunks.values()]
+
+
+def split(models: Mapping[str, Model]) -> Iterator[dict[str, Model]]:
+    """The models in groups of about CHUNK_BYTES."""
+    part: dict[str, Model] = {}
+    size = 0
+    for sensor, model in models.items():
+        part[sensor] = model
+        size += len(model.state)
+        if size >= CHUNK_BYTES:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part

@@ -10,7 +10,7 @@ how many models there are; in memory is of each chunk a line, and nothing of eac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from service.pipeline.models import Model
 from service.pipeline.records import Position
 from service.state.blobs import Blobs
 from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError, Written
-from service.state.snapshots.chunks import CHUNK_BYTES, Chunks
+from service.state.snapshots.chunks import Chunks, split
 from service.state.snapshots.format import HEAD, decode, decode_head, decode_models, encode_models
 
 _CONCURRENCY = 4  # chunks written or read at once
@@ -83,7 +83,7 @@ class ShardSnapshots:
                 await self._blobs.put(f"{name}.{number}", data)
                 return f"{name}.{number}", len(data)
 
-        parts = list(_parts(models))
+        parts = list(split(models))
         stored = await asyncio.gather(*(store(number, part) for number, part in enumerate(parts)))
         for (chunk, _), part in zip(stored, parts, strict=True):
             await asyncio.to_thread(self._chunks.append, chunk, part)
@@ -133,17 +133,3 @@ class ShardSnapshots:
         if data is None:
             raise SnapshotError(f"snapshot {name} is missing")
         return data
-
-
-def _parts(models: Mapping[str, Model]) -> Iterator[dict[str, Model]]:
-    """The models in groups of about CHUNK_BYTES."""
-    part: dict[str, Model] = {}
-    size = 0
-    for sensor, model in models.items():
-        part[sensor] = model
-        size += len(model.state)
-        if size >= CHUNK_BYTES:
-            yield part
-            part, size = {}, 0
-    if part:
-        yield part

@@ -133,14 +133,14 @@ async def test_the_end_of_a_shard_is_kept_until_its_row_is_removed(pair):
 async def test_a_write_whose_answer_was_lost_counts_as_ours(pair):
     one, _, row = pair
     taken = await one.take(row)
-    lost, attempts = one._table.replace, []
+    lost, attempts = one._store.replace, []
 
     async def twice(old, new):
         """As a client that tries again because it never heard of its success."""
         attempts.append(await lost(old, new))
         return await lost(old, new)
 
-    one._table.replace = twice
+    one._store.replace = twice
     lease = await one.checkpoint(taken, Position(5), "mine")
     assert attempts == [True]
     assert await one.all() == [lease]

@@ -12,10 +12,10 @@ from detector import snapshot_format
 from service import StateError
 from service.pipeline.models import Model, in_hash_range, merge_models
 from service.pipeline.records import Position
-from service.state import snapshots
 from service.state.blobs.s3 import S3Blobs
 from service.state.blobs.sqlite import SQLiteBlobs
-from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError
+from service.state.snapshots import ModelFingerprint, OtherConfigurationError, SnapshotError, chunks
+from service.state.snapshots.format import decode_models
 from service.state.snapshots.shard import ShardSnapshots
 from service.stores import opened
 from tests.servers import aws
@@ -137,7 +137,7 @@ async def test_only_what_a_snapshot_needs_is_kept():
 
 async def test_chunks_that_are_mostly_outdated_are_written_anew(monkeypatch):
     """Whatever changes, a snapshot's chunks stay below about twice the models, and few."""
-    monkeypatch.setattr(snapshots, "MOST_SMALL_CHUNKS", 8)
+    monkeypatch.setattr(chunks, "MOST_SMALL_CHUNKS", 8)
     blobs, writer = Memory(), shard(Memory())
     writer = shard(blobs)
     now = {f"sensor-{i}": model("x" * 100) for i in range(40)}
@@ -169,8 +169,8 @@ async def test_what_a_dead_worker_left_is_swept_but_nothing_newer():
 
 async def test_models_that_never_change_are_not_written_again(monkeypatch):
     """As of sensors that are new in each record: what a snapshot costs depends on what is new, not on all there are."""
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1000)
-    monkeypatch.setattr(snapshots, "MOST_SMALL_CHUNKS", 4)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(chunks, "MOST_SMALL_CHUNKS", 4)
     writer, sizes, again = shard(Memory()), [], 0
     for number in range(100):
         new = {f"{number}-{each}": model("x" * 100) for each in range(23)}
@@ -221,14 +221,14 @@ def test_a_table_with_other_labels_is_damaged_or_they_are_text(labels):
     table = json.dumps([("s", 1, 2, 5, labels)]).encode()
     data = snapshot_format.encode("models", {"table": len(table)}, table + b"state")
     if isinstance(labels, dict):
-        assert snapshots._unpack(data, "x") == {"s": Model(b"state", 1, 2, {"a": "1"})}
+        assert decode_models(data, "x") == {"s": Model(b"state", 1, 2, {"a": "1"})}
     else:
         with pytest.raises(SnapshotError, match="table of models cannot be read"):
-            snapshots._unpack(data, "x")
+            decode_models(data, "x")
 
 
 async def test_large_models_are_cut_into_chunks(blobs, monkeypatch):
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1000)
     models = {f"sensor-{i}": model(str(i) * 400) for i in range(20)}
     written = await shard(blobs).write(Position(1), models)
     assert len(await blobs.names(f"{PLACE}/")) > 5
