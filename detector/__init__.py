@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from detector.fleet import Fleet
     from detector.forest.forest import Parameters
     from detector.rules import Rules
-    from detector.types import KINDS, Readings, Scores
+    from detector.types import KINDS, Forecast, Readings, Scores
 
 _HOMES = {
     "Configuration": "detector.detector",
     "Detector": "detector.detector",
     "Fleet": "detector.fleet",
+    "Forecast": "detector.types",
     "KINDS": "detector.types",
     "Parameters": "detector.forest.forest",
     "Readings": "detector.types",
@@ -37,7 +38,7 @@ _HOMES = {
     "Scores": "detector.types",
 }
 
-__all__ = ["KINDS", "Configuration", "Detector", "Fleet", "Parameters", "Readings", "Rules", "Scores"]
+__all__ = ["KINDS", "Configuration", "Detector", "Fleet", "Forecast", "Parameters", "Readings", "Rules", "Scores"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from detector.alerting.baseline import score_samples, score_threshold
 from detector.alerting.driver import Columns, decide
+from detector.alerting.forecast import interval_at
 from detector.alerting.incident import REFRACTORY
 from detector.alerting.silence import silence_timeout
 from detector.alerting.state import State, forget_times, impute_last_value, initialize, layout, reseed, state_in
@@ -18,7 +19,7 @@ from detector.forest.backends import make_forest, restore_forest
 from detector.forest.forest import Forest, Parameters
 from detector.rules import Rules
 from detector.snapshot_format import decode, encode
-from detector.types import LIMIT, SILENT, SPIKE, Floats, Integers, Scores, own_grade
+from detector.types import LIMIT, SILENT, SPIKE, Floats, Forecast, Integers, Scores, own_grade
 
 Profile = Literal["small", "default", "best"]
 POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a feature keeps
@@ -158,8 +159,34 @@ class Detector:
         expected = state.memory["fast_mean"]
         scores.expected[:] = np.where(np.isnan(expected), filled, expected)
         scores.attribution[:] = scores.score[:, None] / self.configuration.dimensions
+        for row, time in enumerate(np.asarray(times).tolist()):
+            _, scores.expected_lower[row], scores.expected_upper[row] = self._interval(time, 1)
         self._describe(scores, times, values, filled)
         return scores
+
+    def forecast(self, horizon: int) -> Forecast:
+        """What the next readings, ``horizon`` in number, are expected to be; learns nothing.
+
+        The level of late and, where it foretells the sensor's readings better than that, the profile of the hours of
+        the week. No trend is extrapolated. Raises ValueError for a sensor without readings or a horizon below 1.
+        """
+        if self.readings_seen == 0 or horizon < 1:
+            raise ValueError(f"a forecast of {horizon} readings after {self.readings_seen}: needs one of each at least")
+        last, interval = int(self._sensor["time"]), float(self._sensor["interval"])
+        times = last + np.rint(interval * np.arange(1, horizon + 1)).astype(np.int64)
+        found = np.array([self._interval(time, ahead) for ahead, time in enumerate(times.tolist(), 1)])
+        return Forecast(times, found[:, 0], found[:, 1], found[:, 2])
+
+    def _interval(self, time: int, ahead: int) -> Floats:
+        """[3, d] expected values, lower and upper ends of a reading at ``time``, the ``ahead``-th to come."""
+        state, guesses = self._state, np.empty(3)
+        ends = [
+            interval_at(time, ahead, memory, profile, visits, band, guesses)
+            for memory, profile, visits, band in zip(
+                state.memory, state.profile, state.profile_visits, state.band, strict=True
+            )
+        ]
+        return np.array(ends).T
 
     @property
     def silence_timeout(self) -> float:
@@ -279,4 +306,5 @@ def warm_up(configuration: Configuration) -> None:
     values = np.arange(3 * configuration.dimensions, dtype=np.float64).reshape(3, -1)
     detector.process(times, values)
     detector.score(times, values)
+    detector.forecast(1)
     _ = detector.silence_timeout

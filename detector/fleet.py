@@ -13,7 +13,7 @@ import numpy as np
 from detector.detector import Configuration, Detector
 from detector.liveness import LastSeen, LivenessMonitor, SilenceEvent
 from detector.snapshot_format import compressed, fields_of, with_fields
-from detector.types import Floats, Integers, Readings, Scores
+from detector.types import Floats, Forecast, Integers, Readings, Scores
 
 DEFAULT_TEMPLATE = "*"  # in templates: sensors that have none of their own
 
@@ -143,6 +143,13 @@ class Fleet:
         if detector is None and (model := self._shelf.get(sensor)) is not None:
             detector = self._restored(sensor, model)
         return detector.score(times, values) if detector else None
+
+    def forecast(self, sensor: str, horizon: int) -> Forecast | None:
+        """What the sensor's next readings are expected to be; learns nothing. None for a sensor never seen."""
+        detector = self._detectors.get(sensor)
+        if detector is None and (model := self._shelf.get(sensor)) is not None:
+            detector = self._restored(sensor, model)
+        return detector.forecast(horizon) if detector else None
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, bytes]:
         """The detectors that changed since the last snapshot, and those of the sensors ``also``, by sensor."""

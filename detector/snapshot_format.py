@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 import zstandard
 
-VERSION = 3
+VERSION = 4
 _MAGIC = b"CUTWATER"
 _FRAME = struct.Struct("<8sHHIQ")
 _CHECKSUM = struct.Struct("<I")

@@ -75,6 +75,23 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the next k readings of d values are expected to be.
+
+    Attributes:
+        times: [k] event times in milliseconds since 1970, at the sensor's usual interval.
+        expected: [k, d] values.
+        lower, upper: [k, d] the interval that nine of ten such readings fall into; the wider, the farther ahead. NaN
+            while it is not known.
+    """
+
+    times: Integers
+    expected: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What a detector says of each of n readings of d values.
 
@@ -89,6 +106,8 @@ class Scores:
         ready: [n] whether the sensor's detector had finished learning.
         attribution: [n, d] the part of the score that each value accounts for; a row sums to the score.
         expected: [n, d] what the detector would have expected; equal to the values where nothing was unusual.
+        expected_lower, expected_upper: [n, d] the interval that nine of ten readings fall into, forecast from those
+            before; NaN while it is not known.
         alert: [n] whether someone should be notified: something new, once an episode. An alert is an anomaly.
         alert_score: [n] how new it is; 0 where the recent past was as unusual.
         kind: [n] index into ``KINDS``: the likely kind of the anomaly or alert.
@@ -112,6 +131,8 @@ class Scores:
     ready: Flags
     attribution: Floats
     expected: Floats
+    expected_lower: Floats
+    expected_upper: Floats
     alert: Flags
     alert_score: Floats
     kind: Integers
@@ -136,6 +157,8 @@ class Scores:
             ready=np.zeros(n, dtype=bool),
             attribution=np.zeros((n, dimensions)),
             expected=np.zeros((n, dimensions)),
+            expected_lower=np.full((n, dimensions), np.nan),
+            expected_upper=np.full((n, dimensions), np.nan),
             alert=np.zeros(n, dtype=bool),
             alert_score=np.zeros(n),
             kind=np.zeros(n, dtype=np.int64),

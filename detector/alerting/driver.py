@@ -17,6 +17,7 @@ from detector.alerting.change_detectors import CORRELATION, STATISTICS
 from detector.alerting.episode_kind import begin_course, follow_course, likely_kind
 from detector.alerting.fault_state import AWAY, displacement, is_alarmed, update_fault
 from detector.alerting.features import FEATURES
+from detector.alerting.forecast import interval_at, learn_interval
 from detector.alerting.incident import (
     REFRACTORY,
     adopt_outliers,
@@ -28,7 +29,7 @@ from detector.alerting.incident import (
     is_open,
 )
 from detector.alerting.novelty import FAR_FROM_NOISE, is_noise, learn_reading, new_shapes, novelty
-from detector.alerting.outliers import START
+from detector.alerting.outliers import START, bounded
 from detector.alerting.shapes import WINDOW
 from detector.alerting.silence import gap_ratio, silence_timeout
 from detector.alerting.state import State
@@ -44,6 +45,8 @@ class Columns(NamedTuple):
     threshold: Floats
     is_anomaly: Flags
     expected: Floats
+    expected_lower: Floats
+    expected_upper: Floats
     attribution: Floats
     alert: Flags
     alert_score: Floats
@@ -96,6 +99,24 @@ def name_episode(sensor: Any, course: Any, memory: Any, ratios: Any, values: Any
 
 
 @jit_entry
+def forecast_reading(state: State, time: int, guesses: Any, lower: Any, upper: Any) -> None:
+    """Write the interval of each value [d] at ``time``, and what its predictors expect into ``guesses`` [d, 3]."""
+    for j in range(len(lower)):
+        _, lower[j], upper[j] = interval_at(
+            time, 1, state.memory[j], state.profile[j], state.profile_visits[j], state.band[j], guesses[j]
+        )
+
+
+@jit_entry
+def learn_intervals(state: State, values: Any, missing: Any, learnt: Any, guesses: Any) -> None:
+    """Learn the values [d] that came where ``guesses`` were expected, but for what is missing or a gross outlier."""
+    if state.sensor[0].readings_seen > START:  # of what came before, gross outliers are not known
+        for j in range(len(values)):
+            if not missing[j] and learnt[j] == bounded(values[j]):
+                learn_interval(learnt[j], state.band[j], guesses[j])
+
+
+@jit_entry
 def decide(
     state: State, times: Any, values: Any, missing: Any, warmup_readings: int, alone: bool, columns: Columns
 ) -> None:
@@ -105,7 +126,7 @@ def decide(
     """
     s, fault, c, d = state.sensor[0], state.fault[0], columns, values.shape[1]
     features, scores = np.empty(FEATURES), np.empty(FEATURES)
-    ratios, learnt = np.zeros((d, STATISTICS)), np.empty(d)
+    ratios, learnt, guesses = np.zeros((d, STATISTICS)), np.empty(d), np.empty((d, 3))
     window, sums = np.empty(WINDOW, np.float32), np.empty(state.shape_windows.shape[2], np.float32)
     for i in range(len(times)):
         time = max(times[i], s.time)  # a late reading counts as now
@@ -113,9 +134,11 @@ def decide(
         if not alone:
             silence = 0.0
         s.time, s.late = time, times[i] < time
+        forecast_reading(state, time, guesses, c.expected_lower[i], c.expected_upper[i])
         found = learn_reading(
             state, time, values[i], missing[i], c.expected[i], c.attribution[i], features, scores, ratios, learnt
         )
+        learn_intervals(state, values[i], missing[i], learnt, guesses)
         new_shape = new_shapes(state, learnt, window, sums)
         if fault.open == 1:  # one fault, one alert
             new_shape = 0.0

@@ -12,6 +12,7 @@ from detector.alerting.change_detectors import MEMORY, STATISTIC, STATISTICS, fo
 from detector.alerting.episode_kind import COURSE
 from detector.alerting.fault_state import FAULT, NORMAL
 from detector.alerting.features import BINS, FEATURES, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS
+from detector.alerting.forecast import BAND
 from detector.alerting.outliers import OUTLIERS
 from detector.alerting.shapes import SHAPE, TAIL, WINDOW
 from detector.forest.closed_form import BLOCK
@@ -85,6 +86,7 @@ class State(NamedTuple):
     statistics: Annotated[NDArray[np.void], STATISTIC, "d", STATISTICS]
     products: Annotated[NDArray[np.float64], np.float64, "d", "d"]
     relation_errors: Annotated[NDArray[np.float64], np.float64, "d", 2]
+    band: Annotated[NDArray[np.void], BAND, "d"]  # of forecasts
     course: Annotated[NDArray[np.void], COURSE, "d"]  # of the episode
     outliers: Annotated[NDArray[np.void], OUTLIERS, "d"]
     shapes: Annotated[NDArray[np.void], SHAPE, "d"]

@@ -27,6 +27,8 @@ SCORE: Document = {
     "readings_seen": 4711,
     "feature_data_iotValue": 117.0,
     "expected_values_iotValue": 17.0,
+    "expected_lower_iotValue": 11.2,
+    "expected_upper_iotValue": 20.6,
     "relevant_attribution_iotValue": 3.1,
     "stream": "RawStreamData",
     "shard": "shardId-000000000000",

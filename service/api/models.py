@@ -17,7 +17,8 @@ class Error(BaseModel):
 
 class Score(BaseModel):
     """A scored reading or a silence: a document. What its values and labels are called depends on the stream:
-    `feature_data_VALUE`, `expected_values_VALUE`, `relevant_attribution_VALUE`, `labels.LABEL`.
+    `feature_data_VALUE`, `expected_values_VALUE`, `expected_lower_VALUE`, `expected_upper_VALUE`,
+    `relevant_attribution_VALUE`, `labels.LABEL`.
 
     With `fields` only those asked for are there.
     """
@@ -190,6 +191,22 @@ class Trial(BaseModel):
     readings_seen: int
     expected_values: dict[str, float | None]
     relevant_attribution: dict[str, float | None]
+
+
+class ForecastReading(BaseModel):
+    """What one of the next readings is expected to be, by value."""
+
+    timestamp: str = Field(alias="@timestamp", json_schema_extra={"format": "date-time"})
+    expected_values: dict[str, float]
+    expected_lower: dict[str, float | None] = Field(description="Nine of ten such readings lie between here")
+    expected_upper: dict[str, float | None] = Field(description="and here.")
+
+
+class Forecast(BaseModel):
+    """What the next readings of a sensor are expected to be."""
+
+    sensor: str
+    readings: list[ForecastReading]
 
 
 class Readings(BaseModel):

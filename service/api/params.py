@@ -171,6 +171,13 @@ class WhoQuery(BaseModel):
     who: str | None = Field(None, max_length=100, description="Who takes it back.")
 
 
+class ForecastQuery(BaseModel):
+    """Of GET /forecast."""
+
+    sensor: str = Field(description="Its name.")
+    horizon: int = Field(12, ge=1, le=1000, description="How many readings ahead.")
+
+
 class LettersQuery(BaseModel):
     """Of GET /dead-letter."""
 

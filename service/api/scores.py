@@ -47,6 +47,7 @@ def router(service: Service, writer: ResponseWriter) -> APIRouter:
     _add_documents(routes, service, writer)
     _add_stream(routes, service, writer)
     _add_sensors(routes, service, writer)
+    _add_forecast(routes, service)
     return routes
 
 
@@ -150,6 +151,27 @@ def _add_sensors(routes: APIRouter, service: Service, writer: ResponseWriter) ->
         if result is None:
             raise HTTPException(404, f"sensor: {reading.sensor!r} has not been seen; /sensors lists those that have")
         return json({"sensor": reading.sensor, "@timestamp": timestamp(moment)} | _trial(result, features))
+
+
+def _add_forecast(routes: APIRouter, service: Service) -> None:
+    @routes.get("/forecast", responses=models.responses(models.Forecast, s404="The sensor has never been seen."))
+    async def forecast(query: Annotated[params.ForecastQuery, Query()]) -> Response:
+        """What a sensor's next readings are expected to be, one in each of its usual intervals.
+
+        Nine of ten readings lie in the interval of the first; farther ahead it is wider. The level of late is
+        continued, with the sensor's week where it foretells better; a trend is not.
+        """
+        found = await service.forecast(query.sensor, query.horizon)
+        if found is None:
+            raise HTTPException(404, f"sensor: {query.sensor!r} has not been seen; /sensors lists those that have")
+        features = list(service.settings.value_fields)
+        columns = {"expected_values": found.expected, "expected_lower": found.lower, "expected_upper": found.upper}
+        readings = [
+            {"@timestamp": timestamp(time)}
+            | {name: dict(zip(features, column[row].tolist(), strict=True)) for name, column in columns.items()}
+            for row, time in enumerate(found.times.tolist())
+        ]
+        return json({"sensor": query.sensor, "readings": readings})
 
 
 def columns_of(settings: Settings) -> list[str]:

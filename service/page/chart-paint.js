@@ -82,6 +82,7 @@ function panel(scene, index, trace, colour, marks, learning, live) {
   grid(scene, index);
   stems(scene, index, marks);
   if (isScore) area(scene, index, trace);
+  else forecast(scene, index);
   line(scene, index, trace, colour, bins.sparse && !isScore);
   if (isScore) threshold(scene, index);
   for (const mark of marks) drawMark(scene, index, mark, isScore);
@@ -167,6 +168,40 @@ function stems(scene, index, marks) {
       context.lineTo(x, top + height);
     });
   }
+}
+
+/** The interval that nine of ten readings were expected in, behind the values. */
+function forecast(scene, panel) {
+  const { context, layout, colours, series, bins } = scene;
+  const [lower, upper] = [series.lower[panel], series.upper[panel]];
+  const { top, height } = placed(scene, panel);
+  const step = Math.max(1, Math.floor((bins.last - bins.first) / layout.width)); // a reading a pixel is enough
+  context.save();
+  context.beginPath();
+  context.rect(layout.left, top, layout.width, height);
+  context.clip();
+  context.beginPath();
+  let ends = []; // of the stretch that is being drawn, to go back on
+  const close = () => {
+    for (const [x, y] of ends.reverse()) context.lineTo(x, y);
+    if (ends.length) context.closePath();
+    ends = [];
+  };
+  for (let index = bins.first; index <= bins.last; index += step) {
+    if (!Number.isFinite(lower[index]) || !Number.isFinite(upper[index])) {
+      close();
+      continue;
+    }
+    const x = scene.x(series.time[index]);
+    if (ends.length) context.lineTo(x, scene.y(panel, upper[index]));
+    else context.moveTo(x, scene.y(panel, upper[index]));
+    ends.push([x, scene.y(panel, lower[index])]);
+  }
+  close();
+  context.fillStyle = colours.value;
+  context.globalAlpha = 0.12;
+  context.fill();
+  context.restore();
 }
 
 /** A diamond where the anomaly is: on the score, and on the value that is to blame; with what was expected instead. */

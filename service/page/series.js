@@ -32,11 +32,13 @@ export class Series {
     this.episode = column();
     this.values = features.map(column);
     this.expected = features.map(column);
+    this.lower = features.map(column); // of the interval that nine of ten readings fall into
+    this.upper = features.map(column);
     this.attribution = features.map(column);
     this.columns = [
       ...[this.time, this.score, this.threshold, this.alertScore, this.severity, this.confidence, this.seen],
       ...[this.anomaly, this.alert, this.learning, this.kind, this.episode],
-      ...this.values, ...this.expected, ...this.attribution,
+      ...this.values, ...this.expected, ...this.lower, ...this.upper, ...this.attribution,
     ];
   }
 
@@ -83,6 +85,8 @@ export class Series {
     this.features.forEach((feature, index) => {
       this.values[index][at] = document[`feature_data_${feature}`] ?? NONE;
       this.expected[index][at] = document[`expected_values_${feature}`] ?? NONE;
+      this.lower[index][at] = document[`expected_lower_${feature}`] ?? NONE;
+      this.upper[index][at] = document[`expected_upper_${feature}`] ?? NONE;
       this.attribution[index][at] = document[`relevant_attribution_${feature}`] ?? NONE;
     });
     this.labels = labelsOf(document);

@@ -21,7 +21,7 @@ import orjson
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.liveness import SilenceEvent
-from detector.types import Floats, Integers, Readings, Scores
+from detector.types import Floats, Forecast, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
 from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents, record_fields
@@ -259,6 +259,10 @@ class Core:
     def score(self, sensor: str, times: Integers, values: Floats) -> Scores | None:
         """What readings would score as the sensor's next one; learns nothing. None for a sensor never seen."""
         return self._fleet.score(sensor, times, values)
+
+    def forecast(self, sensor: str, horizon: int) -> Forecast | None:
+        """What the sensor's next readings are expected to be; learns nothing. None for a sensor never seen."""
+        return self._fleet.forecast(sensor, horizon)
 
     def template(self, sensor: str) -> bytes:
         """What a sensor's detector has learnt, for others to begin with. Raises KeyError for a sensor never seen."""

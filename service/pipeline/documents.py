@@ -138,6 +138,8 @@ def describe(batch: ScoredBatch, row: int) -> Document:
     for column, feature in enumerate(batch.features):
         document[f"feature_data_{feature}"] = float(readings.values[row, column])
         document[f"expected_values_{feature}"] = float(scores.expected[row, column])
+        document[f"expected_lower_{feature}"] = _known(scores.expected_lower[row, column])
+        document[f"expected_upper_{feature}"] = _known(scores.expected_upper[row, column])
         document[f"relevant_attribution_{feature}"] = float(scores.attribution[row, column])
     return document | _labels(batch, row) | _origin(batch, row, row, bool(scores.alert[row]))
 
@@ -167,6 +169,10 @@ def _describe_silence(batch: ScoredBatch, row: int, silence: SilenceEvent) -> Do
         | _labels(batch, row)
         | _origin(batch, row, silence.row, silence.alert)
     )
+
+
+def _known(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _labels(batch: ScoredBatch, row: int) -> Document:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from detector.detector import warm_up
-from detector.types import Floats, Scores
+from detector.types import Floats, Forecast, Scores
 from service import emf
 from service.assembly import make_core, model_fingerprint
 from service.metrics import Metrics
@@ -243,6 +243,12 @@ class Service:
         known = self.recent.sensors.get(sensor)
         pipeline = self.consumer.pipelines.get(known.shard) if known else None
         return await pipeline.score(sensor, moment, values) if pipeline else None
+
+    async def forecast(self, sensor: str, horizon: int) -> Forecast | None:
+        """What a sensor's next readings are expected to be; None for a sensor that was never seen."""
+        known = self.recent.sensors.get(sensor)
+        pipeline = self.consumer.pipelines.get(known.shard) if known else None
+        return await pipeline.forecast(sensor, horizon) if pipeline else None
 
     async def unready(self) -> list[str]:
         """Why the service is not doing its work, a line for each thing that it waits for; empty when it is."""

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from detector.types import KINDS, SILENT, Floats, Scores
+from detector.types import KINDS, SILENT, Floats, Forecast, Scores
 from service.metrics import Metrics
 from service.pipeline.core import Core, JoinedDocuments, Output
 from service.pipeline.documents import IndexDocument
@@ -140,6 +140,11 @@ class ShardPipeline:
         """What a reading would score now; None if this shard never saw the sensor."""
         async with self._scoring:
             return await self._in_thread(self._core.score, sensor, np.array([time], dtype=np.int64), values[None, :])
+
+    async def forecast(self, sensor: str, horizon: int) -> Forecast | None:
+        """What the sensor's next readings are expected to be; None if this shard never saw the sensor."""
+        async with self._scoring:
+            return await self._in_thread(self._core.forecast, sensor, horizon)
 
     async def _restore(self) -> Checkpoint:
         start = await self._held.restore()

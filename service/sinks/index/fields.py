@@ -40,6 +40,8 @@ FIELDS: dict[str, tuple[Kind, str]] = {
     "readings_seen": ("long", "Readings that the sensor's model had seen before this one."),
     "feature_data_": ("double", "The value itself."),
     "expected_values_": ("double", "What the model would have expected."),
+    "expected_lower_": ("double", "Lower end of the interval that nine of ten readings fall into, as was forecast."),
+    "expected_upper_": ("double", "Its upper end."),
     "relevant_attribution_": ("double", "The value's share of the score."),
     "labels.": (
         "keyword",

@@ -41,6 +41,7 @@ async def test_metrics_and_openapi_are_served(client):
         "/scores/stream",
         "/sensors",
         "/score",
+        "/forecast",
         "/status",
         "/ready",
         "/dead-letter",

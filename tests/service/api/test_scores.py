@@ -8,8 +8,10 @@ import threading
 from dataclasses import replace
 
 import httpx
+import numpy as np
 import pytest
 
+from detector import Detector
 from detector.types import LEVEL_SHIFT, SPIKE
 from service.api import history, responses, scores
 from service.api.app import build
@@ -175,6 +177,26 @@ async def test_trying_a_reading_needs_its_values_and_a_known_sensor(client):
         "/score", content='{"sensor": "boiler", "values": {"v": 1e999}}', headers={"content-type": "application/json"}
     )
     assert infinite.status_code == 422
+
+
+async def test_a_forecast_has_a_reading_for_each_step_and_needs_a_known_sensor(tmp_path, monkeypatch):
+    async with serving(tmp_path) as (service, client):
+        detector = Detector(service.configuration, 0)
+        detector.process(NOW + 1000 * np.arange(500), np.random.default_rng(0).normal(50, 1, (500, 1)))
+
+        async def forecast(sensor, horizon):
+            return detector.forecast(horizon) if sensor == "boiler" else None
+
+        monkeypatch.setattr(service, "forecast", forecast)
+        answer = (await client.get("/forecast", params={"sensor": "boiler", "horizon": 3})).json()
+        assert answer["sensor"] == "boiler"
+        assert [each["@timestamp"] for each in answer["readings"]] == [
+            timestamp(NOW + 1000 * k) for k in (500, 501, 502)
+        ]
+        for each in answer["readings"]:
+            assert each["expected_lower"]["v"] < each["expected_values"]["v"] < each["expected_upper"]["v"]
+        assert (await client.get("/forecast", params={"sensor": "nobody"})).status_code == 404
+        assert (await client.get("/forecast", params={"sensor": "boiler", "horizon": 0})).status_code == 422
 
 
 async def test_the_stream_goes_on_after_the_last_row_that_a_client_saw(tmp_path):

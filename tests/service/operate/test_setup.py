@@ -67,7 +67,8 @@ async def test_a_new_value_updates_templates_and_indices_in_place(remote, remote
     await remote_index.write([entry(0), entry(2000)])
     before = remote.documents()
     lines = await run(remote, dry_run=False, features=(*FEATURES, "pressure"))
-    added = "expected_values_pressure, feature_data_pressure, relevant_attribution_pressure"
+    kinds = ("expected_lower", "expected_upper", "expected_values", "feature_data", "relevant_attribution")
+    added = ", ".join(f"{kind}_pressure" for kind in kinds)
     assert lines[lines.index("Carrying it out:") + 1 :] == [
         f"  updated      index template '{remote.prefix}': {records(remote)}",
         f"  updated      fields of index '{remote.prefix}-2023.11.15': {added}",
