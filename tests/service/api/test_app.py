@@ -140,6 +140,7 @@ async def test_operations_have_short_names_of_their_own(client):
             "events",
             "feedback",
             "follow_scores",
+            "forecast",
             "health",
             "metrics",
             "ready",
