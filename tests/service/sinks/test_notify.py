@@ -271,7 +271,7 @@ async def test_more_than_allowed_becomes_one_message_that_counts():
 
 async def test_what_was_told_is_ended_by_a_message_of_its_own_even_when_there_is_too_much():
     with Receiver() as receiver:
-        async with notifying({"url": receiver.url, "most_per_minute": 3}) as (_, outbox, _):
+        async with notifying({"url": receiver.url, "most_per_minute": 2}) as (_, outbox, _):
             note(outbox, change(1))
             await until(lambda: not outbox.pending)
             note(outbox, *(change(number) for number in range(2, 30)), change(1, "end"))
