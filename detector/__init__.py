@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detector.detector import Configuration, Detector
     from detector.fleet import Fleet
     from detector.forest.forest import Parameters
+    from detector.random_cut_forest import RandomCutForest
     from detector.rules import Rules
     from detector.types import KINDS, Forecast, Readings, Scores
 
@@ -33,12 +34,24 @@ _HOMES = {
     "Forecast": "detector.types",
     "KINDS": "detector.types",
     "Parameters": "detector.forest.forest",
+    "RandomCutForest": "detector.random_cut_forest",
     "Readings": "detector.types",
     "Rules": "detector.rules",
     "Scores": "detector.types",
 }
 
-__all__ = ["KINDS", "Configuration", "Detector", "Fleet", "Forecast", "Parameters", "Readings", "Rules", "Scores"]
+__all__ = [
+    "KINDS",
+    "Configuration",
+    "Detector",
+    "Fleet",
+    "Forecast",
+    "Parameters",
+    "RandomCutForest",
+    "Readings",
+    "Rules",
+    "Scores",
+]
 
 
 def __getattr__(name: str) -> Any:
