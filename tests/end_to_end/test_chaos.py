@@ -42,7 +42,7 @@ def outage(tmp_path_factory):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("scenario", "kills"),
-    [("kills", KILLS), ("workers", 1), ("reshard", 4), ("anew", 0), ("storm", 2)],
+    [("kills", KILLS), ("windows", KILLS), ("workers", 1), ("reshard", 4), ("anew", 0), ("storm", 2)],
     ids=lambda value: str(value),
 )
 def test_documents_are_those_of_an_undisturbed_run(outage, tmp_path, scenario, kills):
