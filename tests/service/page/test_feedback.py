@@ -16,6 +16,7 @@ async def test_people_say_what_they_know_and_take_it_back(page: Page, site: Site
     site.score("boiler", [117.0] * 3, grade=ALERT, episode=at)
     site.score("boiler", [15.0] * 20)
     await page.goto(f"{site.address}?sensor=boiler")
+    await page.get_by_text("Feedback").click()
     await expect(page.get_by_role("button", name="Acknowledge")).to_be_disabled()
     await page.get_by_label("Your name").fill("Ann")
     await page.locator("#anomalies a").first.click()
@@ -36,6 +37,7 @@ async def test_people_say_what_they_know_and_take_it_back(page: Page, site: Site
     await expect(said.first).to_contain_text("Bob muted (until taken back)")
     assert site.service.feedback.mutes("boiler", 0)
     await page.goto(f"{site.address}?sensor=boiler&from={START}&to={START + 5000}")
+    await page.get_by_text("Feedback").click()
     await page.get_by_role("button", name="Was missed").click()
     await expect(said.first).to_contain_text("Bob called missed")
     newest = site.service.feedback.words()[0]
