@@ -106,7 +106,8 @@ class Replay:
                 log.warning("%s: %s; nothing is left to send, so this is deleted", gap["shard"], gap["errorMessage"])
             await self._letters.remove(gaps)
             self.outcome.gaps += len(gaps)
-            self.outcome.kept[NOT_NOTIFIED] += sum(letter["errorCode"] == NOT_NOTIFIED for letter in letters)
+            if untold := sum(letter["errorCode"] == NOT_NOTIFIED for letter in letters):
+                self.outcome.kept[NOT_NOTIFIED] += untold
             apart = (GAP, NOT_NOTIFIED)
             sendable = [each for each in letters if each["id"] not in doubtful and each["errorCode"] not in apart]
             await self._send_documents([letter for letter in sendable if letter["esDocumentId"]])
