@@ -134,7 +134,7 @@ class Chain:
     def restore(self, snapshots):
         self.states |= snapshots
 
-    def fresh(self):
+    def empty_copy(self):
         return Chain()
 
 
