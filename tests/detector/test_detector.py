@@ -23,7 +23,7 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 
 def same(a: Scores, b: Scores) -> None:
     for name in Scores.__slots__:
-        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+        assert np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True), name
 
 
 def test_batches_and_snapshots_change_nothing() -> None:

@@ -100,7 +100,7 @@ def test_silences_of_sensors_on_the_shelf_are_told_and_end():
     assert few[0] == whole[0]
     silent = {sensor for _, silences in few[0] for _, sensor, _, _, _ in silences}
     assert silent == {"s1", "s2", "s3", "s4", "s5"}
-    assert set(few[2]._watch.heard) <= {"s0", "s3"}, "what is told needs no memory"
+    assert set(few[2]._monitor.last_seen) <= {"s0", "s3"}, "what is told needs no memory"
 
 
 def test_a_sensor_name_of_its_own_for_each_reading_takes_no_memory():
@@ -109,8 +109,8 @@ def test_a_sensor_name_of_its_own_for_each_reading_takes_no_memory():
     for start in range(0, 3_000, 500):
         fleet.process(batch([(f"request {number}", number, 1) for number in range(start, start + 500)]))
         assert fleet.in_memory <= 10
-        assert len(fleet._watch.heard) <= 10
-        assert len(fleet._watch._due) <= 10
+        assert len(fleet._monitor.last_seen) <= 10
+        assert len(fleet._monitor._due) <= 10
         fleet.snapshot()
     assert len(fleet) == fleet.made == 3_000
     assert max(map(len, shelf.values())) < 2_000, "a model that has seen one reading is small on the shelf"

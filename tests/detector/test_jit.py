@@ -38,7 +38,7 @@ def probe(folder: Path, **environment: str) -> str:
 @pytest.mark.parametrize("parameters", [LINE, SHINGLES, GATED], ids=["line", "boxes", "gate"])
 def test_nothing_is_compiled_after_the_first_forest_of_its_kind(parameters: Parameters) -> None:
     forest = make_forest(parameters)
-    entries = (kernels.process, kernels.score, kernels.attribution, kernels.codisp, kernels.recall)
+    entries = (kernels.process, kernels.score, kernels.attribution, kernels.codisp, kernels.impute)
     before = [len(entry.signatures) for entry in entries]
     values = noise(parameters, 60)
     read_only = values.copy()

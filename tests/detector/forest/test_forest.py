@@ -11,6 +11,7 @@ import pytest
 
 from detector.forest.backends import ENGINES, make_forest, restore_forest
 from detector.forest.forest import Forest, Parameters
+from detector.snapshot_format import VERSION
 from detector.types import Floats
 
 # Shapes of a forest that differ in how it works inside.
@@ -252,7 +253,7 @@ class TestSnapshot:
     def test_refuses_another_version(self, engine: str) -> None:
         snapshot = bytearray(self.snapshot(engine))
         snapshot[8] += 1
-        with pytest.raises(ValueError, match=r"version 3, this program reads version 2"):
+        with pytest.raises(ValueError, match=f"version {VERSION + 1}, this program reads version {VERSION}"):
             restore_forest(bytes(snapshot))
 
     def test_refuses_a_damaged_one(self, engine: str) -> None:
