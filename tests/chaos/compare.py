@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -96,10 +98,21 @@ def _contents(rows: Iterable[tuple[str, str | bytes]]) -> Contents:
     for id_, document in rows:
         content = orjson.loads(document)
         content.pop("attemptEndingTimestamp", None)  # of a dead letter: by the clock of whoever gave it up
-        content.pop("enrichment.version", None)  # of a table that was read anew meanwhile, with the same rows
+        for each in (content, _event_in(content)):
+            each.pop("enrichment.version", None)  # of a table that was read anew meanwhile, with the same rows
         canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
         found.setdefault(id_, []).append(hashlib.blake2b(canonical, digest_size=16).digest())
     return found
+
+
+def _event_in(letter: dict) -> dict:
+    """The event of a dead letter about one that was enriched, in the place of its bytes; else a new object."""
+    with contextlib.suppress(ValueError):
+        event = orjson.loads(base64.b64decode(letter.get("rawData", "")))
+        if isinstance(event, dict) and "enrichment.version" in event:
+            letter["rawData"] = event
+            return event
+    return {}
 
 
 def _hits(url: str, pattern: str) -> Iterator[dict]:
