@@ -161,6 +161,7 @@ def local(tmp_path_factory):
         with (PROJECT / "tests/recordings/cold_room.csv").open() as recording:
             (folder / name).write_text("".join(itertools.islice(recording, 900)))
     (folder / "faults.json").write_text('{"pump.csv": [["2026-01-31 12:00:00", "2026-01-31 18:00:00"]]}')
+    (folder / "labels.json").write_text("{}")  # what another line writes, which may run elsewhere
     shutil.copytree(PROJECT / "deploy", folder / "deploy")
     (block,) = (block for block in blocks() if block.page.endswith("events.md") and "[[windows]]" in block.text)
     (folder / "events.toml").write_text(block.text)
