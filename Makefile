@@ -51,7 +51,7 @@ demo: .venv/run  ## Local stream, simulated sensors and the service in one; prin
 	$(BIN)/cutwater demo $(ARGS)
 
 test: venv  ## Run all tests; says at the end what could not be checked on this machine
-	$(BIN)/python -m pytest -n logical --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: venv code  ## Within a minute or so: style, types, imports, and the unit tests of what changed since main
 	$(BIN)/python -m pytest -q -n logical -m 'not servers' $$($(BIN)/python -m tests.changed) $(ARGS)

@@ -178,7 +178,6 @@ def local(tmp_path_factory):
             yield Local(folder, endpoint, readings.address, events.address)
 
 
-@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("line", shown_commands())
 def test_what_is_shown_runs(line, local, monkeypatch):
     monkeypatch.chdir(local.folder)

@@ -11,7 +11,7 @@ from tests.servers import image
 
 SAMPLES, READINGS = 16, 200
 TIMEOUT = 60.0  # s
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("image")]  # built once; that takes most of the time
+pytestmark = pytest.mark.timeout(900)  # of which the build takes most
 
 
 @pytest.fixture(scope="module")

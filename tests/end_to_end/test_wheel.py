@@ -16,7 +16,7 @@ from tests.servers import unavailable
 PROJECT = Path(__file__).parents[2]
 OWN = {"detector", "llvmlite", "numba", "numpy", "orjson", "zstandard"}
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
