@@ -2,7 +2,7 @@
 
 import { stretches } from "./chart-bins.js";
 import { placed, shadeEpisodes, shadeGaps, shadeLearning, stroke } from "./chart-shades.js";
-import { number, ticks, timeTicks } from "./format.js";
+import { numbers, ticks, timeTicks } from "./format.js";
 
 const MARK_GAP = 3; // units between two marks
 
@@ -105,13 +105,14 @@ function grid(scene, index) {
   context.textAlign = "right";
   context.textBaseline = "middle";
   const values = ticks(low, high, height / (em * 3));
-  for (const value of values) {
+  const labels = numbers(values);
+  for (const [at, value] of values.entries()) {
     const y = Math.round(scene.y(index, value)) + 0.5;
     context.beginPath();
     context.moveTo(left, y);
     context.lineTo(left + width, y);
     context.stroke();
-    context.fillText(number(value), left - em * 0.7, y);
+    context.fillText(labels[at], left - em * 0.7, y);
   }
 }
 

@@ -23,6 +23,13 @@ export function number(value) {
   return size !== 0 && (size < 1e-4 || size >= 1e9) ? scientific.format(value) : plain.format(value);
 }
 
+/** Values beside an axis: millions in short, where that keeps them apart, for an axis has little room. */
+export function numbers(values) {
+  const short = values.map((value) => compact.format(value));
+  const large = values.some((value) => Math.abs(value) >= 1e6);
+  return large && new Set(short).size === short.length ? short : values.map(number);
+}
+
 /** A measured value with its unit, if it has one. */
 export const measured = (value, unit) => (unit ? `${number(value)} ${unit}` : number(value));
 
