@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Literal, TypeVar
 
 from service.pipeline.documents import Document, timestamp
-from service.sinks.index import Episode, Index, IndexUnavailableError
+from service.sinks.index import Episode, Index, IndexUnavailableError, Page
 from service.sinks.query import Filter, Find, Order, cursor_after
 
 T = TypeVar("T")
@@ -39,12 +40,10 @@ class History:
         """Matching documents, as far as the index answers."""
         found: list[Document] = []
         try:
-            while len(found) < limit:
-                some = min(AT_ONCE, limit - len(found))
-                page = await self._ask(lambda: self._index.search(wanted, some, cursor, order))  # noqa: B023 - awaited here
+            async for page in self._pages(
+                lambda some, after: self._index.search(wanted, some, after, order), limit, cursor
+            ):
                 found += page.documents
-                if (cursor := page.cursor) is None:
-                    break
         except IndexUnavailableError:
             return found, "unavailable"
         return found, "complete"
@@ -54,13 +53,22 @@ class History:
     ) -> tuple[list[Document], str | None]:
         """Matching events or windows, and the cursor for those that follow. Raises IndexUnavailableError."""
         found: list[Document] = []
-        while len(found) < limit:
-            some = min(AT_ONCE, limit - len(found))
-            page = await self._ask(lambda: self._index.find(wanted, some, cursor, order))  # noqa: B023 - awaited here
+        async for page in self._pages(lambda some, after: self._index.find(wanted, some, after, order), limit, cursor):
             found += page.documents
-            if (cursor := page.cursor) is None:
-                break
+            cursor = page.cursor
         return found, cursor
+
+    async def _pages(
+        self, ask: Callable[[int, str | None], Awaitable[Page]], limit: int, cursor: str | None
+    ) -> AsyncIterator[Page]:
+        """Pages of at most ``AT_ONCE`` documents until there are ``limit`` or none. Raises IndexUnavailableError."""
+        while limit > 0:
+            page = await self._ask(partial(ask, min(AT_ONCE, limit), cursor))
+            yield page
+            limit -= len(page.documents)
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def episodes(
         self, wanted: Filter, limit: int, cursor: str | None, order: Order, matches: Callable[[Document], bool]

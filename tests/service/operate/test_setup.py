@@ -13,7 +13,7 @@ from service.sinks.index import IndexSetupError
 from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex, _identity
 from service.stores import opened
-from tests.servers import opensearch
+from tests.servers import applications, opensearch
 from tests.service.stores import FEATURES, entry, letter
 
 BY_HAND = "  by hand      dashboards: give --dashboards-url, or import the file of `cutwater dashboards write FILE`"
@@ -174,14 +174,8 @@ class Dashboards:
         app = web.Application()
         app.router.add_post("/base/api/saved_objects/_export", self.export)
         app.router.add_post("/base/api/saved_objects/_import", self.load)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/base"
-        finally:
-            await runner.cleanup()
+        async with applications.serve(app) as address:
+            yield f"{address}/base"
 
     def admit(self, request):
         assert request.headers["osd-xsrf"] == request.headers["kbn-xsrf"] == "true"
@@ -263,13 +257,6 @@ async def test_a_page_to_sign_in_at_is_no_dashboards(server):
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", page)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+    async with applications.serve(app) as url:
         with pytest.raises(IndexSetupError, match="its answer is no JSON; dashboards_url must be that of"):
             await import_dashboards(server, opensearch.unique_prefix(), url)
-    finally:
-        await runner.cleanup()

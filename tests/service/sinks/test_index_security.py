@@ -21,6 +21,7 @@ from service.sinks.index.auth import Auth
 from service.sinks.index.opensearch import OpenSearchIndex
 from service.sinks.query import Filter
 from service.stores import opened
+from tests.servers import applications
 from tests.servers.security import PASSWORD, Authority, Secured
 from tests.service.stores import FEATURES, entry
 
@@ -172,14 +173,8 @@ async def aws_domain(key, secret, service, region, token=None):
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", taken
-    finally:
-        await runner.cleanup()
+    async with applications.serve(app) as address:
+        yield address, taken
 
 
 def _with_date(request, date):

@@ -10,7 +10,7 @@ from service.metrics import Metrics
 from service.settings.model import Settings, load
 from service.source.client import StreamError, connect
 from service.source.kinesis import Stream
-from tests.servers import aws
+from tests.servers import applications, aws
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 
@@ -26,12 +26,8 @@ async def endpoint():
 
     app = web.Application()
     app.router.add_post("/", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", keys
-    await runner.cleanup()
+    async with applications.serve(app) as address:
+        yield address, keys
 
 
 async def test_a_role_signs_what_the_stream_is_asked(endpoint, monkeypatch):
@@ -63,19 +59,13 @@ async def test_a_role_that_does_not_trust_us_is_named(monkeypatch):
 
     app = web.Application()
     app.router.add_post("/", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
     settings = Settings(role_arn=ROLE)
-    try:
+    async with applications.serve(app) as address:
         with aws.here():
-            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}")
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
             async with connect(settings) as client:
                 with pytest.raises(StreamError, match=f"role_arn = '{ROLE}': not you; the role must trust these"):
                     await Stream(client, settings, Metrics()).shards()
-    finally:
-        await runner.cleanup()
 
 
 def test_regions_of_index_and_state_are_checked_like_the_streams():
