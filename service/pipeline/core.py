@@ -26,7 +26,7 @@ from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
 from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents, record_fields
 from service.pipeline.enrich import Enrichment
-from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent
+from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent, Staged
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
 from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
 
@@ -110,12 +110,16 @@ class Output:
         dead_letters: records that can never be scored, and events that no window counts.
         scored: all readings with their scores and the silences that they revealed.
         counts: of events; None for a stream of readings.
+        taken: how many records this is of.
+        size: bytes that it takes in memory, about, besides the records.
     """
 
     documents: JoinedDocuments
     dead_letters: Sequence[DeadLetter]
     scored: ScoredBatch
     counts: EventCounts | None = None
+    taken: int = 0
+    size: int = 0
 
 
 class JoinedDocuments:
@@ -194,21 +198,25 @@ class Core:
         """A core for ``process_readings`` only, as files need it: with detectors of this configuration."""
         return cls(CoreConfiguration("", "", features), "", Fleet(replace(configuration, dimensions=len(features))))
 
-    def process(self, records: Sequence[Record], gap: Gap | None = None) -> Output:
-        """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them."""
+    def process(self, records: Sequence[Record], gap: Gap | None = None, *, bounded: bool = False) -> Output:
+        """Decode, score and learn the shard's next records; ``gap`` says what may be missing before them.
+
+        ``bounded``: only the first ones, as many as take little more than ``decode.decoded.BATCH_MEMORY``; the output
+        says how many. A record may hold 100 000 readings, and a batch thousands of such records.
+        """
         letters = [] if gap is None else [self._gap_letter(gap)]
         if self._events:
-            return self._process_events(self._events, records, letters)
+            return self._process_events(self._events.process(records, bounded=bounded), records, letters)
         assert self.configuration.decoder is not None
-        decoded = self.configuration.decoder.decode(records)
+        decoded = self.configuration.decoder.decode(records, bounded=bounded)
         letters += self._refused(records, decoded.refusals)
         sources = [records[number] for number in decoded.records]
         names = decoded.readings.names()
         self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
-        return self._score(decoded.readings, names, sources, decoded.ordinals, decoded.labels, letters)
+        output = self._score(decoded.readings, names, sources, decoded.ordinals, decoded.labels, letters)
+        return replace(output, taken=decoded.taken, size=decoded.size)
 
-    def _process_events(self, stage: EventStage, records: Sequence[Record], letters: list[DeadLetter]) -> Output:
-        staged = stage.process(records)
+    def _process_events(self, staged: Staged, records: Sequence[Record], letters: list[DeadLetter]) -> Output:
         letters += self._refused(records, staged.refusals)
         letters += [self._event_letter(each) for each in staged.not_counted]
         if records and self._notices:
@@ -220,7 +228,7 @@ class Core:
             self._shelf.key_ranges.remember(sensor, keys)
         scores = self._score(staged.readings, names, staged.sources, staged.ordinals, (), letters)
         documents = JoinedDocuments(*staged.documents, scores.documents)
-        return replace(scores, documents=documents, counts=staged.counts)
+        return replace(scores, documents=documents, counts=staged.counts, taken=staged.taken, size=staged.size)
 
     def _refused(self, records: Sequence[Record], refusals: Sequence[Refusal]) -> list[DeadLetter]:
         return [

@@ -166,6 +166,7 @@ class Staged(NamedTuple):
         sources, ordinals: [m] the record that closed the window, and the reading's number among those of this record.
         keys: [m] first and last hash key of the records of the window's key.
         counts: for metrics.
+        taken, size: how many records this is of, and bytes that it takes in memory, about.
     """
 
     documents: tuple[EventDocuments, WindowDocuments]
@@ -176,6 +177,8 @@ class Staged(NamedTuple):
     ordinals: Sequence[int]
     keys: Sequence[HashKeys]
     counts: EventCounts
+    taken: int
+    size: int
 
 
 def enrichment_of(snapshots: Sequence[bytes]) -> str | None:
@@ -204,10 +207,10 @@ class EventStage:
         self.enrichment = configuration.enrichment
         self._windows = Windows(configuration.programs, hash_keys)
 
-    def process(self, records: Sequence[Record]) -> Staged:
-        """Decode, enrich and count the shard's next records."""
+    def process(self, records: Sequence[Record], *, bounded: bool = False) -> Staged:
+        """Decode, enrich and count the shard's next records, see ``Decoder`` for ``bounded``."""
         made_for = self.configuration
-        decoded = made_for.decoder.decode(records)
+        decoded = made_for.decoder.decode(records, bounded=bounded)
         enrich = self.enrichment.enrich
         for event in decoded.events:
             enrich(event.fields, event.time)
@@ -231,7 +234,8 @@ class EventStage:
         )  # fmt: skip
         counts = EventCounts(made_for.dataset, len(decoded.events), decoded.dropped, len(closed), len(self._windows))
         return Staged(
-            documents, decoded.refusals, list(not_counted.values()), *self._readings(closed, closers), counts
+            documents, decoded.refusals, list(not_counted.values()), *self._readings(closed, closers), counts,
+            decoded.taken, decoded.size,
         )  # fmt: skip
 
     def snapshot(self) -> bytes:

@@ -34,6 +34,13 @@ class RecordBatch:
     ended: bool
     gap: Gap | None = None
 
+    def cut(self, count: int) -> tuple[RecordBatch, RecordBatch | None]:
+        """The first ``count`` records, and the others if there are any; these have the size of all."""
+        if count >= len(self.records):
+            return self, None
+        first = RecordBatch(self.records[:count], 0, self.behind, ended=False, gap=self.gap)
+        return first, RecordBatch(self.records[count:], self.size, self.behind, ended=self.ended)
+
 
 class ShardReader:
     """Makes records of what Kinesis says of one shard, and knows how far they have come."""

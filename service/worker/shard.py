@@ -6,7 +6,8 @@ Guarantee: a checkpoint is committed only when every document and dead letter of
 acknowledged, and it holds the models as of that position. A crash repeats what came after the checkpoint, with the same
 document ids. When the index stalls, batches wait, the byte budget is used up and fetching stops; nothing is dropped.
 When the lease is lost, what is not committed is dropped, for the shard's new holder reads it again. In memory are at
-most the models, a copy of those that wait to be committed, the byte budget, and a few thousand documents a shard.
+most the models, a copy of those that wait to be committed, the byte budget, and for each shard what comes of its
+records until it is acknowledged: SCORED_BYTES, a batch and a record more, and a few thousand documents.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ T = TypeVar("T")
 
 _NOTHING = RecordBatch([], 0, 0, ended=False)
 BATCHES_AHEAD = 4  # between two stages; the real bound is the byte budget
+SCORED_BYTES = 64 * 1024 * 1024  # of a shard's readings and refusals, scored and not acknowledged, before it waits
 DOCUMENTS_AT_ONCE = 5_000  # made and written at once; a document takes many times the memory of a scored record
 _AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
 
@@ -107,6 +109,8 @@ class ShardPipeline:
         self._commit_done = asyncio.Event()  # no checkpoint is on its way
         self._commit_done.set()
         self._fetched_to: Position | None = None
+        self._scored_bytes = 0
+        self._acknowledged = asyncio.Event()  # since it was last cleared
         self._outbox: Outbox | None = None
 
     async def run(self) -> bool:
@@ -215,23 +219,26 @@ class ShardPipeline:
         position = snapshotted = start
         due = clock() + self._context.checkpoint_seconds
         running = True
+        rest: RecordBatch | None = None  # of a batch that unpacks to more than is processed at once
         while running:
-            fetched: RecordBatch | None = _NOTHING
+            fetched: RecordBatch | None = rest or _NOTHING
             told = self._outbox is not None and self._outbox.changed
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(due if position != snapshotted or told else None):
-                    fetched = await self._fetched.get()
-            ended = fetched is not None and fetched.ended
-            running = fetched is not None and not ended
-            pending = PendingBatch()
+            if rest is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due if position != snapshotted or told else None):
+                        fetched = await self._fetched.get()
+            pending, rest = PendingBatch(), None
             if fetched is not None and (fetched.records or fetched.gap):
                 if self._tables_have_changed():
                     await self._use_tables(position)
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
-                async with self._scoring:
-                    pending = PendingBatch(fetched.size, await self._in_thread(self._process, fetched))
+                output = await self._process(fetched)
+                fetched, rest = fetched.cut(output.taken)
+                pending = PendingBatch(fetched.size, output)
                 position = fetched.records[-1].position if fetched.records else position
-                self._note_scored(pending)
+                self._note_scored(output)
+            ended = fetched is not None and fetched.ended
+            running = fetched is not None and not ended
             told = self._outbox is not None and self._outbox.changed  # it would be told again after a restart
             if ended or ((position != snapshotted or told) and (clock() >= due or not running)):
                 if running and not self._commit_done.is_set():
@@ -269,25 +276,32 @@ class ShardPipeline:
         await self._scored.put(PendingBatch(checkpoint=Checkpoint(position, False, models, (state,))))
         await self._commit_done.wait()
 
-    def _process(self, fetched: RecordBatch) -> Output:
-        """In a worker thread: a batch of records to documents and dead letters."""
+    async def _process(self, fetched: RecordBatch) -> Output:
+        """The first records of a batch to documents and dead letters, in a worker thread, once there is room."""
+        while self._scored_bytes > SCORED_BYTES:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+        async with self._scoring:
+            output = await self._in_thread(self._process_in_thread, fetched)
+        self._scored_bytes += output.size
+        return output
+
+    def _process_in_thread(self, fetched: RecordBatch) -> Output:
         with self._context.metrics.batch_seconds.time():
-            return self._core.process(fetched.records, fetched.gap)
+            return self._core.process(fetched.records, fetched.gap, bounded=True)
 
     def _notices(self) -> tuple[bytes, ...]:
         """What is to be told, as of now."""
         return (self._outbox.snapshot(),) if self._outbox else ()
 
-    def _note_scored(self, pending: PendingBatch) -> None:
-        if pending.output is None:
-            return
-        batch = pending.output.scored
+    def _note_scored(self, output: Output) -> None:
+        batch = output.scored
         if self._outbox:
             self._outbox.note(batch)
         if self._context.sensor_monitor:
             self._context.sensor_monitor.note(self.shard, self._core.sensors)
         self._context.recent.append(batch)
-        counts = pending.output.counts
+        counts = output.counts
         self._context.dead_letter_monitor.note_scored(len(batch) + (counts.events if counts else 0))
         metrics, scores = self._context.metrics, batch.scores
         if counts:
@@ -336,6 +350,8 @@ class ShardPipeline:
             letters += await self._write(wanted[start : start + DOCUMENTS_AT_ONCE])
         if letters:
             await self._put_dead_letters(letters)
+        self._scored_bytes -= sum(output.size for output in outputs)
+        self._acknowledged.set()
         for pending in waiting:
             self.in_flight -= pending.size
             await self._context.budget.release(pending.size)

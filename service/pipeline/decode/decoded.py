@@ -37,6 +37,11 @@ class Refusal(NamedTuple):
     data: bytes
 
 
+BATCH_MEMORY = 10 * 1024 * 1024
+"""What a batch's readings, events and refusals take in memory, about, before no further record is decoded."""
+READING_MEMORY, EVENT_MEMORY = 500, 1000  # bytes of one, scored and all
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """n readings of a batch of records, in the records' order, and what was refused.
@@ -46,7 +51,9 @@ class Decoded:
         records: [n] index in the batch of each reading's record.
         ordinals: [n] number of each reading in its record, from 0.
         labels: [n] what each reading says of its sensor besides; empty if nothing is asked for.
-        refusals: in the records' order. Every record has a reading or a refusal.
+        refusals: in the records' order. Every record that was taken has a reading or a refusal.
+        taken: how many records these are of, from the first on.
+        size: bytes that they take in memory, about.
     """
 
     readings: Readings
@@ -54,13 +61,18 @@ class Decoded:
     ordinals: Sequence[int]
     labels: Sequence[Mapping[str, str]]
     refusals: Sequence[Refusal]
+    taken: int
+    size: int
 
 
 class Decoder(Protocol):
     """Makes readings of records. Total: whatever a record holds, no exception leaves ``decode``."""
 
-    def decode(self, records: Sequence[Record]) -> Decoded:
-        """Readings and refusals of a batch; the same for the same records, however they are cut into batches."""
+    def decode(self, records: Sequence[Record], *, bounded: bool = False) -> Decoded:
+        """Readings and refusals of a batch; the same for the same records, however they are cut into batches.
+
+        ``bounded``: only of so many records, at least one, that they take little more than BATCH_MEMORY.
+        """
         ...
 
     def element(self, record: Record, ordinal: int) -> bytes:

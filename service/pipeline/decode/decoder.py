@@ -11,7 +11,7 @@ import orjson
 
 from detector.types import Readings
 from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like
-from service.pipeline.decode.decoded import Decoded, DecodeError, Refusal
+from service.pipeline.decode.decoded import BATCH_MEMORY, READING_MEMORY, Decoded, DecodeError, Refusal
 from service.pipeline.decode.fields import Fields, Find, Reading, describe, find_field, first_line
 from service.pipeline.decode.json import MAX_READINGS, Broken, dump, parse
 from service.pipeline.records import Record
@@ -43,9 +43,9 @@ class JSONDecoder:
         self._find_list = find_field(readings_field) if readings_field else None
         self._latest: tuple[bytes, list[_Element]] = (b"", [])
 
-    def decode(self, records: Sequence[Record]) -> Decoded:
-        """Readings and refusals of a batch."""
-        columns = _Columns()
+    def decode(self, records: Sequence[Record], *, bounded: bool = False) -> Decoded:
+        """Readings and refusals of a batch, see ``Decoder``."""
+        columns, taken = _Columns(), len(records)
         fields, single = self._fields, self._find_list is None
         for number, record in enumerate(records):
             if single and not record.other_shard:
@@ -59,7 +59,10 @@ class JSONDecoder:
                 except Exception:  # told apart below
                     pass
             self._decode_one(number, record, columns)
-        return columns.decoded(fields)
+            if bounded and columns.size > BATCH_MEMORY:  # of records like those above a batch is small enough
+                taken = number + 1
+                break
+        return columns.decoded(fields, taken)
 
     def element(self, record: Record, ordinal: int) -> bytes:
         """The JSON value that a reading was made of."""
@@ -120,6 +123,7 @@ class JSONDecoder:
             data = self._alone(elements[ordinal], record.data, room)
             room -= len(data)
             columns.refusals.append(Refusal(number, ordinal, why.code, str(why), data))
+            columns.refused_bytes += len(data)
         return True
 
     def _elements(self, values: Sequence[Any | Broken]) -> Iterator[_Element]:
@@ -194,6 +198,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
+        self.refused_bytes = 0  # in refusals of single readings; others hold their record
         self._sensors: dict[str, int] = {}
         self._codes: list[int] = []
         self._times: list[int] = []
@@ -212,8 +217,13 @@ class _Columns:
         self._ordinals.append(ordinal)
         self._labels.append(labels)
 
-    def decoded(self, fields: Fields) -> Decoded:
-        """All of them as columns."""
+    @property
+    def size(self) -> int:
+        """What all of them take in memory, in bytes."""
+        return READING_MEMORY * (len(self._codes) + len(self.refusals)) + self.refused_bytes
+
+    def decoded(self, fields: Fields, taken: int) -> Decoded:
+        """All of them as columns; ``taken``: of how many records."""
         readings = Readings(
             codes=np.array(self._codes, dtype=np.int64),
             sensors=tuple(self._sensors),
@@ -221,7 +231,7 @@ class _Columns:
             values=np.array(self._values, dtype=np.float64).reshape(len(self._codes), fields.dimensions),
         )
         labels = self._labels if fields.has_labels else ()
-        return Decoded(readings, self._records, self._ordinals, labels, self.refusals)
+        return Decoded(readings, self._records, self._ordinals, labels, self.refusals, taken, self.size)
 
 
 def _is_exact(values: Sequence[float]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from service.pipeline.decode.carriers import MAX_UNPACKED
-from service.pipeline.decode.decoded import DecodeError, Refusal
+from service.pipeline.decode.decoded import BATCH_MEMORY, EVENT_MEMORY, DecodeError, Refusal
 from service.pipeline.decode.decoder import MANY, OTHER_SHARD
 from service.pipeline.decode.fields import first_line
 from service.pipeline.decode.payloads import YEAR_2000, Part, alone, messages, single
@@ -28,8 +28,11 @@ class DecodedEvents:
         events: n events.
         records: [n] index in the batch of each event's record.
         ordinals: [n] number of each event's message in its record, from 0; also those that became none are counted.
-        refusals: in the records' order. Every record has an event, a refusal, or a message that was dropped.
+        refusals: in the records' order. Every record that was taken has an event, a refusal, or a message that was
+            dropped.
         dropped: how many messages were no events and no faults either, by what they are.
+        taken: how many records these are of, from the first on.
+        size: bytes that they take in memory, about.
     """
 
     events: Sequence[Event]
@@ -37,6 +40,8 @@ class DecodedEvents:
     ordinals: Sequence[int]
     refusals: Sequence[Refusal]
     dropped: Counter[str]
+    taken: int
+    size: int
 
 
 class FormatFoundError(DecodeError):
@@ -64,19 +69,25 @@ class EventDecoder:
         self._max_future = max_future
         self._max_past = max_past
 
-    def decode(self, records: Sequence[Record]) -> DecodedEvents:
-        """Events and refusals of a batch."""
+    def decode(self, records: Sequence[Record], *, bounded: bool = False) -> DecodedEvents:
+        """Events and refusals of a batch, see ``Decoder``."""
+        taken, refused_bytes = 0, 0
         events: list[Event] = []
         numbers: list[int] = []
         ordinals: list[int] = []
         refusals: list[Refusal] = []
         dropped: Counter[str] = Counter()
         for number, record in enumerate(records):
+            if bounded and EVENT_MEMORY * (len(events) + len(refusals) - taken) + refused_bytes > BATCH_MEMORY:
+                break  # of records with an event each a batch is small enough
+            taken = number + 1
             try:
                 if record.other_shard:
                     raise DecodeError("other_shard", OTHER_SHARD)
                 found, refused, uninteresting = self._read(record)
-                refusals += _refusals(number, record, refused, len(found) + len(uninteresting))
+                alone = _refusals(number, record, refused, len(found) + len(uninteresting))
+                refused_bytes += sum(len(each.data) for each in alone)
+                refusals += alone
             except DecodeError as error:
                 refusals.append(Refusal(number, None, error.code, str(error), record.data))
                 continue
@@ -89,7 +100,8 @@ class EventDecoder:
                 ordinals.append(ordinal)
             if uninteresting:
                 dropped.update(uninteresting)
-        return DecodedEvents(events, numbers, ordinals, refusals, dropped)
+        size = EVENT_MEMORY * (len(events) + len(refusals)) + refused_bytes
+        return DecodedEvents(events, numbers, ordinals, refusals, dropped, taken, size)
 
     def _read(self, record: Record) -> tuple[list[tuple[int, Event]], list[_Refused], list[str]]:
         """A record's events and refused messages with their ordinals, and what the dropped ones are.

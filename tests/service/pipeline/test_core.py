@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detector.snapshot_format import decode
 from detector.types import Readings
 from service.assembly import make_core
+from service.pipeline.decode import decoder
 from service.pipeline.records import Gap, Position, Record
 from service.settings.model import load
 from service.state.model_file import ModelFile
@@ -89,6 +90,25 @@ def test_the_output_is_the_same_bytes_whatever_the_batches_snapshots_and_restore
             core = make_core(SETTINGS, "shard")
             core.restore(models)
     assert written(outputs) == WHOLE
+
+
+@pytest.mark.parametrize("memory", [1, 20_000])
+def test_a_bounded_batch_ends_behind_a_record_and_its_parts_are_the_same_bytes(memory, monkeypatch):
+    """Of records with many readings, some of which cannot be read."""
+    script = [
+        Record(each[0].position, "a", each[0].arrival, b"\n".join(record.data for record in each))
+        for each in (SHARD[start : start + 30] for start in range(0, len(SHARD), 30))
+    ]
+    whole = make_core(SETTINGS, "shard").process(script)
+    monkeypatch.setattr(decoder, "BATCH_MEMORY", memory)
+    core, outputs, rest = make_core(SETTINGS, "shard"), [], script
+    while rest:
+        outputs.append(core.process(rest, bounded=True))
+        rest = rest[outputs[-1].taken :]
+    assert written(outputs) == written([whole])
+    assert sum(output.size for output in outputs) == whole.size
+    assert len(outputs) == len(script) if memory == 1 else 5 < len(outputs) < len(script)
+    assert max(output.size for output in outputs) < memory + 30 * (decoder.READING_MEMORY + 200)
 
 
 def test_a_silence_has_the_labels_of_its_sensors_last_reading():

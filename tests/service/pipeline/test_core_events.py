@@ -36,13 +36,16 @@ class Decoded:
     ordinals: list
     refusals: list
     dropped: Counter
+    taken: int
+    size: int = 0
 
 
 class Lines:
-    """A decoder of the test's own: a JSON object a line."""
+    """A decoder of the test's own: a JSON object a line; bounded, some records at a time."""
 
-    def decode(self, records):
-        found = Decoded([], [], [], [], Counter())
+    def decode(self, records, *, bounded=False):
+        records = records[: 1 + records[0].position.sequence % 5] if bounded else records
+        found = Decoded([], [], [], [], Counter(), len(records))
         for number, record in enumerate(records):
             for ordinal, line in enumerate(record.data.split(b"\n")):
                 if line == b"junk":
@@ -146,6 +149,16 @@ def test_the_output_is_the_same_bytes_whatever_the_batches_snapshots_and_restore
             state, core = core.state(), make()
             core.restore(models, [state])
     assert written(outputs) == ALL
+
+
+def test_a_bounded_batch_ends_behind_a_record_and_its_parts_are_the_same_bytes():
+    core, outputs, rest = make(), [], SHARD
+    while rest:
+        outputs.append(core.process(rest, bounded=True))
+        rest = rest[outputs[-1].taken :]
+    assert written(outputs) == ALL
+    assert sum(output.taken for output in outputs) == len(SHARD)
+    assert len(outputs) > 50
 
 
 def test_windows_that_are_dropped_by_a_change_are_told_in_a_dead_letter():

@@ -13,7 +13,7 @@ from detector.types import Readings
 from service import StateError, __version__
 from service.metrics import Metrics
 from service.pipeline.core import Core, CoreConfiguration
-from service.pipeline.decode import Fields, JSONDecoder
+from service.pipeline.decode import Fields, JSONDecoder, decoder
 from service.pipeline.identity import document_id
 from service.pipeline.models import Model, hash_key
 from service.pipeline.records import Gap, Position, Record
@@ -28,6 +28,7 @@ from service.state.leases import Lease, LeaseLostError, LeaseManager
 from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.snapshots import ModelFingerprint
 from service.state.snapshots.shard import ShardSnapshots
+from service.worker import shard
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.shard import PipelineContext, ShardPipeline
 
@@ -198,9 +199,9 @@ def scores(index) -> list[float]:
     return [found.get(i, 0.0) for i in range(max(found) + 1)]
 
 
-def expected_scores(script) -> list[float]:
+def expected_scores(script, first=0) -> list[float]:
     values = np.array([[json.loads(record.data)["iotValue"]] for record in script], dtype=float)
-    times = np.arange(len(script)) * 1000
+    times = first + np.arange(len(script)) * 1000
     found = Fleet(CONFIGURATION).process(Readings(("a",), np.zeros(len(script), np.int64), times, values)).score
     return [0.0] * 16 + found[16:].tolist()
 
@@ -227,6 +228,29 @@ async def test_a_stalled_index_stops_the_fetching_and_loses_nothing(world):
     world.index.open.set()
     assert await running is True
     assert len(world.index.documents) == 2000 - 16
+
+
+async def test_what_records_unpack_to_is_bounded_and_each_part_may_be_a_checkpoint(world, monkeypatch):
+    monkeypatch.setattr(decoder, "BATCH_MEMORY", 30_000)  # 60 readings
+    monkeypatch.setattr(shard, "SCORED_BYTES", 100_000)
+    single, first = records(2000), 1_795_746_600_000
+    timed = [one.data[:-1] + b', "iotTime": %d}' % (first + one.arrival) for one in single]
+    script = [
+        Record(Position(1 + start // 50), "a", first + 10**9, b"\n".join(timed[start : start + 50]))
+        for start in range(0, len(timed), 50)
+    ]
+    world.index.open.clear()
+    one, context = await world.pipeline(ScriptedStream(script, batch=40, ends=True), checkpoint_seconds=0.001)
+    running = asyncio.create_task(one.run())
+    await eventually(lambda: one._scored_bytes > shard.SCORED_BYTES)
+    await asyncio.sleep(0.1)
+    assert one._scored_bytes <= shard.SCORED_BYTES + 50_000
+    world.index.open.set()
+    await eventually(lambda: running.done() or (one.committed and one.committed < Position(40)))
+    assert await running is True
+    assert context.budget.taken == one._scored_bytes == 0
+    found = {each["@timestamp"]: each["anomaly_score"] for each in world.index.documents.values()}
+    assert [found[time] for time in sorted(found)] == expected_scores(single, first)[16:]
 
 
 async def test_while_the_index_is_away_one_copy_of_the_models_waits(world):

@@ -10,10 +10,13 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.pipeline.decode import event_decoder
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.exact import load
 from service.pipeline.decode.json import MAX_READINGS
 from service.pipeline.decode.payloads import alone, messages
+from service.pipeline.events import Event, EventFormat
+from service.pipeline.records import Position, Record
 
 OWNER, GROUP, STREAM = "000000000042", "/aws/vpc/flow", "eni-1"
 
@@ -262,3 +265,27 @@ def _read_or_refused(data):
     for part in parts:
         assert isinstance(alone(part), bytes)
         json.dumps(part.message).encode()
+
+
+class Words(EventFormat):
+    """Each message is an event."""
+
+    name = "words"
+
+    def read(self, message, envelope, arrival):
+        return Event(arrival, {"message": message})
+
+
+@pytest.mark.parametrize(("memory", "parts"), [(0, 40), (15_000, 20), (10**9, 1)])
+def test_a_bounded_batch_ends_once_its_events_take_enough_memory(memory, parts, monkeypatch):
+    """Beyond one event for each record."""
+    monkeypatch.setattr(event_decoder, "BATCH_MEMORY", memory)
+    rest = [Record(Position(number), "p", 1_795_746_600_000, b"a line\n" * 10) for number in range(40)]
+    sizes = []
+    while rest:
+        found = event_decoder.EventDecoder(Words()).decode(rest, bounded=True)
+        rest = rest[found.taken :]
+        sizes.append(len(found.events))
+        assert found.size == event_decoder.EVENT_MEMORY * len(found.events)
+    assert len(sizes) == parts
+    assert sum(sizes) == 400
