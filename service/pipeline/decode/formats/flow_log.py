@@ -1,9 +1,9 @@
 """VPC flow logs and transit gateway flow logs, versions 2 to 8, in the default format or a custom one.
 
 A line's version is the highest of its fields, so it does not tell the format: that is what the flow log was made with.
-A header line, as in the files in S3, says it for the lines after it in the same record. Lines of NODATA and SKIPDATA
-become documents: they tell how complete the logs are. Field names that are not known here pass as text into the free
-part.
+A header line, as in the files in S3, says it for the lines after it in the same record. Lines in the default format of
+network interfaces or of transit gateways are read beside those of a custom format. Lines of NODATA and SKIPDATA become
+documents: they tell how complete the logs are. Field names that are not known here pass as text into the free part.
 """
 
 from __future__ import annotations
@@ -27,9 +27,17 @@ from service.pipeline.decode.formats.values import (
     iso,
 )
 from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
+from service.pipeline.times import TimeError, parse_time
 
 DEFAULT_FORMAT = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+)
+_GATEWAY_FORMAT = (
+    "version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id "
+    "tgw-src-vpc-id tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id "
+    "tgw-dst-az-id tgw-pair-attachment-id srcaddr dstaddr srcport dstport protocol packets bytes start end log-status "
+    "type packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired tcp-flags "
+    "region flow-direction pkt-src-aws-service pkt-dst-aws-service"
 )
 _MS_FROM = 10**11  # seconds of the year 5138, milliseconds of 1973
 _LATEST = 253_402_300_800_000  # the year 10000
@@ -75,6 +83,11 @@ def _one_of(*words: str) -> Callable[[str], str]:
 @lru_cache(maxsize=8192)
 def _seconds(text: str) -> int:
     """A time in seconds, or in milliseconds as some flow logs have it, as milliseconds."""
+    if not text.isdigit():
+        try:
+            return parse_time(text)  # as tools write it that make JSON of lines
+        except TimeError:
+            raise ValueError("no time") from None
     number = _NUMBER(text)
     time = number if number >= _MS_FROM else number * 1000
     if time >= _LATEST:
@@ -159,6 +172,20 @@ _FIELDS: dict[str, tuple[str, str]] = {
 _TARGETS = {
     name: (field or f"aws.vpcflow.{name.replace('-', '_')}", *_KINDS[kind]) for name, (field, kind) in _FIELDS.items()
 }
+_OTHER_NAMES = {"destaddr": "dstaddr"}  # in documents of older pipelines
+_Columns = Sequence[tuple[str, _Read | None]]
+
+
+def _columns_of(names: Sequence[str]) -> _Columns:
+    """The document's field and the reader of each; the name itself and None if it is not known."""
+    return [(_TARGETS[name][0], _TARGETS[name][2]) if name in _TARGETS else (name, None) for name in names]
+
+
+# The default formats by their number of fields, with what a line in them begins with.
+_DEFAULTS = {
+    len(format_.split()): (begin, _columns_of(format_.split()))
+    for begin, format_ in ((("2",), DEFAULT_FORMAT), (("6", "TransitGateway"), _GATEWAY_FORMAT))
+}
 
 
 class FlowLog:
@@ -192,9 +219,8 @@ class FlowLog:
     def __init__(self, format_: str = "") -> None:
         names = field_names(format_ or DEFAULT_FORMAT)
         self._is_default = not format_
-        self._names = tuple(names)
-        self._columns = [(_TARGETS[name][0], _TARGETS[name][2]) if name in _TARGETS else (name, None) for name in names]
-        self._unknown = frozenset(name for name in names if name not in _TARGETS)
+        self._first = names[0]
+        self._columns = _columns_of(names)
 
     def read(self, message: Message, envelope: Envelope, arrival: int) -> Event | None:
         """The event of a line. Raises DecodeError, or FormatFoundError for a header line."""
@@ -202,18 +228,15 @@ class FlowLog:
             body = as_object(message)
             line = body.get("message")
             if type(line) is not str:
-                return self._event(self._read(*_columns_of(body)), envelope, arrival)
+                return self._event(_of_members(body), envelope, arrival)
             message = line
         tokens = (message if message.isascii() else _no_other_digits(message)).split()
-        columns = self._columns
-        if len(tokens) != len(columns) or tokens[0] == self._names[0]:
-            if len(envelope.extracted) == len(tokens) > 2 and not _is_header(tokens):
-                return self._event(self._read(*_columns_of(envelope.extracted)), envelope, arrival)
-            raise self._why_not(tokens)
+        if len(tokens) != len(self._columns) or tokens[0] == self._first:
+            return self._of_other_line(tokens, envelope, arrival)
         try:
-            fields = self._read(columns, tokens)
+            fields = _fields(self._columns, tokens)
         except DecodeError:
-            if _is_header(tokens):
+            if _header(tokens):
                 raise self._why_not(tokens) from None
             raise
         if self._is_default and tokens[0] != "2":
@@ -223,28 +246,19 @@ class FlowLog:
             )
         return self._event(fields, envelope, arrival)
 
-    def _read(self, columns: Sequence[tuple[str, _Read | None]], tokens: Sequence[str]) -> dict[str, Any]:
-        """The fields of a line."""
-        fields: dict[str, Any] = {}
-        rest: dict[str, str] | None = None
-        try:
-            for (field, read), token in zip(columns, tokens, strict=True):
-                if token == "-":
-                    continue
-                if read is None:
-                    if rest is None:
-                        rest = {}
-                    rest[field] = token
-                else:
-                    fields[field] = read(token)
-        except ValueError as error:
-            reason = f"{field} = {describe(token)} is {error}; is flow_log_format right?"
-            raise DecodeError("bad_value", reason) from None
-        if not fields and not rest:
-            raise DecodeError("empty", "every field is -")
-        if rest:
-            free_part(fields, rest)
-        return fields
+    def _of_other_line(self, tokens: list[str], envelope: Envelope, arrival: int) -> Event:
+        """The event of a line that has not as many fields as the format. Raises DecodeError."""
+        if len(envelope.extracted) == len(tokens) > 2 and not _header(tokens):
+            return self._event(_of_members(envelope.extracted), envelope, arrival)
+        begin, columns = _DEFAULTS.get(len(tokens), ((), ()))
+        if columns and tuple(tokens[: len(begin)]) == begin:
+            return self._event(_fields(columns, tokens), envelope, arrival)
+        if len(tokens) > 2 and (time := _exported_at(tokens[0])) is not None:
+            rest = " ".join(tokens[1:])
+            found = self.read(rest, envelope._replace(time=time if envelope.time is None else envelope.time), arrival)
+            assert found is not None
+            return found
+        raise self._why_not(tokens)
 
     def _event(self, fields: dict[str, Any], envelope: Envelope, arrival: int) -> Event:
         """With what can be told besides: its time, the protocol's name, where it was logged."""
@@ -271,8 +285,8 @@ class FlowLog:
 
     def _why_not(self, tokens: Sequence[str]) -> DecodeError:
         """Why a line is none, if it is no header line."""
-        if _is_header(tokens):
-            return FormatFoundError(FlowLog(" ".join(tokens)))
+        if header := _header(tokens):
+            return FormatFoundError(FlowLog(" ".join(header)))
         if not tokens:
             return DecodeError("empty", "an empty line")
         remedy = "; for a custom format set flow_log_format" if self._is_default else ", as flow_log_format has"
@@ -298,33 +312,71 @@ def _no_other_digits(text: str) -> str:
     return text
 
 
-def _is_header(tokens: Sequence[str]) -> bool:
-    """Whether these are names of fields: most of them known, and none such as no field has."""
-    return (
-        1 < len(tokens) < 1000
-        and len(set(tokens)) == len(tokens)
-        and 2 * sum(token in _TARGETS for token in tokens) > len(tokens)
-        and all(re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", token) for token in tokens)
-    )
+def _header(tokens: Sequence[str]) -> list[str]:
+    """The names of fields that these are; none unless most of them are known, and none is such as no field has."""
+    if not 1 < len(tokens) < 1000 or len(tokens[0]) > 100 or not re.search("[a-z]{2}", tokens[0], re.IGNORECASE):
+        return []
+    names = [re.sub(r"^\$\{(.*)\}$", r"\1", token.strip("\"',")).lower().replace("_", "-") for token in tokens]
+    known = sum(name in _TARGETS for name in names)
+    if len(set(names)) < len(names) or 2 * known <= len(names):
+        return []
+    return names if all(re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", name) for name in names) else []
 
 
-def _columns_of(body: Mapping[str, Any]) -> tuple[list[tuple[str, _Read | None]], list[str]]:
-    """The columns and values of a JSON object whose members are a flow's fields. Raises DecodeError if they are not."""
-    columns: list[tuple[str, _Read | None]] = []
-    tokens = []
-    known = 0
+def _exported_at(token: str) -> int | None:
+    """The time that CloudWatch Logs puts before a line that it exports; None if it is none."""
+    if len(token) < 19 or token[4:5] != "-" or token[10:11] != "T":
+        return None
+    try:
+        return parse_time(token)
+    except TimeError:
+        return None
+
+
+def _fields(columns: _Columns, tokens: Sequence[str], others: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The fields of a line; ``others`` are for the free part. Raises DecodeError."""
+    fields: dict[str, Any] = {}
+    rest: dict[str, Any] | None = dict(others) if others else None
+    try:
+        for (field, read), token in zip(columns, tokens, strict=True):
+            if token == "-":
+                continue
+            if read is None:
+                if rest is None:
+                    rest = {}
+                rest[field] = token
+            else:
+                fields[field] = read(token)
+    except ValueError as error:
+        reason = f"{field} = {describe(token)} is {error}; is flow_log_format right?"
+        raise DecodeError("bad_value", reason) from None
+    if not fields and not rest:
+        raise DecodeError("empty", "every field is -")
+    if rest:
+        free_part(fields, rest)
+    return fields
+
+
+def _of_members(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a JSON object whose members are a flow's. Raises DecodeError if they are not."""
+    names, tokens = [], []
+    others: dict[str, Any] = {}
     for name, value in body.items():
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise DecodeError("bad_value", f"{name[:60]} is {describe(value)}, which no field of a flow log is")
         plain = name.replace("_", "-")
-        known += plain in _TARGETS
-        columns.append((_TARGETS[plain][0], _TARGETS[plain][2]) if plain in _TARGETS else (name, None))
-        tokens.append(_no_other_digits(str(value)))
-    if known < 3:
+        plain = _OTHER_NAMES.get(plain, plain)
+        if plain in _TARGETS and plain not in names:
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise DecodeError("bad_value", f"{name[:60]} is {describe(value)}, which no field of a flow log is")
+            names.append(plain)
+            whole = isinstance(value, float) and value.is_integer()
+            tokens.append(_no_other_digits(str(int(value) if whole else value)))
+        else:
+            others[name] = value
+    if len(names) < 3:
         raise DecodeError("unknown_format", "a JSON object without a flow log line as its message, or its fields")
-    return columns, tokens
+    return _fields(_columns_of(names), tokens, others)
 
 
 def _shown(tokens: Sequence[str]) -> str:
