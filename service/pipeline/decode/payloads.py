@@ -1,9 +1,9 @@
 """What carries messages, found by its content, and what is in it.
 
-Known are CloudWatch Logs payloads, also in the form that Lambda gets; EventBridge envelopes; ``{"Records": [...]}`` as
-CloudTrail writes files and as Lambda gets batches, whose Base64 is read too; batches of Amazon Data Firehose; arrays;
-JSON objects one a line or one after the other; lines of text, and the blocks of OSSEC's alerts.log. Each may lie in
-another, and each may be compressed.
+Known are CloudWatch Logs payloads, also in the form that Lambda gets; EventBridge envelopes; notifications of SNS;
+``{"Records": [...]}`` as CloudTrail writes files and as Lambda gets batches, whose Base64 is read too; batches of
+Amazon Data Firehose; arrays; JSON objects one a line or one after the other; lines of text, and the blocks of OSSEC's
+alerts.log, also those whose lines are log events of one payload. Each may lie in another, and each may be compressed.
 
 Bounded: a record holds at most MAX_READINGS messages, carriers lie at most ``_DEPTH`` deep in each other, and what is
 unpacked in all has the limit of one record. Total but for DecodeError, which is about the whole record; a part that
@@ -13,12 +13,12 @@ cannot be read spoils only itself.
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
+from service.pipeline.decode import alerts_log
 from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like, unpack
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.exact import has_large_float, load, plain
@@ -31,9 +31,8 @@ YEAR_2000 = 946_684_800_000
 _YEAR_10000 = 253_402_300_800_000
 _DEPTH = 4
 _LONGEST_NAME = 2048  # of what an envelope says: each message's document repeats it
-_ALERTS_LOG = re.compile(r"^(?=\*\* Alert )", re.MULTILINE)
 _NO_ENVELOPE = Envelope()
-_CARRIERS = frozenset(("logEvents", "detail", "Records", "records", "awslogs"))
+_CARRIERS = frozenset(("logEvents", "detail", "Records", "records", "awslogs", "TopicArn"))
 
 
 class Part(NamedTuple):
@@ -141,7 +140,7 @@ def _of_text(data: bytes, budget: _Budget, envelope: Envelope) -> Iterator[Part]
         budget.count()
         yield Part(text, envelope)
         return
-    for line in _ALERTS_LOG.split(text) if text.startswith("** Alert ") else text.split("\n"):
+    for line in alerts_log.blocks(text) if text.startswith(alerts_log.BEGIN) else text.split("\n"):
         if line := line.strip():
             budget.count()
             yield Part(line, envelope)
@@ -223,6 +222,8 @@ def _carried(value: dict[str, Any], budget: _Budget, envelope: Envelope, depth: 
             return _of_base64(value["awslogs"].get("data"), value, budget, envelope, depth)
     elif "records" in value and "invocationId" in value and isinstance(value["records"], list):
         return _records(value["records"], budget, envelope, depth)
+    elif "TopicArn" in value and value.get("Type") == "Notification" and type(value.get("Message")) is str:
+        return _notified(value, budget, envelope, depth)
     return None
 
 
@@ -246,7 +247,7 @@ def _log_events(value: dict[str, Any], budget: _Budget, envelope: Envelope, dept
         return
     around = envelope._replace(owner=owner, log_group=group, log_stream=stream)
     region, source, detail_type, resources = around.region, around.source, around.detail_type, around.resources
-    for event in events:
+    for event in alerts_log.whole(events):
         if type(event) is not dict or type(text := event.get("message")) is not str:
             budget.count()
             why = DecodeError("bad_log_event", "a log event without a message")
@@ -300,6 +301,20 @@ def _detail(value: dict[str, Any], budget: _Budget, envelope: Envelope) -> Itera
             raise DecodeError("bad_envelope", f"detail is {describe(detail)}, not an object")
         yield Part(detail, around, element=value)
     except DecodeError as error:
+        yield Part("", envelope, error, element=value)
+
+
+def _notified(value: dict[str, Any], budget: _Budget, envelope: Envelope, depth: int) -> Iterator[Part]:
+    """What SNS wraps a message in."""
+    try:
+        around = envelope._replace(
+            log_id=_name(value, "MessageId") or envelope.log_id, time=_time(value.get("Timestamp"))
+        )
+        yield from _of_bytes(value["Message"].encode("utf-8", "replace"), budget, around, depth - 1)
+    except _TooLargeError:
+        raise
+    except DecodeError as error:
+        budget.count()
         yield Part("", envelope, error, element=value)
 
 

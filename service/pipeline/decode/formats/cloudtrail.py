@@ -6,13 +6,10 @@ records have; request, response and the rest are the free part. The text of the 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import orjson
 
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.fields import describe
@@ -20,6 +17,7 @@ from service.pipeline.decode.formats.values import (
     LOG_ALIASES,
     LOG_FIELDS,
     as_object,
+    canonical,
     fit,
     free_part,
     identity_of,
@@ -27,7 +25,6 @@ from service.pipeline.decode.formats.values import (
     log_fields,
     text_of,
 )
-from service.pipeline.decode.json import dump
 from service.pipeline.decode.payloads import YEAR_2000
 from service.pipeline.events import Envelope, Event, FieldType, Message, TimeSource
 from service.pipeline.times import TimeError, parse_time
@@ -158,7 +155,7 @@ def _is_record(body: Mapping[str, Any]) -> bool:
 def _unwrapped(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The record in an object of an agent's own, and the other members. Raises DecodeError if there is none."""
     for name, value in body.items():
-        if name == "message" and type(value) is str and value.lstrip().startswith("{"):
+        if name in ("message", "CloudTrailEvent") and type(value) is str and value.lstrip().startswith("{"):
             value = as_object(value)
         if type(value) is dict and _is_record(value):
             return value, {other: each for other, each in body.items() if other != name and other not in value}
@@ -289,11 +286,8 @@ def _targets(body: Mapping[str, Any], envelope: Envelope) -> Iterator[str]:
 def _identity(body: Mapping[str, Any], envelope: Envelope) -> str:
     """What tells a record from others: its ``eventID``, and its content, for there are records with made-up ids."""
     if type(identity := body.get("eventID")) is not str or not identity:
-        return identity_of(envelope)
-    content = dump(body, b"")
-    with contextlib.suppress(orjson.JSONEncodeError):
-        content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return f"{identity}\0{hashlib.blake2b(content, digest_size=16).hexdigest()}"
+        return identity_of(envelope, body)
+    return f"{identity}\0{hashlib.blake2b(canonical(body), digest_size=16).hexdigest()}"
 
 
 def _member(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

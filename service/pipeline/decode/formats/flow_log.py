@@ -228,11 +228,11 @@ class FlowLog:
             body = as_object(message)
             line = body.get("message")
             if type(line) is not str:
-                return self._event(_of_members(body), envelope, arrival)
+                return self._event(_of_members(body), message, envelope, arrival)
             message = line
         tokens = (message if message.isascii() else _no_other_digits(message)).split()
         if len(tokens) != len(self._columns) or tokens[0] == self._first:
-            return self._of_other_line(tokens, envelope, arrival)
+            return self._of_other_line(tokens, message, envelope, arrival)
         try:
             fields = _fields(self._columns, tokens)
         except DecodeError:
@@ -244,15 +244,15 @@ class FlowLog:
                 "unknown_format",
                 f"{_shown(tokens)} is of version {tokens[0]}, so of a custom format: set flow_log_format",
             )
-        return self._event(fields, envelope, arrival)
+        return self._event(fields, message, envelope, arrival)
 
-    def _of_other_line(self, tokens: list[str], envelope: Envelope, arrival: int) -> Event:
+    def _of_other_line(self, tokens: list[str], message: str, envelope: Envelope, arrival: int) -> Event:
         """The event of a line that has not as many fields as the format. Raises DecodeError."""
         if len(envelope.extracted) == len(tokens) > 2 and not _header(tokens):
-            return self._event(_of_members(envelope.extracted), envelope, arrival)
+            return self._event(_of_members(envelope.extracted), message, envelope, arrival)
         begin, columns = _DEFAULTS.get(len(tokens), ((), ()))
         if columns and tuple(tokens[: len(begin)]) == begin:
-            return self._event(_fields(columns, tokens), envelope, arrival)
+            return self._event(_fields(columns, tokens), message, envelope, arrival)
         if len(tokens) > 2 and (time := _exported_at(tokens[0])) is not None:
             rest = " ".join(tokens[1:])
             found = self.read(rest, envelope._replace(time=time if envelope.time is None else envelope.time), arrival)
@@ -260,7 +260,7 @@ class FlowLog:
             return found
         raise self._why_not(tokens)
 
-    def _event(self, fields: dict[str, Any], envelope: Envelope, arrival: int) -> Event:
+    def _event(self, fields: dict[str, Any], message: Message, envelope: Envelope, arrival: int) -> Event:
         """With what can be told besides: its time, the protocol's name, where it was logged."""
         start, end = fields.get("event.start"), fields.get("event.end")
         if start is not None:
@@ -281,7 +281,7 @@ class FlowLog:
             fields["aws.cloudwatch.log_group"] = envelope.log_group
         if envelope.log_stream:
             fields["aws.cloudwatch.log_stream"] = envelope.log_stream
-        return Event(time, fields, source, identity_of(envelope))
+        return Event(time, fields, source, identity_of(envelope, message))
 
     def _why_not(self, tokens: Sequence[str]) -> DecodeError:
         """Why a line is none, if it is no header line."""

@@ -109,7 +109,7 @@ class JSONEvents:
             fields["record_unfit"] = unfit
         if rest:
             free_part(fields, rest)
-        return Event(time, fields, source, identity_of(envelope))
+        return Event(time, fields, source, identity_of(envelope, message))
 
     def _moment(self, body: Mapping[str, Any], envelope: Envelope, arrival: int) -> tuple[int, TimeSource]:
         found = self._find_time(body, body) if self._find_time else None

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from service.pipeline.decode import alerts_log
 from service.pipeline.decode.decoded import DecodeError
 from service.pipeline.decode.fields import describe
 from service.pipeline.decode.formats.values import (
@@ -35,19 +36,6 @@ _LOCAL = re.compile(r"(\d{4}) ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)", 
 _SECONDS = re.compile(r"(\d{9,10})\.\d+", re.ASCII)
 _AGENT = re.compile(r"\((?P<name>[^()]*)\) (?P<address>\S+?)->(?P<path>.*)", re.DOTALL)
 _HOST = re.compile(r"(?P<name>[^\s()/\\]+?)->(?P<path>.*)", re.DOTALL)
-_HEAD = re.compile(r"\*\* Alert (\d{9,10}\.\d+):[^\n-]*(?:- ?([^\n]*))?", re.ASCII)
-_PLACE = re.compile(r"(\d{4} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d) (.*)", re.ASCII)
-_RULE = re.compile(r"Rule: (\d+) \(level (\d+)\) -> '(.*)'", re.ASCII)
-_LINES = {
-    "Src IP": "srcip",
-    "Src Port": "srcport",
-    "Src Location": "srcgeoip",
-    "User": "dstuser",
-    "Dst IP": "dstip",
-    "Dst Port": "dstport",
-    "Dst Location": "dstgeoip",
-}
-
 # Paths in alerts of any kind, in the order in which they are looked for, with the fields that they become.
 _FIELDS: tuple[tuple[str, FieldType, tuple[str, ...]], ...] = (
     ("message", "text", ("full_log",)),
@@ -69,7 +57,7 @@ _FIELDS: tuple[tuple[str, FieldType, tuple[str, ...]], ...] = (
     ("source.port", "integer", ("srcport", "data.srcport")),
     ("source.user.name", "keyword", ("srcuser", "data.srcuser")),
     ("destination.port", "integer", ("dstport", "data.dstport")),
-    ("user.name", "keyword", ("dstuser", "data.dstuser", "user")),
+    ("user.name", "keyword", ("dstuser", "data.dstuser", "user", "data.win.eventdata.targetUserName")),
     ("event.action", "keyword", ("action", "data.action")),
     ("network.protocol", "keyword", ("protocol", "data.protocol")),
     ("process.name", "keyword", ("program_name", "predecoder.program_name")),
@@ -91,6 +79,20 @@ _FIELDS: tuple[tuple[str, FieldType, tuple[str, ...]], ...] = (
     ("ossec.source_place", "keyword", ("srcgeoip",)),
     ("ossec.destination_place", "keyword", ("dstgeoip",)),
 )
+_ADDRESSES = (
+    (
+        "source",
+        (
+            "srcip",
+            "data.srcip",
+            "data.win.eventdata.ipAddress",
+            "data.aws.sourceIPAddress",
+            "data.aws.source_ip_address",
+        ),
+    ),
+    ("destination", ("dstip", "data.dstip")),
+)
+_NOWHERE = ("", "-", "(none)")
 _PATHS = [
     (field, kind, [(path, path.split(".")[0], path.split(".")[1:]) for path in paths]) for field, kind, paths in _FIELDS
 ]
@@ -177,7 +179,7 @@ class OSSEC:
         _add_rule(fields, rest)
         for field, kind, paths in _PATHS:
             for path, first, others in paths:
-                if (value := rest.get(first)) is None:
+                if (value := rest.get(first)) is None or value == "":
                     continue
                 for name in others:
                     value = value.get(name) if type(value) is dict else None
@@ -193,14 +195,14 @@ class OSSEC:
         if envelope.log_id:
             fields["aws.cloudwatch.event_id"] = envelope.log_id
         free_part(fields, {name: value for name, value in rest.items() if value not in ({}, [], None)})
-        return Event(time, fields, source, identity_of(envelope))
+        return Event(time, fields, source, identity_of(envelope, message))
 
     def _time(self, body: Mapping[str, Any], envelope: Envelope, arrival: int) -> tuple[int, TimeSource]:
         """See above. Raises DecodeError if what should be a time is none."""
         stamp = body.get("TimeStamp")
         if stamp is not None:
             return _parsed("TimeStamp", stamp), "event"
-        text, seconds = body.get("timestamp"), body.get("id")
+        text, seconds = body.get("timestamp") or None, body.get("id")
         local = _LOCAL.fullmatch(text.strip()) if type(text) is str else None
         if text is not None and local is None:
             return _parsed("timestamp", text), "event"
@@ -222,19 +224,25 @@ class _Location(NamedTuple):
 def _alert(message: Message) -> Mapping[str, Any]:
     """The alert that a message is, or that stands in it behind something else. Raises DecodeError."""
     if isinstance(message, str):
-        if message.startswith("** Alert "):
-            return _block(message)
+        if message.startswith(alerts_log.BEGIN):
+            return alerts_log.parse(message)
         if not message.lstrip().startswith("{"):
             begin = message.find('{"')
             if begin < 0:
+                if alerts_log.is_part(message.strip()):
+                    remedy = "alerts.json, or have the agent send alerts of several lines as one event"
+                    raise DecodeError("not_an_alert", f"a line of an alert whose beginning is elsewhere; send {remedy}")
                 raise DecodeError("not_an_alert", f"{describe(message.strip())} holds no JSON, and is no alert")
             message = message[begin:]
     body = as_object(message)
     if not _is_alert(body):
         if type(inner := body.get("message")) is str and "rule" not in body:  # as an agent wraps a line
-            inner_body = _block(inner) if inner.startswith("** Alert ") else as_object(inner)
+            begins = inner.startswith(alerts_log.BEGIN)
+            inner_body = alerts_log.parse(inner) if begins else as_object(inner)
             if _is_alert(inner_body):
                 return inner_body
+        if type(source := body.get("_source")) is dict and _is_alert(source):  # as an index exports it
+            return source
         names = ", ".join(sorted(body)[:5])[:200]
         raise DecodeError("not_an_alert", f"a JSON object without a rule, so no alert; its names: {names}")
     return body
@@ -245,34 +253,6 @@ def _is_alert(body: Mapping[str, Any]) -> bool:
     if type(rule) is dict:
         return any(name in rule for name in ("sidid", "id", "level", "comment", "description"))
     return type(rule) in (int, str) and ("level" in body or "comment" in body)
-
-
-def _block(text: str) -> dict[str, Any]:
-    """An alert of alerts.log as OSSEC would write it as JSON. Raises DecodeError."""
-    head, *lines = text.strip().splitlines()
-    found = _HEAD.match(head)
-    place = _PLACE.match(lines[0]) if lines else None
-    rule = _RULE.match(lines[1]) if len(lines) > 1 else None
-    if found is None or place is None or rule is None:
-        raise DecodeError("not_an_alert", "it begins as an alert of alerts.log does, but has no place or no rule")
-    body: dict[str, Any] = {
-        "rule": {"sidid": rule[1], "level": int(rule[2][:9]), "comment": rule[3], "group": found[2] or ""},
-        "id": found[1],
-        "timestamp": place[1],
-        "TimeStamp": int(found[1].partition(".")[0]) * 1000,
-        "location": place[2],
-    }
-    rest = lines[2:]
-    while rest:
-        name, _, value = rest[0].partition(": ")
-        if name not in _LINES:
-            break
-        if value.strip() not in ("", "(none)"):
-            body[_LINES[name]] = value.strip()
-        rest.pop(0)
-    if rest:
-        body["full_log"] = "\n".join(rest)
-    return body
 
 
 def _add_rule(fields: dict[str, Any], rest: dict[str, Any]) -> None:
@@ -302,10 +282,10 @@ def _add_rule(fields: dict[str, Any], rest: dict[str, Any]) -> None:
 
 def _add_addresses(fields: dict[str, Any], rest: dict[str, Any]) -> None:
     """Of source and destination: an address, or else a name."""
-    for side, paths in (("source", ("srcip", "data.srcip")), ("destination", ("dstip", "data.dstip"))):
+    for side, paths in _ADDRESSES:
         for path in paths:
             value = _look(rest, path)
-            if type(value) is str and value:
+            if type(value) is str and value not in _NOWHERE:
                 fields[f"{side}.ip" if is_address(value) else f"{side}.domain"] = value
                 _take(rest, path)
                 break

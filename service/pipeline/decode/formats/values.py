@@ -123,9 +123,20 @@ def log_fields(envelope: Envelope) -> dict[str, Any]:
     return found
 
 
-def identity_of(envelope: Envelope) -> str:
-    """What the carrier calls a message, if it has a name for it."""
-    return f"{envelope.log_group}\0{envelope.log_stream}\0{envelope.log_id}" if envelope.log_id else ""
+def identity_of(envelope: Envelope, message: Message) -> str:
+    """What the carrier calls a message, if it has a name for it, and what it says: there are made-up names."""
+    if not envelope.log_id:
+        return ""
+    text = message if isinstance(message, str) else canonical(message).decode("utf-8", "replace")
+    return f"{envelope.log_group}\0{envelope.log_stream}\0{envelope.log_id}\0{text}"
+
+
+def canonical(body: Mapping[str, Any]) -> bytes:
+    """An object as JSON, the same in whatever order its members come."""
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONEncodeError, RecursionError):
+        return dump(body, b"")
 
 
 def _is_small(rest: Mapping[str, Any]) -> bool:

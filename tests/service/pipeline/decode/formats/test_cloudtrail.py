@@ -126,6 +126,23 @@ def test_a_record_in_an_object_of_an_agent():
     assert fields({"message": json.dumps(RUN)})["event.action"] == "RunInstances"
 
 
+def test_records_that_notifications_and_look_ups_hold():
+    envelope = {"detail-type": "AWS API Call via CloudTrail", "id": "1", "detail": RUN}
+    noted = {"Type": "Notification", "TopicArn": "arn", "MessageId": "2", "Timestamp": "2026-11-27T02:20:00Z"}
+    bare = one(CloudTrail(), RUN)
+    for data in (noted | {"Message": json.dumps(envelope)}, {"EventId": "3", "CloudTrailEvent": json.dumps(RUN)}):
+        event = one(CloudTrail(), data)
+        assert (event.time, event.identity) == (bare.time, bare.identity)
+    assert codes(decode(CloudTrail(), noted | {"Message": "hello"})) == [(None, "not_json")]
+
+
+def test_two_events_of_one_name_are_two():
+    around = {"detail-type": "GuardDuty Finding", "id": "1", "source": "aws.guardduty", "time": "2026-11-27T02:20:00Z"}
+    details = [{"type": "a", "severity": 2}, {"severity": 2, "type": "a"}, {"type": "b", "severity": 8.5}]
+    first, again, other = decode(CloudTrail(), *(around | {"detail": each} for each in details)).events
+    assert first.identity == again.identity != other.identity
+
+
 def test_without_a_time_the_carrier_says_it():
     without = {name: value for name, value in RUN.items() if name != "eventTime"}
     assert one(CloudTrail(), payload(without)).time_source == "envelope"

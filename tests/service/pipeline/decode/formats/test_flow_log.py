@@ -170,6 +170,46 @@ def test_lines_in_objects_and_their_fields_as_objects():
     assert one(FlowLog(), typed).fields == one(FlowLog(), LINE).fields
 
 
+def test_objects_of_older_pipelines_have_other_names_and_more():
+    members = {
+        "@timestamp": "2026-11-27T02:30:00Z", "srcaddr": "10.0.0.1", "destaddr": "10.0.0.2", "bytes": 1e3,
+        "start": "2026-11-27T02:20:00Z", "end": None, "security-group-ids": ["sg-1"], "tags": {"a": [1]},
+    }  # fmt: skip
+    event = one(FlowLog(), members)
+    assert (event.time, event.fields["event.start"]) == (1795746000000, "2026-11-27T02:20:00.000Z")
+    assert (event.fields["source.ip"], event.fields["destination.ip"]) == ("10.0.0.1", "10.0.0.2")
+    assert event.fields["network.bytes"] == 1000
+    assert event.fields["record"] == {name: members[name] for name in ("@timestamp", "security-group-ids", "tags")}
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda name: name.replace("-", "_"), "${{{}}}".format, '"{}"'.format])
+def test_header_lines_as_other_tools_write_them(change):
+    for header in (DEFAULT_FORMAT, "srcaddr dstaddr account-id"):
+        values = LINE if header == DEFAULT_FORMAT else "10.0.0.1 10.0.0.2 007"
+        found = decode(FlowLog(), " ".join(map(change, header.split())) + "\n" + values)
+        assert (len(found.events), found.dropped, found.refusals) == (1, {"header line": 1}, [])
+
+
+def test_default_formats_beside_a_custom_one():
+    gateway = (
+        "6 TransitGateway 007 tgw-1 tgw-attach-1 1 2 vpc-1 vpc-2 subnet-1 subnet-2 eni-1 eni-2 use1-az1 use1-az2 "
+        "tgw-attach-2 10.0.0.1 10.1.0.1 4242 443 6 3 99 1795746418 1795746478 OK IPv4 0 0 1 0 19 us-east-1 egress - -"
+    )
+    for format_ in (FlowLog(), FlowLog("srcaddr dstaddr pkt-srcaddr")):
+        interface, transit = decode(format_, LINE, gateway).events
+        assert interface.fields == one(FlowLog(), LINE).fields
+        assert transit.time == 1795746478000
+        assert transit.fields["aws.vpcflow.tgw_pair_attachment_id"] == "tgw-attach-2"
+        assert transit.fields["aws.vpcflow.packets_lost_mtu_exceeded"] == 1
+        assert "aws.vpcflow.pkt_src_aws_service" not in transit.fields
+
+
+def test_lines_that_cloudwatch_logs_has_exported():
+    assert one(FlowLog(), f"2026-11-27T02:29:00.000Z {LINE}").fields == one(FlowLog(), LINE).fields
+    event = one(FlowLog("srcaddr dstaddr"), "2026-11-27T02:29:00.000Z 10.0.0.1 10.0.0.2")
+    assert (event.time, event.time_source) == (1795746540000, "envelope")
+
+
 def test_log_events_have_identities_and_places():
     event = {"id": "1" * 56, "timestamp": ARRIVAL - 5, "message": "10.0.0.1 10.0.0.2"}
     payload = {"messageType": "DATA_MESSAGE", "owner": "000000000042", "logGroup": "g", "logStream": "s"}
@@ -181,6 +221,13 @@ def test_log_events_have_identities_and_places():
     assert first.identity == second.identity != ""
     assert first.fields["cloud.account.id"] == "000000000042"
     assert first.fields["aws.cloudwatch.log_group"] == "g"
+
+
+def test_two_texts_under_one_name_are_two_events():
+    payload = {"messageType": "DATA_MESSAGE", "owner": "0", "logGroup": "g", "logStream": "s"}
+    events = [{"id": "1", "timestamp": ARRIVAL, "message": text} for text in (LINE, LINE.replace("443", "444"), LINE)]
+    first, second, again = decode(FlowLog(), {**payload, "logEvents": events}).events
+    assert first.identity == again.identity != second.identity
 
 
 def test_fields_that_a_filter_of_cloudwatch_logs_has_cut_out():

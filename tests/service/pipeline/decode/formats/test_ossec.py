@@ -117,6 +117,45 @@ def test_blocks_of_alerts_log():
     assert closed.fields["rule.description"] == "Login session closed."
 
 
+def test_a_block_whose_lines_are_log_events_is_one_alert():
+    whole = decode(OSSEC(), ALERTS)
+    lines = ALERTS.decode().splitlines()
+    found = decode(OSSEC(), payload(SCAN, *lines, OPENED))
+    assert codes(found) == [(3, "not_an_alert")]
+    assert [event.fields["rule.id"] for event in found.events] == ["5706", "5716", "5502", "5501"]
+    for event, other in zip(found.events[1:3], whole.events, strict=True):
+        assert event.time == other.time
+        assert event.fields["message"] == other.fields["message"]
+    (again,) = decode(OSSEC(), *(refusal.data for refusal in found.refusals)).refusals
+    assert again.reason == found.refusals[0].reason
+
+
+def test_a_line_without_its_alert_says_what_to_do():
+    for line in ("Rule: 5716 (level 5) -> 'SSHD'", "2026 Nov 27 02:20:08 web->/var/log/secure", "Src IP: 10.0.0.1"):
+        (refusal,) = decode(OSSEC(), line).refusals
+        assert (refusal.code, "send alerts.json" in refusal.reason) == ("not_an_alert", True)
+
+
+def test_a_block_about_a_file():
+    block = (
+        "** Alert 1795746008.1: mail  - ossec,syscheck,\n2026 Nov 27 02:20:08 (web) 10.0.0.7->syscheck\n"
+        "Rule: 550 (level 7) -> 'Integrity checksum changed.'\nIntegrity checksum changed for: '/etc/passwd'\n"
+        f"Old md5sum was: '{'a' * 32}'\nNew md5sum is : '{'b' * 32}'\nNew sha1sum is : '{'c' * 40}'\n"
+    )
+    found = fields(block)
+    assert (found["file.path"], found["file.hash.md5"], found["file.hash.sha1"]) == ("/etc/passwd", "b" * 32, "c" * 40)
+
+
+def test_sources_of_windows_and_cloud_alerts():
+    around = {"rule": {"level": 5, "id": "1"}, "timestamp": "2026-11-27T02:20:00.000+0000"}
+    found = fields(around | {"data": {"win": {"eventdata": {"ipAddress": "10.0.0.9", "targetUserName": "bob"}}}})
+    assert (found["source.ip"], found["user.name"]) == ("10.0.0.9", "bob")
+    assert fields(around | {"data": {"aws": {"source_ip_address": "10.0.0.8"}}})["source.ip"] == "10.0.0.8"
+    nowhere = fields(around | {"srcip": "(none)", "data": {"srcip": "-"}})
+    assert not {"source.ip", "source.domain"} & nowhere.keys()
+    assert fields({"_index": "wazuh", "_source": around})["rule.id"] == "1"
+
+
 def test_log_events_say_which_instance_it_was():
     first, *_ = decode(OSSEC(), payload(*JSON)).events
     assert (first.fields["host.id"], first.fields["aws.cloudwatch.log_stream"]) == ("i-0abc", "i-0abc")
