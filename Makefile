@@ -24,7 +24,8 @@ venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which need
 
 .venv-flink/ready: pyproject.toml | python
 	$(PYTHON) -m venv .venv-flink
-	.venv-flink/bin/pip install --disable-pip-version-check --quiet --editable '.[flink]'
+	if uv --version > /dev/null 2>&1; then uv pip install --quiet --python .venv-flink/bin/python --editable '.[flink]'; \
+	else .venv-flink/bin/pip install --disable-pip-version-check --quiet --editable '.[flink]'; fi
 	@touch $@
 
 .venv/ready: pyproject.toml constraints.txt | python

@@ -1,8 +1,8 @@
 """What holds for all tests: on the build server (``CI=true``) a skipped test is a failed one.
 
-Recordings that are not ours to give lie in the folder that CUTWATER_NAB names, and CUTWATER_TEST_FLINK names a Python
-with apache-flink. Without these the tests marked ``recordings`` and ``flink`` are skipped; on the build server they are
-not selected.
+Recordings that are not ours to give lie in the folder that CUTWATER_NAB names, CUTWATER_TEST_FLINK names a Python with
+apache-flink, and `make venv-flink` makes one. Without these the tests marked ``recordings``, ``flink_cluster`` and
+``flink`` are skipped; on the build server they are not selected.
 """
 
 import functools
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -28,8 +29,10 @@ for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
 SERVERS = {"store", "remote", "index", "remote_index", "mortal"}  # fixtures that start servers
 NAMED_BY = {  # marks of tests that need what no build server can install, or not in its time, and why they are left out
     "recordings": "CUTWATER_NAB names no folder with the benchmark's recordings",
-    "flink": "CUTWATER_TEST_FLINK names no Python with apache-flink (make venv-flink; .venv-flink/bin/python)",
+    "flink": "CUTWATER_TEST_FLINK names no Python with apache-flink, and there is no .venv-flink (make venv-flink)",
+    "flink_cluster": "CUTWATER_TEST_FLINK names no Python with apache-flink (make venv-flink; .venv-flink/bin/python)",
 }
+FLINK = Path(__file__).parents[1] / ".venv-flink" / "ready"
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -62,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _named(mark: str) -> bool:
     """Whether the environment says where to find it."""
-    return NAMED_BY[mark].split()[0] in os.environ
+    return NAMED_BY[mark].split()[0] in os.environ or (mark == "flink" and FLINK.is_file())
 
 
 @functools.cache

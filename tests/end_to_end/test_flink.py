@@ -1,4 +1,4 @@
-"""The job on a real Flink, a small cluster within a process. CUTWATER_TEST_FLINK names the Python that has it.
+"""The job on a real Flink, a small cluster within a process: with the Python of `make venv-flink`, or another.
 
 Its workers are killed while it runs; what it wrote is compared with what the core makes of the same readings.
 """
@@ -22,7 +22,7 @@ from service.flink.group import GROUPS, NEVER, Group, group_of, rows_of
 from service.pipeline.records import Position, Record
 from service.settings.model import load
 
-PYTHON = os.environ.get("CUTWATER_TEST_FLINK", "")
+PYTHON = str(Path(os.environ.get("CUTWATER_TEST_FLINK") or ".venv-flink/bin/python").absolute())
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -63,13 +63,13 @@ def lines(folder: Path) -> list[bytes]:
 @pytest.mark.flink
 def test_a_job_whose_workers_are_killed_writes_each_document_once(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    write(tmp_path / "in", sensors=40, each=400)
+    write(tmp_path / "in", sensors=20, each=300)
     command = [
         *(PYTHON, "-m", "service.cli", "flink", "run", "--input", str(tmp_path / "in"), "--output", "out"),
-        *("--index", "all", "--samples", "32", "--parallelism", "2", "--checkpoint-every", "1"),
+        *("--index", "all", "--samples", "32", "--parallelism", "1", "--checkpoint-every", "0.2"),
         *("--checkpoints", (tmp_path / "checkpoints").as_uri()),
         *("--set", "restart-strategy.type=fixed-delay", "--set", "restart-strategy.fixed-delay.attempts=9"),
-        *("--set", "restart-strategy.fixed-delay.delay=1s"),
+        *("--set", "restart-strategy.fixed-delay.delay=100ms"),
     ]
     job = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
     killed = 0
@@ -84,7 +84,7 @@ def test_a_job_whose_workers_are_killed_writes_each_document_once(tmp_path: Path
     assert killed > 0
     wanted = expected(tmp_path / "in")
     written = lines(tmp_path / "out" / "documents")
-    assert len(written) == len(wanted) == 40 * (400 - 32)  # none lost, none doubled
+    assert len(written) == len(wanted) == 20 * (300 - 32)  # none lost, none doubled
     assert {orjson.loads(line)["_id"]: line for line in written} == wanted
     assert len(lines(tmp_path / "out" / "dead-letters")) == 2
 
