@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from tests.end_to_end.processes import Cutwater, Service, run
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*(PROJECT / "docs").rglob("*.md"), PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"])
-FENCE = re.compile(r"(<!-- test -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"(<!-- test -->\n)?^( *)```(\w*)\n(.*?)^\2```$", re.M | re.S)
 
 
 class Block(NamedTuple):
@@ -45,7 +46,7 @@ def blocks() -> list[Block]:
         text = page.read_text()
         for match in FENCE.finditer(text):
             name, line = str(page.relative_to(PROJECT)), text.count("\n", 0, match.start()) + 1
-            found.append(Block(name, line, bool(match[1]), match[2], match[3]))
+            found.append(Block(name, line, bool(match[1]), match[3], textwrap.dedent(match[4])))
     return found
 
 
@@ -102,7 +103,7 @@ def understood(words: list[str]) -> None:
 def test_links_lead_somewhere():
     broken = []
     for page in PAGES:
-        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+        text = FENCE.sub("", page.read_text())
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             path, _, anchor = target.partition("#")
             path = path.replace("https://github.com/cutwater/cutwater/blob/main/", f"{PROJECT}/")
