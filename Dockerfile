@@ -49,9 +49,9 @@ ENV PATH=/opt/cutwater/bin:${PATH} \
     CUTWATER_HOST=0.0.0.0 \
     CUTWATER_PORT=8080
 USER 10001
-# Single values, and points of up to 8, 16, 32 and more components: all that there is (docs/explanation/forest.md, "Start-up").
-RUN python -c "from detector.detector import Configuration, warm_up; \
-[warm_up(Configuration(dimensions=d, shingle=s, trees=2)) for d, s in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8))]"
+# What "python -m detector" is told to compile; all that there is by default.
+ARG KERNELS=all
+RUN python -m detector "${KERNELS}"
 # numba wants its folder writable even to read from it: as a volume it is, filled from the image, on a read-only root.
 VOLUME ["/data", "/var/cache/numba"]
 

@@ -9,16 +9,24 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-flink demo test check code lint format docs docs-site picture constraints image clean python
+.PHONY: help venv venv-flink demo test check unit code lint format docs docs-site picture constraints image clean python
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 venv: .venv/ready  ## Make .venv with everything, development and benchmarks included
 
-# The constraints hold for the build back end too: old pips read the first variable there, new ones the second.
-INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-	$(BIN)/pip install --disable-pip-version-check --editable
+# uv installs in seconds what takes pip a minute. Where it is not to be had, or finds no packages, as it does not read
+# pip's settings, pip does it. The constraints hold for the build back end too: old pips read the first variable there,
+# new ones the second.
+UV := $(or $(shell command -v uv),$(BIN)/uv)
+ENVIRONMENT = $(PYTHON) -m venv .venv && { command -v $(UV) > /dev/null || \
+	$(BIN)/pip install --disable-pip-version-check --quiet uv || true; }
+INSTALL = install() { \
+	$(UV) pip install --quiet --python $(BIN)/python \
+		--constraints constraints.txt --build-constraints constraints.txt "$$@" 2> /dev/null || \
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/pip install --disable-pip-version-check --quiet "$$@"; }; install
 
 venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which needs older packages than the rest and Java 17
 
@@ -29,18 +37,18 @@ venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which need
 	@touch $@
 
 .venv/ready: pyproject.toml constraints.txt | python
-	$(PYTHON) -m venv .venv
-	$(INSTALL) '.[dev,bench,docs]' --quiet
+	$(ENVIRONMENT)
+	$(INSTALL) --editable '.[dev,bench,docs]'
 	@touch $@ .venv/run
 
 # What `cutwater run` needs and no more. While the rest is installed, the detector is compiled, which needs numba alone.
 .venv/run: pyproject.toml constraints.txt | python
 	@echo 'Installing what Cutwater needs into .venv, once: 1 of 3, an environment'
-	@$(PYTHON) -m venv .venv
+	@$(ENVIRONMENT)
 	@echo '2 of 3, numba'
-	@$(subst --editable,,$(INSTALL)) numba orjson zstandard --quiet
+	@$(INSTALL) numba orjson zstandard
 	@echo '3 of 3, everything else; and the detector is compiled for this machine'
-	@$(BIN)/python -m detector & $(INSTALL) . --quiet; status=$$?; wait; exit $$status
+	@$(BIN)/python -m detector & $(INSTALL) .; status=$$?; wait; exit $$status
 	@touch $@
 
 python:
@@ -54,7 +62,10 @@ demo: .venv/run  ## Local stream, simulated sensors and the service in one; prin
 test: venv  ## Run all tests; says at the end what could not be checked on this machine
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: venv code  ## Within a minute or so: style, types, imports, and the unit tests of what changed since main
+check: venv  ## Within a minute or so: style, types, imports, and the unit tests of what changed since main
+	$(MAKE) --no-print-directory --jobs=2 --output-sync code unit
+
+unit: venv
 	$(BIN)/python -m pytest -q -n logical -m 'not servers' $$($(BIN)/python -m tests.changed) $(ARGS)
 
 code: venv  ## Check style, types, imports, spelling and words

@@ -3,6 +3,7 @@
 numba's own cache looks at the file of the entry point only and would go on with kernels that have changed elsewhere.
 So each state of the sources that a kernel is made of has a directory of its own: below ``NUMBA_CACHE_DIR`` if that is
 set, else beside the sources, else in the user's cache. If none can be written, kernels are compiled anew at each start.
+Copies of the same sources share a directory, wherever they lie and whenever they were written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numba
 from numba import config, njit
+from numba.core.caching import CompileResultCacheImpl, _CacheLocator
 
 _settings: Any = config  # numba makes its attributes as it starts
 _SOURCES = Path(__file__).parent
@@ -72,15 +74,38 @@ def cache_directory(module: str) -> Path | None:
     return next((base / name for base in bases if _writable(base / name)), None)
 
 
+def _locator(directory: Path) -> type[Any]:
+    """Has numba keep a kernel in a directory that holds what one state of the sources was compiled to."""
+
+    class Locator(_CacheLocator):
+        def __init__(self, line: int) -> None:
+            self._line = line
+
+        @classmethod
+        def from_function(cls, function: Callable[..., Any], _file: str) -> Locator:
+            return cls(function.__code__.co_firstlineno)
+
+        def get_cache_path(self) -> str:
+            return str(directory)
+
+        def get_source_stamp(self) -> str:
+            return directory.name
+
+        def get_disambiguator(self) -> str:
+            return str(self._line)
+
+    return Locator
+
+
 def jit_entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls, for each type of its arguments when it is first needed."""
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
     directory = cache_directory(function.__module__.partition(".")[2])
     if directory is None:
         return njit(**options)(function)
-    before = _settings.CACHE_DIR
-    _settings.CACHE_DIR = str(directory)  # is read while the decorator runs
+    before = CompileResultCacheImpl._locator_classes
+    CompileResultCacheImpl._locator_classes = [_locator(directory)]  # is read while the decorator runs
     try:
         return njit(cache=True, **options)(function)
     finally:
-        _settings.CACHE_DIR = before
+        CompileResultCacheImpl._locator_classes = before

@@ -7,8 +7,10 @@ apache-flink, and `make venv-flink` makes one. Without these the tests marked ``
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
@@ -17,15 +19,11 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.servers import sharing
+from tests.servers import cache, sharing
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-# Single values, and points of up to 8, 16, 32 and more components: all kinds of forests that are compiled.
-KERNELS = """
-from detector.detector import Configuration, warm_up
-for dimensions, shingle in ((1, 1), (1, 8), (4, 4), (4, 8), (5, 8)):
-    warm_up(Configuration(dimensions=dimensions, shingle=shingle, trees=2))
-"""
+KERNELS = (("1", "8"), ("16", "32", "more"))  # what each of two processes compiles: python -m detector
+KEPT_DAYS = 30.0  # kernels that were compiled
 SERVERS = {"store", "remote", "index", "remote_index", "mortal"}  # fixtures that start servers
 NAMED_BY = {  # marks of tests that need what no build server can install, or not in its time, and why they are left out
     "recordings": "CUTWATER_NAB names no folder with the benchmark's recordings",
@@ -36,6 +34,8 @@ FLINK = Path(__file__).parents[1] / ".venv-flink" / "ready"
 CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
+# All checkouts and processes share kernels. numba reads this when it is imported, which nothing above does.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache() / "kernels"))
 settings.register_profile("ci", print_blob=True, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 
@@ -44,7 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the first process hold what its workers share, and compile what all of them would compile at once."""
     sharing.begin()
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        subprocess.run([sys.executable, "-c", KERNELS], cwd=config.rootpath, check=True)
+        compile_ = [sys.executable, "-m", "detector"]
+        compiling = [subprocess.Popen([*compile_, *part], cwd=config.rootpath) for part in KERNELS]
+        if sum(process.wait() for process in compiling):
+            pytest.exit("the detector's kernels cannot be compiled", returncode=1)
+        _forget_old_kernels(Path(os.environ["NUMBA_CACHE_DIR"]))
+
+
+def _forget_old_kernels(folder: Path) -> None:
+    for state in folder.iterdir():
+        if time.time() - state.stat().st_mtime > KEPT_DAYS * 86_400:
+            shutil.rmtree(state, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

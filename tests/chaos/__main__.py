@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.worker import MOMENTS
 
 
 def main() -> int:
@@ -23,7 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=10, help="SIGKILLs of the scenario kills [%(default)s]")
+    parser.add_argument("--kills", type=int, default=10, help="SIGKILLs of kills and windows [%(default)s]")
+    parser.add_argument(
+        "--moment", action="append", choices=MOMENTS, default=[],
+        help="when a worker of kills, windows and storm kills itself; may be repeated [all, and kills from outside]",
+    )  # fmt: skip
+    parser.add_argument("--rate", type=float, default=2000, help="readings a second of kills [%(default)s]")
     parser.add_argument(
         "--scenario", action="append", choices=SCENARIOS, help="what to do; may be repeated [all of them]"
     )
@@ -45,6 +51,8 @@ def main() -> int:
             harness, found = SCENARIOS[name](
                 (options.folder or Path(temporary)) / name,
                 count=options.kills,
+                rate=options.rate,
+                moments=options.moment,
                 seed=options.seed,
                 outage=options.outage_seconds,
                 say=say,

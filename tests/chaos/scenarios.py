@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,29 @@ LIGHT = 600.0  # readings a second, where it is not the load that matters
 MOST_MEMORY = 400_000_000  # bytes, of a worker whose index is away
 
 
-def kills(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[Harness, Difference]:
+def kills(
+    folder: Path, seed: int, say: Report, count: int, rate: float, moments: Sequence[str], **_: Any
+) -> tuple[Harness, Difference]:
     """One worker, killed again and again: while it starts, while it works, and at each moment that matters most."""
-    with Harness(folder, seed) as harness:
-        moments = list(MOMENTS)
-        for number in range(count):
-            if number % 2:
-                moment = moments[number // 2 % len(moments)]
+    with Harness(folder, seed, rate=rate) as harness:
+        for number, moment in zip(range(count), _in_turn(moments, MOMENTS), strict=False):
+            if moment:
                 often = harness.shards if moment == "taken" else 6  # a lone worker takes each shard once
                 worker = harness.start(moment, harness.random.randint(1, often))
                 _await_death(harness, worker)
             else:
                 worker = harness.start()
-                moment = harness.random.choice(["at the start", "at work"])
-                if moment == "at work":
+                if number % 4:
                     harness.await_work(worker, TIMEOUT)
                 time.sleep(harness.random.uniform(0.0, 2.0))
                 harness.kill(worker)
-            say(f"kill {harness.kills}: {moment}, {harness.count()} documents so far")
+            say(f"kill {harness.kills}: {moment or 'from outside'}, {harness.count()} documents so far")
         return harness, harness.finish()
+
+
+def _in_turn(moments: Sequence[str], every: Iterable[str]) -> Iterator[str | None]:
+    """These moments again and again; without any: every one, with a kill from outside (None) before each."""
+    return itertools.cycle(moments or [each for moment in every for each in (None, moment)])
 
 
 EVENTS = """
@@ -73,13 +78,15 @@ detect = []
 """
 
 
-def windows(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple[Harness, Difference]:
+def windows(
+    folder: Path, seed: int, say: Report, count: int, moments: Sequence[str], **_: Any
+) -> tuple[Harness, Difference]:
     """Events are enriched and counted while workers die, shards split and merge, and the table is read anew."""
     places = "".join(f"sensor-{number},{'north' if number % 2 else 'south'}\n" for number in range(1000))
     files = {"cutwater.toml": EVENTS, "places.csv": places}
     with Harness(folder, seed, rate=LIGHT, settings=("--failover-seconds", str(FAILOVER)), files=files) as harness:
-        moments = ("documents", "acknowledged", "lease", "committed", "snapshot")
-        for number in range(count):
+        every = ("documents", "acknowledged", "lease", "committed", "snapshot")
+        for number, moment in zip(range(count), _in_turn(moments, every), strict=False):
             if number == count // 3:
                 harness.call("SplitShard", ShardToSplit=harness.open_shards()[0], NewStartingHashKey=str(2**125))
                 say("a shard was split within its windows")
@@ -87,9 +94,8 @@ def windows(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple
                 first, second = harness.open_shards()[2:4]
                 harness.call("MergeShards", ShardToMerge=first, AdjacentShardToMerge=second)
                 say("two shards were merged within their windows")
-            moment = moments[number % len(moments)]
-            worker = harness.start(*(() if number % 2 else (moment, harness.random.randint(1, 4))))
-            if number % 2:
+            worker = harness.start(*((moment, harness.random.randint(1, 4)) if moment else ()))
+            if not moment:
                 harness.await_work(worker, TIMEOUT)
                 (folder / "places.new").write_text(places + f"nobody,{number}\n")
                 (folder / "places.new").rename(folder / "places.csv")
@@ -97,7 +103,7 @@ def windows(folder: Path, seed: int, say: Report, count: int, **_: Any) -> tuple
                 harness.kill(worker)
             else:
                 _await_death(harness, worker)
-            say(f"kill {harness.kills}: {moment if not number % 2 else 'at work'}, {harness.count()} documents so far")
+            say(f"kill {harness.kills}: {moment or 'at work'}, {harness.count()} documents so far")
         return harness, harness.finish()
 
 
@@ -155,11 +161,8 @@ def reshard(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Di
         _await_death(harness, dying)
         say("8 shards: a worker died with what it had just taken")
         harness.call("SplitShard", ShardToSplit=harness.open_shards()[-1], NewStartingHashKey=str(2**128 - 2**100))
-        time.sleep(harness.random.uniform(0.0, 2.0))
-        harness.kill(steady)
-        say("a shard of next to nothing was split off, and the last worker killed")
-        worker = harness.start()
-        harness.await_work(worker, TIMEOUT)
+        say("a shard of next to nothing was split off")
+        harness.await_work(steady, TIMEOUT)
         harness.call("UpdateShardCount", TargetShardCount=5, ScalingType="UNIFORM_SCALING")
         harness.work(2.0)
         say("5 shards")
@@ -195,19 +198,22 @@ def anew(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Diffe
         return harness, old + harness.finish()
 
 
-def storm(folder: Path, seed: int, say: Report, **_: Any) -> tuple[Harness, Difference]:
-    """The stream throttles, fails, hides what is new and lets iterators expire, while a worker is killed twice."""
+def storm(folder: Path, seed: int, say: Report, moments: Sequence[str], **_: Any) -> tuple[Harness, Difference]:
+    """The stream throttles, fails, hides what is new and lets iterators expire, while workers die."""
     with Harness(folder, seed, rate=LIGHT) as harness:
         harness.fault(kind="throttle", share=0.3)
         harness.fault(kind="fail", share=0.1)
         harness.fault(kind="expire", share=0.1)
         harness.fault(kind="lag", seconds=1.0)
-        for _ in range(2):
-            worker = harness.start()
-            harness.await_work(worker, TIMEOUT)
-            harness.work(6.0)
-            harness.kill(worker)
-            say(f"kill {harness.kills}: {harness.count()} documents so far")
+        for moment in moments or (None, None):
+            worker = harness.start(*((moment, 6) if moment else ()))
+            if moment:
+                _await_death(harness, worker)
+            else:
+                harness.await_work(worker, TIMEOUT)
+                harness.work(6.0)
+                harness.kill(worker)
+            say(f"kill {harness.kills}: {moment or 'at work'}, {harness.count()} documents so far")
         return harness, harness.finish()
 
 

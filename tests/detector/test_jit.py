@@ -80,6 +80,17 @@ def test_cache_is_where_numba_is_told(tmp_path: Path) -> None:
     assert result == "42"
 
 
+def test_copies_of_the_same_sources_share_kernels(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "detector", copy / "detector", ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (copy / "detector").rglob("*.py"):
+        os.utime(module, (0, 0))
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "told"), "PYTHONDONTWRITEBYTECODE": "1"}
+    assert probe(tmp_path, **kept) == probe(copy, **kept, PYTHONPATH=str(copy))
+    files = [path for path in (tmp_path / "told").rglob("*") if path.is_file()]
+    assert sorted(path.suffix for path in files) == [".nbc", ".nbi"]
+
+
 def test_works_without_any_place_to_write_to(tmp_path: Path) -> None:
     assert probe(tmp_path, NUMBA_CACHE_DIR="/dev/null/nowhere", HOME="/dev/null/nowhere") == "None 42"
 

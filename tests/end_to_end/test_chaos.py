@@ -6,16 +6,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.chaos.compare import compare
+from tests.chaos.worker import MOMENTS
 
 ROOT = Path(__file__).parents[2]
-KILLS = 10
 OUTAGE = 120  # s
+# What each scenario is told, and how often it kills: each moment once, here or there. All of them, again and again, and
+# under more load: python -m tests.chaos --kills 100
+SCENARIOS = {
+    "kills": (("documents", "snapshot"), 2),
+    "windows": (("acknowledged", "committed"), 2),
+    "workers": ((), 1),
+    "reshard": ((), 3),
+    "anew": ((), 0),
+    "storm": (("lease",), 1),
+}
 
 
 def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
@@ -31,6 +42,20 @@ def result(process: subprocess.Popen[str]) -> dict:
 
 
 @pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """By the scenarios' names: what came of them, or is to come. Two run at a time, as they mostly wait."""
+
+    def run(name: str) -> dict:
+        moments, kills = SCENARIOS[name]
+        told = [word for moment in moments for word in ("--moment", moment)]
+        load = ("--kills", str(kills), "--rate", "600")
+        return result(start("--scenario", name, *load, *told, folder=tmp_path_factory.mktemp(name)))
+
+    with ThreadPoolExecutor(2) as two:
+        yield {name: two.submit(run, name) for name in SCENARIOS}
+
+
+@pytest.fixture(scope="module")
 def outage(tmp_path_factory):
     """A long outage of OpenSearch, going on while the other scenarios run."""
     process = start("--scenario", "outage", "--outage-seconds", str(OUTAGE), folder=tmp_path_factory.mktemp("outage"))
@@ -40,15 +65,16 @@ def outage(tmp_path_factory):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("scenario", "kills"),
-    [("kills", KILLS), ("windows", KILLS), ("workers", 1), ("reshard", 4), ("anew", 0), ("storm", 2)],
-    ids=lambda value: str(value),
-)
-def test_documents_are_those_of_an_undisturbed_run(outage, tmp_path, scenario, kills):
-    found = result(start("--scenario", scenario, "--kills", str(KILLS), folder=tmp_path))
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_documents_are_those_of_an_undisturbed_run(outage, runs, scenario):
+    found = runs[scenario].result()
     assert found["documents"] > 2_000
-    assert (found["kills"], found["lost"], found["doubled"], found["different"]) == (kills, 0, 0, 0)
+    assert (found["kills"], found["lost"], found["doubled"], found["different"]) == (SCENARIOS[scenario][1], 0, 0, 0)
+
+
+def test_workers_die_at_each_moment():
+    told = sorted(moment for moments, _ in SCENARIOS.values() for moment in moments)
+    assert [*told, "taken"] == sorted(MOMENTS)  # reshard has a worker die with what it has just taken, too
 
 
 @pytest.mark.timeout(900)
@@ -67,10 +93,10 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path):
         started = psutil.Process(run.pid).children(recursive=True)
         run.kill()
         assert len(started) >= 4  # the stream, the writer, the server that forks, and a worker at least
-        await_that(lambda: not any(map(runs, started)))
+        await_that(lambda: not any(map(lives, started)))
 
 
-def runs(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

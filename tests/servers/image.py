@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers import unavailable
+from tests.servers import cache, unavailable
 
 PROJECT = Path(__file__).parents[2]
 RELEASE = "bookworm"  # the Debian whose Python is 3.11
@@ -30,6 +30,7 @@ LEFT_OUT = ("./var/cache/apt/*", "./var/lib/apt/lists/*", "./usr/share/doc/*", "
 # What the machine's pip needs to find packages, if the machine says anything about it.
 PIP_FILES = (Path("/etc/pip.conf"), Path("/etc/ssl/certs/ca-certificates.crt"))
 HEALTH_SECONDS = 60.0
+KERNELS = "--build-arg=KERNELS=1"  # only what is run here; other tests compile the rest, which takes a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def build() -> Image:
     if sys.platform != "linux":
         unavailable("the image test needs Linux: the container uses the host's network")
     if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0:
-        _run("docker", "build", "--tag", "cutwater-test", str(PROJECT))
+        _run("docker", "build", KERNELS, "--tag", "cutwater-test", str(PROJECT))
         return Image("cutwater-test", ("docker",))
     missing = [tool for tool in ("buildah", "podman", "runc", "debootstrap") if not shutil.which(tool)]
     if missing or os.geteuid() != 0:
@@ -128,7 +129,7 @@ def _build_on_stand_in() -> Image:
     mounts = [f"--volume={file}:{file}:ro" for file in PIP_FILES if file.exists()]
     _run(
         *("buildah", *storage, "bud", "--isolation=chroot", "--format=docker", "--pull-never", *mounts),
-        *(f"--build-arg=PYTHON={base}", "--tag=localhost/cutwater-test", str(PROJECT)),
+        *(f"--build-arg=PYTHON={base}", KERNELS, "--tag=localhost/cutwater-test", str(PROJECT)),
     )
     limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")  # or runc would ask for more than it may have
     limits += ("--read-only-tmpfs=false",)  # or podman would mount a writable /tmp and more, which Docker does not
@@ -137,11 +138,10 @@ def _build_on_stand_in() -> Image:
 
 def _root_files() -> Path:
     """Debian with Python as a tar file, made on first use."""
-    cache = Path(os.environ.get("CUTWATER_TEST_CACHE") or Path.home() / ".cache" / "cutwater-tests")
-    target = cache / f"debian-{RELEASE}-python.tar"
+    target = cache() / f"debian-{RELEASE}-python.tar"
     if not target.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as draft:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as draft:
             root, tar = Path(draft) / "root", Path(draft) / "root.tar"
             packages = "--include=python3,python3-venv,ca-certificates"
             try:

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import sharing, unavailable
+from tests.servers import cache, sharing, unavailable
 
 _LOOPBACK = Path(__file__).parent / "node" / "loopback.cjs"
 
@@ -113,8 +113,7 @@ def start(emulator: Emulator, life: int = subprocess.PIPE) -> tuple[str, subproc
 @functools.cache
 def _install(emulator: Emulator) -> Path | str:
     """The package's folder, with all it needs beside it; or the reason why it cannot be had, for all tests at once."""
-    cache = Path(os.environ.get("CUTWATER_TEST_CACHE") or Path.home() / ".cache" / "cutwater-tests")
-    folder = cache / f"{emulator.package}-{emulator.version}"
+    folder = cache() / f"{emulator.package}-{emulator.version}"
     done = folder / "installed"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

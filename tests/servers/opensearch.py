@@ -31,7 +31,7 @@ from typing import IO, Any
 
 import orjson
 
-from tests.servers import sharing, unavailable
+from tests.servers import cache, sharing, unavailable
 
 SOURCES = Path(__file__).parent / "java"
 START_SECONDS = 120.0
@@ -451,12 +451,12 @@ def _install(spec: Spec, jdk: Path) -> Path:
     sources = [SOURCES / f"{name}.java" for name in (spec.main, *(["RootHandler", spec.root] if spec.root else []))]
     recipe = [repr(spec).encode(), *(source.read_bytes() for source in sources)]
     digest = hashlib.sha256(b"".join(recipe)).hexdigest()[:12]
-    cache = Path(os.environ.get("CUTWATER_TEST_CACHE") or Path.home() / ".cache" / "cutwater-tests")
-    cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f"{spec.name}-{digest}"
-    with _locked(cache / f"{spec.name}.lock"):
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{spec.name}-{digest}"
+    with _locked(folder / f"{spec.name}.lock"):
         if not target.exists():
-            draft = Path(tempfile.mkdtemp(dir=cache, prefix=f"{spec.name}-"))
+            draft = Path(tempfile.mkdtemp(dir=folder, prefix=f"{spec.name}-"))
             try:
                 _fetch(spec, draft)
                 for archive in (draft / "lib").glob("*.zip"):
