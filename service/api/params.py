@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from detector.types import AnomalyKind
 from service.nearest import nearest
-from service.pipeline.times import TimeError, parse_time
+from service.pipeline.times import TimeError, parse_moment
 from service.sinks.query import CURSOR, NEWEST, Filter, Order, Place, parse_cursor
 
 MAX_LIMIT = 10_000
@@ -22,16 +22,18 @@ _RELATIVE = re.compile(r"now|(?:now)?([+-])(\d{1,5})([smhdw])")
 # In a URL a plus means a blank. One before an offset, and one after now, was meant as a plus.
 _LOST_PLUS = re.compile(r"(now|.*(?:[Tt]|:)(?:\d\d|\d{4}|\d{6})(?:[.,]\d+)?) (\d\d(?::?\d\d)?|\d+[smhdw])")
 
-# Integers that are seconds, ms, µs or ns since 1970 beyond doubt. Next to each range lie such that parse_time refuses;
+# Integers that are seconds, ms, µs or ns since 1970 beyond doubt. Next to each range lie such as parse_moment refuses;
 # between some lie dates in digits, of which it takes those of the calendar.
 TIME_NUMBERS = (
     (-62_135_596_800_000_500_000, -(10**17)),
     (-62_135_596_800_000_500, -(10**14)),
     (-62_135_596_800_000, -(10**11)),
-    (-62_135_596_800, 29_999),
+    (-62_135_596_800, 1_899),
+    (2_200, 29_999),
     (70_000, 190_000),
     (220_000, 699_999),
-    (780_000, 2_439_999),
+    (780_000, 1_899_999),
+    (2_200_000, 2_439_999),
     (2_490_000, 18_999_999),
     (22_000_000, 1_900_010_099),
     (2_199_123_124, 2_999_999_999),
@@ -232,7 +234,7 @@ def moment(name: str, given: str | float | None) -> int | None:
         if distance := _RELATIVE.fullmatch(text):
             sign, number, unit = distance.groups()
             return now() if sign is None else now() + int(sign + number) * _UNITS[unit]
-        return parse_time(text)
+        return parse_moment(text)
     except TimeError as error:
         raise HTTPException(422, f"{name}: {error}, nor a time before now such as -15m or now-1h") from None
 

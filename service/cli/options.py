@@ -10,7 +10,7 @@ from typing import Any
 
 from service import UserError
 from service.offline.tables import Columns
-from service.pipeline.times import TimeError, parse_time
+from service.pipeline.times import TimeError, parse_moment
 from service.settings.fields import allowed, default
 from service.settings.model import SECRETS, Settings, load
 from service.settings.table import holds_secrets
@@ -96,7 +96,7 @@ def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), with
 def moment(text: str) -> int:
     """A time in milliseconds since 1970, in UTC if it does not say."""
     try:
-        return parse_time(text)
+        return parse_moment(text)
     except TimeError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -23,6 +23,7 @@ _ZONE = r" ?(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?:\[[^\]]*\])?)"
 _ISO = re.compile(rf"{_DATE}(?:(?:T| +){_CLOCK}(?:{_ZONE})?)?", re.IGNORECASE)
 _COMPACT = re.compile(rf"(?P<date>(?:19|20|21)[0-9]{{6}}){_CLOCK.replace(':?', '')}(?:{_ZONE})?", re.IGNORECASE)
 _COMPACT_NUMBER = re.compile(r"(?:19|20|21)(?:[0-9]{6}|[0-9]{8}|[0-9]{10}|[0-9]{12}|[0-9]{15}|[0-9]{18})")
+_YEAR = re.compile(r"(?:19|20|21)[0-9]{2}(?:[0-3][0-9]{2})?")  # 2026, 2026331
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?(?:E[+-]?[0-9]+)?", re.IGNORECASE)
 
 _SCALES = (
@@ -70,6 +71,13 @@ def parse_time(value: Any, formats: Sequence[str] = ()) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TimeError(f"{show(value)} is neither text nor a number")
     return _text(repr(value), formats) if formats and abs(value) < 10**50 else _number(value)
+
+
+def parse_moment(text: str) -> int:
+    """As ``parse_time``, of what a person writes: 2026 alone is no second of 1970. Raises TimeError."""
+    if _YEAR.fullmatch(text.strip()):
+        raise TimeError(f"{show(text)} may be a year or a day of one, or seconds since 1970; write it as 2026-01-31")
+    return parse_time(text)
 
 
 def check_format(format_: str) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from service.cli import main
 from service.pipeline.documents import timestamp
+from service.settings.model import SettingsError, load
 from tests.service.api.conftest import NOW, ROWS, serving
 from tests.service.sinks.test_recent_scores import batch
 
@@ -64,3 +66,24 @@ async def test_a_plus_sign_that_became_a_blank_is_understood(client, offset):
 async def test_seconds_are_not_taken_for_milliseconds(client):
     answer = await client.get(f"/scores?since={NOW // 1000 + 45}")
     assert len(answer.json()["scores"]) == 5
+
+
+@pytest.mark.parametrize(
+    "value", ["2026", "1999", " 2026 ", "2026331", "2026-11", "02:30", "27.11.2026", "yesterday", "-1y"]
+)
+async def test_what_a_person_may_mean_in_two_ways_is_refused_with_how_to_write_it(client, value):
+    """2026 is no second of 1970."""
+    for path in ("/scores", "/anomalies"):
+        answer = await client.get(path, params={"since": value})
+        assert answer.status_code == 422
+        assert "2026-01-31" in answer.json()["detail"]
+    with pytest.raises(SystemExit):
+        main(["export", "--since", value])
+    with pytest.raises(SettingsError, match="2026-01-31"):
+        load({"start": value}, {})
+
+
+@pytest.mark.parametrize("value", ["20261127", "2026112702", "2026-11-27", "0", "1795740000"])
+async def test_what_is_clear_is_taken(client, value):
+    assert (await client.get("/scores", params={"since": value})).status_code == 200
+    assert load({"start": value}, {})

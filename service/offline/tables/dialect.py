@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from service.offline.tables.files import HistoryError
 from service.offline.tables.numbers import is_missing, is_number
-from service.offline.tables.times import is_moment, is_time, is_time_of_day
+from service.offline.tables.times import LIKE_A_TIME, is_moment, is_time, is_time_of_day
 
 SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE = 200  # lines that are looked at
 _MOST_UNITS = 3  # lines below a header that hold no data
+_FORMULA = re.compile(r'="(.*)"')  # so that a spreadsheet takes a cell as text
 _NAMED = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 
 Row = tuple[int, list[str]]  # the number of its last line, its cells
@@ -48,7 +49,7 @@ def grid_of(text: str, name: str) -> Grid:
     separator = named[1] if named else separator_of(lines)
     try:
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        rows = [(reader.line_num, [_FORMULA.sub(r"\1", cell.strip()) for cell in row]) for row in reader]
     except csv.Error as error:
         raise HistoryError(f"{name}: not a table: {error}") from None
     return arrange(rows[1:] if named else rows, separator, name)
@@ -87,7 +88,7 @@ def arrange(rows: Iterable[Row], separator: str, name: str) -> Grid:
         raise HistoryError(f"{name}, line {rows[0][0]}: needs a header such as timestamp,value: times, and values")
     first = next(k for k, (_, row) in enumerate(rows) if len(row) == width)
     above = rows[:first]
-    if header := _short_header(rows, first, width):
+    if header := _short_header(rows, first, width, name):
         above = above[:-1]
     elif not _is_data(rows[first][1], rows[first + 1 : first + 20]):
         header, first = rows[first][1], first + 1
@@ -107,7 +108,10 @@ def arrange(rows: Iterable[Row], separator: str, name: str) -> Grid:
     if units and first + units < len(rows):
         notes.append(f"left out below the header: {_lines([line for line, _ in rows[first : first + units]])}")
         first += units
-    body = rows[first:]
+    again = [line for line, row in rows[first:] if row == header]  # files joined one behind the other
+    if again:
+        notes.append(f"left out the header again: {_lines(again)}")
+    body = [(line, row) for line, row in rows[first:] if row != header]
     if not body:
         raise HistoryError(f"{name}: has no rows")
     for line, row in body:
@@ -144,8 +148,11 @@ def _width(rows: Sequence[Row]) -> int:
     return max(widths.items(), key=lambda pair: (pair[1], pair[0]))[0]
 
 
-def _short_header(rows: Sequence[Row], first: int, width: int) -> list[str] | None:
-    """The header if it has another width than the rows: no name for row numbers, or none for an empty last column."""
+def _short_header(rows: Sequence[Row], first: int, width: int, name: str) -> list[str] | None:
+    """The header if it has another width than the rows: no name for row numbers, or none for an empty last column.
+
+    Raises HistoryError if the times stand below their title all the same: then it is a number that has a comma in it.
+    """
     if first == 0 or not _is_data(rows[first][1], rows[first + 1 : first + 20]):
         return None
     above = rows[first - 1][1]
@@ -154,14 +161,20 @@ def _short_header(rows: Sequence[Row], first: int, width: int) -> list[str] | No
     if len(above) != width - 1:
         return None
     empty = all(not row[-1] for _, row in rows[first:] if len(row) == width)
+    line, data = rows[first]
+    if not empty and any(
+        LIKE_A_TIME.search(title) and is_moment(data[k]) and not is_moment(data[k + 1]) for k, title in enumerate(above)
+    ):
+        raise _wrong_width(name, line, width - 1, data)
     return [*above, ""] if empty else ["", *above]
 
 
 def _is_data(row: Sequence[str], following: Sequence[Row]) -> bool:
     """Whether a row is no header: it holds a time where the rows below do, or nothing but numbers and times."""
-    if all(is_missing(cell) or is_number(cell) or is_time(cell) for cell in row):
-        return True
     below = [cells for _, cells in following if len(cells) == len(row)]
+    if all(is_missing(cell) or is_number(cell) or is_time(cell) for cell in row):
+        moments = [k for k in range(len(row)) if below and all(is_moment(cells[k]) for cells in below)]
+        return not moments or any(is_moment(row[k]) or is_missing(row[k]) for k in moments)  # else 0,1,2 are titles
     return any(
         is_moment(cell) and (not below or any(is_moment(cells[k]) for cells in below)) for k, cell in enumerate(row)
     )

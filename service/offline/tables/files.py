@@ -19,6 +19,17 @@ _MARKS = (  # the longer first: the mark of UTF-32 begins as that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_OTHERS = {
+    b"PK\x03\x04": "a spreadsheet or a zip archive",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"SQLite format 3\0": "an SQLite database",
+    b"%PDF": "a PDF",
+    b"<!": "HTML or XML",
+    b"<?": "XML",
+    b"<html": "HTML",
+}
+
 
 class HistoryError(UserError):
     """A recording cannot be read; the message names the file, the line and what is expected."""
@@ -61,15 +72,27 @@ def text_of(path: Path) -> tuple[str, str]:
     except (OSError, EOFError, zlib.error) as error:  # what gzip finds is an OSError, too
         raise HistoryError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None) or _unmarked(data)
+    if not encoding.startswith(("utf-16", "utf-32")):
+        data = data.rstrip(b"\0")  # a logger lost its power while it wrote
+    if kind := next((kind for mark, kind in _OTHERS.items() if data.startswith(mark)), "") or _json(data):
+        raise HistoryError(f"{path}: {kind}, not a table; save it as CSV: a header, then times and values")
     try:
         return data.decode(encoding), encoding
     except UnicodeDecodeError as error:
         raise HistoryError(f"{path}: not a table in {encoding}: {error}") from None
 
 
+def _json(data: bytes) -> str:
+    """Says so if the text is JSON, or if its first line is; a title such as [time] is none."""
+    head = data[:4096].lstrip()
+    if head[:1] == b"{" or (head[:1] == b"[" and head[1:].lstrip()[:1] in (b"{", b"[")):
+        return "JSON"
+    return ""
+
+
 def _unmarked(data: bytes) -> str:
     """The encoding of text without a byte order mark."""
-    head = data[:4096]
+    head = data.rstrip(b"\0")[:4096]
     if zeros := head.count(0):
         if zeros < len(head) // 4:
             return "utf-8"  # and let it be refused there, or by what reads the cells

@@ -27,8 +27,8 @@ _BETWEEN = re.compile(r"[,.'’\s_]")
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return not cell or cell.strip().lower() in MISSING
+    """Whether a cell says that there is no value, in a word or in the bars of a spreadsheet's column too narrow."""
+    return not cell or cell.strip().lower() in MISSING or not cell.strip("#")
 
 
 def number(cell: str, mark: Mark) -> float | None:
@@ -40,7 +40,7 @@ def number(cell: str, mark: Mark) -> float | None:
     if _GROUPS[mark].fullmatch(cell):
         whole, _, decimals = cell.partition(mark)
         return float(f"{_BETWEEN.sub('', whole)}.{decimals}")
-    return math.nan if cell.lower() in MISSING or _INFINITE.fullmatch(cell) else None
+    return math.nan if is_missing(cell) or _INFINITE.fullmatch(cell) else None
 
 
 def is_number(cell: str) -> bool:

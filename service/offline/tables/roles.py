@@ -15,7 +15,7 @@ from service.nearest import nearest
 from service.offline.tables.dialect import Grid
 from service.offline.tables.files import HistoryError
 from service.offline.tables.numbers import Mark, is_missing, marks_of
-from service.offline.tables.times import bad_time, is_day, is_moment, is_time, is_time_of_day
+from service.offline.tables.times import LIKE_A_TIME, bad_time, is_day, is_moment, is_time, is_time_of_day
 from service.sinks.index.fields import FIELDS
 
 _TIMES = (
@@ -33,7 +33,6 @@ _TIMES = (
         "zeitstempel",
     ),
 )
-_LIKE_A_TIME = re.compile(r"time|date|stamp|epoch|zeit|datum|fecha|hora|heure|_at$|_on$|last_(changed|updated)", re.I)
 _SENSORS = (
     *("sensor", "iotname", "sensor_id", "sensorid", "sensor_name", "device", "device_id", "deviceid", "device_name"),
     *("entity_id", "entity", "machine", "machine_id", "host", "hostname", "station", "station_id", "station_name"),
@@ -165,7 +164,7 @@ class _Finder:
 
     def _hint(self, k: int) -> int | None:
         """0 for a usual name of a time, 1 for one that is like it."""
-        return 0 if self.lower[k] in _TIMES else 1 if _LIKE_A_TIME.search(self.header[k]) else None
+        return 0 if self.lower[k] in _TIMES else 1 if LIKE_A_TIME.search(self.header[k]) else None
 
     def _holds_days(self, k: int) -> bool:
         return self._share(k, is_day) == 1.0
@@ -195,15 +194,23 @@ class _Finder:
         for k in sorted((k for k in free if self.lower[k] in names), key=lambda k: names.index(self.lower[k])):
             distinct = len(set(self.cells[k]))
             if (self.lower[k] in _SENSORS and self.marks[k] is None) or (distinct > 1 and 2 * distinct <= rows):
-                return [k]
-        times = self.cells[time]
-        if 2 * len(set(times)) > rows:
+                return [k, *self._telling_apart([time, k], free)]
+        return self._telling_apart([time], free)
+
+    def _telling_apart(self, known: Sequence[int], free: Sequence[int]) -> list[int]:
+        """A column of text that tells several rows apart where those of the columns known are the same.
+
+        Such is the quantity in a table that has temperatures and pressures below each other.
+        """
+        rows = len(self.grid.rows)
+        places = list(zip(*(self.cells[k] for k in known), strict=True))
+        if 2 * len(set(places)) > rows:
             return []
-        for k in free:  # at one time several rows, which a text tells apart
-            if self.marks[k] is None and not self._is_time_column(k) and 2 * len(set(self.cells[k])) <= rows:
-                pairs = set(zip(times, self.cells[k], strict=True))
-                if len(pairs) > 0.95 * rows:
-                    return [k]
+        for k in free:
+            if k in known or self.marks[k] is not None or self._is_time_column(k) or 2 * len(set(self.cells[k])) > rows:
+                continue
+            if len(set(zip(places, self.cells[k], strict=True))) > 0.95 * rows:
+                return [k]
         return []
 
     # Values
@@ -248,7 +255,11 @@ class _Finder:
             values = [k for k in free if ignored[k].startswith("always") and not self._is_id(k)]
             ignored = {k: reason for k, reason in ignored.items() if k not in values}
         if not values:
-            others = [repr(self.header[k]) for k in range(len(self.header)) if k not in taken]
+            others = [
+                f"{self.header[k]!r}" + (f" (such as {self.present[k][0]!r})" if self.present[k] else "")
+                for k in range(len(self.header))
+                if k not in taken
+            ]
             why = "".join(f"; {self._title(k)}: {reason}" for k, reason in ignored.items())
             raise HistoryError(
                 f"{self.name}: no column of numbers among {', '.join(others) or 'those beside the time'}{why}; "

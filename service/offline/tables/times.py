@@ -12,6 +12,7 @@ from service.offline.tables.files import HistoryError
 from service.offline.tables.numbers import number
 from service.pipeline.times import TimeError, parse_time
 
+LIKE_A_TIME = re.compile(r"time|date|stamp|epoch|zeit|datum|fecha|hora|heure|_at$|_on$|last_(changed|updated)", re.I)
 _TIME_OF_DAY = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?[AP]M)?", re.IGNORECASE)
 _DAY = re.compile(
     r"[0-9]{4}[-/.]?[0-9]{1,2}[-/.]?[0-9]{1,2}|[0-9]{1,2}[-/. ](?:[0-9]{1,2}|[a-z]{3,9})[-/. ][0-9]{2,4}", re.I

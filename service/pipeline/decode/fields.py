@@ -155,8 +155,8 @@ class Fields:
             size = len(name.encode())
         except ValueError:
             raise DecodeError("bad_sensor", f"{expression} is {describe(value)}, which UTF-8 cannot say") from None
-        if not name:
-            raise DecodeError("bad_sensor", f"{expression} is empty")
+        if not name.strip():
+            raise DecodeError("bad_sensor", f"{expression} is empty{' but for blanks' * bool(name)}")
         if size > MAX_SENSOR_NAME_BYTES:
             raise DecodeError("bad_sensor", f"{expression} is longer than {MAX_SENSOR_NAME_BYTES} bytes")
         return name

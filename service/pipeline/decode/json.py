@@ -11,9 +11,10 @@ import orjson
 from service.pipeline.decode.carriers import looks_like, unpack
 from service.pipeline.decode.decoded import DecodeError
 
-_SEPARATORS = re.compile(r"[\s,\x1e]*")  # between values; 0x1E as in RFC 7464
+_STRAY = "\0\ufeff"  # ends of C strings, and byte order marks of files that were joined
+_SEPARATORS = re.compile(rf"[\s,\x1e{_STRAY}]*")  # between values; 0x1E as in RFC 7464
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_BETWEEN = re.compile(r"(?<=\})[\s,\x1e]*(?=\{)")
+_BETWEEN = re.compile(rf"(?<=\}})[\s,\x1e{_STRAY}]*(?=\{{)")
 _DECODER = json.JSONDecoder()
 _PERMANENT = 100  # broken lines of a record before any other
 
@@ -122,7 +123,7 @@ def _usual(text: str, value: Any) -> Any:
 
 def _parts(line: str) -> list[str]:
     """A line if it is one value, else its objects, as far as they can be told apart."""
-    line = line.strip(" \t\r,\x1e")
+    line = line.strip(" \t\r,\x1e" + _STRAY)
     if not line:
         return []
     try:

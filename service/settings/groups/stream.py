@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
 
-from service.pipeline.times import TimeError, parse_time
+from service.pipeline.times import TimeError, parse_moment
 from service.settings.table import Table
 
 
@@ -86,7 +86,7 @@ def start_time(start: str, began: float) -> float | None:
     if start == "LATEST":
         return began
     try:
-        return parse_time(start) / 1000
+        return parse_moment(start) / 1000
     except TimeError as error:
         raise ValueError(f"is neither TRIM_HORIZON nor LATEST nor a time such as 2026-01-31T12:00Z: {error}") from None
 

@@ -199,7 +199,7 @@ def test_what_was_taken_is_said_once_for_all_files_of_a_kind(file):
         ("timestamp,value\n1,2\n2,2\n3\n", "pump.csv, line 4: expected 2 columns, found 1"),
         ("timestamp,value\n2026-01-05,2\n2026-01-06,1,5\n2026-01-07,1\n", "expected 2 columns, found 3; a decimal"),
         ("timestamp,value\n2026-01-05,2\n3,x\n", "pump.csv, line 3: column 'value': 'x' is not a number"),
-        ("timestamp,name\n1,x\n", "pump.csv: no column of numbers among 'name'; name it with --value-fields"),
+        ("timestamp,name\n1,x\n", r"pump.csv: no column of numbers among 'name' \(such as 'x'\); name it with"),
         ("timestamp,value\nnoon,2\n", "pump.csv, line 2: column 'timestamp': 'noon' is not a time"),
         ("timestamp,value\n1e26,2\n", "pump.csv, line 2: column 'timestamp': "),
         ("timestamp,value\ninf,2\n", "pump.csv, line 2: column 'timestamp': 'inf' is not"),
