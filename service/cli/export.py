@@ -8,22 +8,25 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from service import UserError, logs
 from service.cli import EXIT_OK
 from service.cli.options import ACCESS, LAYOUT, add_settings, give_up, load_settings, moment, span
 from service.cli.terminal import progress
+from service.nearest import nearest
 from service.offline import export
 from service.retry import give_up_after
 from service.settings.model import Settings
+from service.sinks.index.event_fields import EventLayout
 from service.sinks.index.fields import FIELDS, names
-from service.sinks.query import Filter
+from service.sinks.query import Filter, Find
 from service.state.feedback import Feedback, labels
 from service.stores import make_blobs, make_dead_letters, make_index, opened, require_data
 
 EXAMPLE = (
     "cutwater export --format csv --since 2026-01-01 --output anomalies.csv\n"
+    "  cutwater export --events --field source.ip:10.0.0.7 --output flows.ndjson\n"
     "  cutwater export --labels --output labels.json"
 )
 
@@ -32,11 +35,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--output", type=Path, metavar="FILE", help="file to write [standard output]")
     parser.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="[%(default)s]")
+    parser.add_argument("--events", action="store_true", help="the events of a stream of events, instead of scores")
+    parser.add_argument("--windows", dest="of_windows", action="store_true", help="the windows that count them")
     parser.add_argument("--dead-letters", action="store_true", help="the dead letter instead of the index")
     parser.add_argument(
         "--labels", action="store_true", help="what people said was an anomaly, as evaluate --labels reads it"
     )
     parser.add_argument("--sensor", help="only this sensor")
+    parser.add_argument(
+        "--field", action="append", default=[], metavar="NAME:VALUE", help="only events or windows that have this"
+    )
     parser.add_argument("--since", type=moment, metavar="TIME", help="from this event time on, ISO 8601")
     parser.add_argument("--until", type=moment, metavar="TIME", help="before this event time")
     parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
@@ -54,14 +62,9 @@ async def run(options: argparse.Namespace) -> int:
     if options.labels:
         return await _labels(settings, options.output)
     require_data(settings, settings.dead_letter_url if options.dead_letters else settings.opensearch_url)
-    wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
+    wanted, columns = _wanted(settings, options)
     async with opened(make_index(settings)) as index, opened(make_dead_letters(settings)) as letters:
         pages = letters.pages(export.PAGE) if options.dead_letters else export.documents(index, wanted)
-        columns = (
-            export.letter_columns()
-            if options.dead_letters
-            else list(names(FIELDS, tuple(settings.value_fields), tuple(settings.label_fields)))
-        )
         written, first = 0, True
         with _output(options.output) as file, progress("exporting", None) as done:
             async for page in pages:
@@ -73,6 +76,32 @@ async def run(options: argparse.Namespace) -> int:
                 done(len(page))
     sys.stderr.write(f"{written} {'dead letters' if options.dead_letters else 'documents'}\n")
     return EXIT_OK
+
+
+def _wanted(settings: Settings, options: argparse.Namespace) -> tuple[Filter | Find, list[str]]:
+    """Which documents, and their columns. Raises UserError for flags that do not go together."""
+    if sum((options.events, options.of_windows, options.dead_letters, options.labels)) > 1:
+        raise UserError("one of --events, --windows, --dead-letters and --labels")
+    if not options.events and not options.of_windows:
+        if options.field:
+            raise UserError("--field: needs --events or --windows")
+        columns = list(names(FIELDS, tuple(settings.value_fields), tuple(settings.label_fields)))
+        wanted = Filter(options.sensor, *span(options), options.min_score, options.anomalies)
+        return wanted, export.letter_columns() if options.dead_letters else columns
+    layout = EventLayout.of(settings)
+    if layout is None:
+        raise UserError("--events and --windows: event_format is not set, so the stream holds readings")
+    if options.sensor or options.min_score is not None or options.anomalies:
+        raise UserError("--sensor, --min-score and --anomalies: are for scores; use --field NAME:VALUE")
+    kind: Literal["event", "window"] = "event" if options.events else "window"
+    terms = [each.partition(":")[::2] for each in options.field]
+    if wrong := [each for each in options.field if not all(each.partition(":"))]:
+        raise UserError(f"--field: {wrong[0]!r} is not NAME:VALUE")
+    columns = layout.columns(kind)
+    for name, _ in terms:
+        if layout.field(name) not in columns:
+            raise UserError(f"--field: there is no field {name!r}{nearest(name, [*columns, *layout.aliases])}")
+    return Find(kind, *span(options), tuple(terms)), columns
 
 
 async def _labels(settings: Settings, output: Path | None) -> int:

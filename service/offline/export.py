@@ -11,16 +11,19 @@ import orjson
 from service.pipeline.documents import Document
 from service.sinks.index import Index
 from service.sinks.index.fields import DEAD_LETTER_FIELDS
-from service.sinks.query import Filter
+from service.sinks.query import Filter, Find
 
 PAGE = 1000  # documents at once
 
 
-async def documents(index: Index, wanted: Filter) -> AsyncIterator[list[Document]]:
+async def documents(index: Index, wanted: Filter | Find) -> AsyncIterator[list[Document]]:
     """All documents of an open index that match, newest event time first, page by page."""
     cursor = None
     while True:
-        page = await index.search(wanted, PAGE, cursor)
+        if isinstance(wanted, Find):
+            page = await index.find(wanted, PAGE, cursor)
+        else:
+            page = await index.search(wanted, PAGE, cursor)
         yield page.documents
         if (cursor := page.cursor) is None:
             return
@@ -32,15 +35,14 @@ def ndjson(found: Sequence[Document]) -> bytes:
 
 
 def table(found: Sequence[Document], columns: Sequence[str], *, header: bool = True) -> bytes:
-    """CSV with the same columns whatever the rows; a record is JSON in its cell."""
+    """CSV with the same columns whatever the rows; an object or a list is JSON in its cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows(
-        document | {"record": orjson.dumps(document["record"]).decode()} if "record" in document else document
-        for document in found
-    )
+    for document in found:
+        nested = {name: orjson.dumps(each).decode() for name, each in document.items() if isinstance(each, dict | list)}
+        writer.writerow(document | nested)
     return text.getvalue().encode()
 
 

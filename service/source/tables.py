@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import orjson
 from botocore.exceptions import ClientError
@@ -195,8 +196,9 @@ class Tables:
         self._metrics = metrics
         self._now = now
         self._origins: dict[str, Origin | None] = {each.name: _origin(each, region, now) for each in definitions}
-        self._current = Enrichment()
-        self._made: dict[str, Enrichment] = {"": self._current}
+        self._without = self._current = Enrichment()
+        # Older versions live as long as some core uses them: in memory are as many as shards need, not as were made.
+        self._made: WeakValueDictionary[str, Enrichment] = WeakValueDictionary({"": self._without})
         self._errors: dict[str, str] = {}
         self._checked: dict[str, float] = {}  # when each was last what its source had
         self._stack = contextlib.AsyncExitStack()
@@ -242,8 +244,8 @@ class Tables:
 
         A table whose definition has changed since, or whose version is lost, is the current one; the log says so.
         """
-        if version in self._made:
-            return self._made[version]
+        if (known := self._made.get(version)) is not None:
+            return known
         kept = versions_of(version)
         enrichers = dict(self._current.enrichers)
         for each in self._definitions:
@@ -337,8 +339,6 @@ class Tables:
         if version != known["version"] or kept != known["replaced"]:
             await self._blobs.put(f"{place}/{_NEWEST}", orjson.dumps({"version": version, "replaced": kept}))
         await self._blobs.delete([f"{place}/{each}" for each in old])
-        made_of = {f"{name}@{each}" for each in old}
-        self._made = {key: made for key, made in self._made.items() if not made_of & set(key.split(","))}
 
     async def _known(self, name: str) -> dict[str, Any]:
         data = await self._blobs.get(f"{self._place}/{name}/{_NEWEST}")

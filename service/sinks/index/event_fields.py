@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from service.pipeline.documents import SCHEMA_VERSION
 from service.pipeline.enrich import VERSION_FIELD
@@ -81,6 +81,14 @@ class EventLayout:
         columns = (name for program in self.programs for name in program.columns)
         fields = {**keys, **_kinds(WINDOW_FIELDS, columns)}
         return _mapping(fields, {old: new for old, new in self.aliases.items() if new in keys}, objects)
+
+    def columns(self, kind: Literal["event", "window"]) -> list[str]:
+        """The names of all fields of a document, of windows without those of their keys twice."""
+        if kind == "event":
+            return list(dict.fromkeys([*EVENT_FIELDS, *self.mapping]))
+        keys = (name for program in self.programs for name in program.key)
+        columns = (name for program in self.programs for name in program.columns)
+        return list(dict.fromkeys([*_kinds(WINDOW_FIELDS, columns), *keys]))
 
     def field(self, name: str) -> str:
         """The field that a name stands for, which may be an alias."""

@@ -1,6 +1,8 @@
 """Tables come from where they lie, are read anew when they change, and every version can be had again."""
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import boto3
@@ -110,6 +112,21 @@ async def test_versions_that_were_replaced_long_ago_are_removed(tmp_path, blobs,
     async with opened(made({"users": USERS}, blobs, tmp_path, clock)) as tables:
         assert enriched(await tables.at(versions[1]), user=1)["gender"] == "b"
     assert len(await blobs.names("stream/tables/users/")) == 4, "three versions, and which is the newest"
+
+
+async def test_versions_that_no_shard_uses_take_no_memory(tmp_path, blobs):
+    path = tmp_path / "users.csv"
+    path.write_bytes(b"1,first\n")
+    async with opened(made({"users": USERS}, blobs, tmp_path)) as tables:
+        used, unused = tables.current, []
+        for number in range(5):
+            replace(path, f"1,{number}\n".encode())
+            await tables.refresh("users")
+            unused.append(weakref.ref(tables.current))
+        gc.collect()
+        assert [reference() is None for reference in unused] == [True, True, True, True, False]
+        assert await tables.at(used.version) is used
+        assert (await tables.at("")).version == ""
 
 
 async def test_a_file_that_goes_or_makes_no_sense_changes_nothing(tmp_path, blobs, caplog):
