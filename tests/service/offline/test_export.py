@@ -132,7 +132,7 @@ def test_flags_that_do_not_go_together_are_named(tmp_path, capsys, monkeypatch):
         (["--field", "a:b"], "needs --events or --windows"),
         (["--events", "--sensor", "x"], "use --field"),
         (["--events", "--field", "a"], "not NAME:VALUE"),
-        (["--windows", "--field", "window.progam:x"], "did you mean window.program?"),
+        (["--windows", "--field", "window.programs:x"], "did you mean window.program?"),
     ):
         assert main(["export", *arguments]) == 1
         assert message in capsys.readouterr().err
