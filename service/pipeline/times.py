@@ -23,7 +23,7 @@ _ZONE = r" ?(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?:\[[^\]]*\])?)"
 _ISO = re.compile(rf"{_DATE}(?:(?:T| +){_CLOCK}(?:{_ZONE})?)?", re.IGNORECASE)
 _COMPACT = re.compile(rf"(?P<date>(?:19|20|21)[0-9]{{6}}){_CLOCK.replace(':?', '')}(?:{_ZONE})?", re.IGNORECASE)
 _COMPACT_NUMBER = re.compile(r"(?:19|20|21)(?:[0-9]{6}|[0-9]{8}|[0-9]{10}|[0-9]{12}|[0-9]{15}|[0-9]{18})")
-_YEAR = re.compile(r"(?:19|20|21)[0-9]{2}(?:[0-3][0-9]{2})?")  # 2026, 2026331
+_YEAR = re.compile(r"(?:19|20|21)[0-9]{2}(?:[0-9]{3})?")  # 2026, 2026331
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?(?:E[+-]?[0-9]+)?", re.IGNORECASE)
 
 _SCALES = (
