@@ -114,10 +114,10 @@ class TimedDecoder:
         self._decoder, self._clock = decoder, clock
         self.element = decoder.element
 
-    def decode(self, records: Sequence[Record]) -> Decoded:
+    def decode(self, records: Sequence[Record], *, bounded: bool = False) -> Decoded:
         """Its readings and refusals."""
         with self._clock.stage("decode"):
-            return self._decoder.decode(records)
+            return self._decoder.decode(records, bounded=bounded)
 
 
 class TimedFleet(Fleet):
@@ -191,7 +191,7 @@ class Service:
         del parsed
         for batch in batches:
             with stage("core"):
-                output = core.process(batch.records)
+                output = core.process(batch.records, bounded=True)
             with stage("recent"):
                 self._recent.append(output.scored)
             with stage("documents"):

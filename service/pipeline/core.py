@@ -28,7 +28,18 @@ from service.pipeline.documents import IndexDocument, ScoredBatch, index_documen
 from service.pipeline.enrich import Enrichment
 from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent, Staged
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
-from service.pipeline.records import ALL_HASH_KEYS, DeadLetter, Gap, HashKeys, Position, Record
+from service.pipeline.records import (
+    ALL_HASH_KEYS,
+    DeadLetter,
+    Gap,
+    HashKeys,
+    Position,
+    Record,
+    arrivals_of,
+    partition_keys_of,
+    positions_of,
+    take,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +221,9 @@ class Core:
         assert self.configuration.decoder is not None
         decoded = self.configuration.decoder.decode(records, bounded=bounded)
         letters += self._refused(records, decoded.refusals)
-        sources = [records[number] for number in decoded.records]
+        sources = take(records, decoded.records)
         names = decoded.readings.names()
-        self._shelf.key_ranges.note(zip(names, (each.partition_key for each in sources), strict=True))
+        self._shelf.key_ranges.note(zip(names, partition_keys_of(sources), strict=True))
         output = self._score(decoded.readings, names, sources, decoded.ordinals, decoded.labels, letters)
         return replace(output, taken=decoded.taken, size=decoded.size)
 
@@ -332,8 +343,8 @@ class Core:
         scored = ScoredBatch(
             stream=made_for.stream,
             shard=self.shard,
-            positions=[record.position for record in sources],
-            arrivals=[record.arrival for record in sources],
+            positions=positions_of(sources),
+            arrivals=arrivals_of(sources),
             ordinals=ordinals,
             features=made_for.features,
             detector=made_for.detector,

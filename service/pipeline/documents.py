@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from detector.liveness import SilenceEvent
-from detector.types import KINDS, SILENT, Readings, Scores, severity_of
+from detector.types import KINDS, SILENT, Integers, Readings, Scores, severity_of
 from service import __version__
 from service.pipeline.identity import document_id, episode_id
 from service.pipeline.records import Position
@@ -64,7 +64,7 @@ class ScoredBatch:
     stream: str
     shard: str
     positions: Sequence[Position]
-    arrivals: Sequence[int]
+    arrivals: Sequence[int] | Integers
     ordinals: Sequence[int]
     features: Sequence[str]
     detector: str

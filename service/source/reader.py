@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from service.metrics import Metrics
-from service.pipeline.records import Gap, HashKeys, Position, Record
-from service.source.aggregates import user_records
+from service.pipeline.records import Gap, HashKeys, PlainRecords, Position, Record, data_of, of_other_shards
+from service.source.aggregates import MAGIC, user_records
 
 BATCH_BYTES = 10 * 1024 * 1024
 """The most that one answer of Kinesis holds, and that one batch takes in memory."""
@@ -28,7 +30,7 @@ class RecordBatch:
         gap: what may be missing before them.
     """
 
-    records: list[Record]
+    records: Sequence[Record]
     size: int
     behind: int
     ended: bool
@@ -68,8 +70,8 @@ class ShardReader:
             records, size = part
             self._move(records[-1].position)
             self._metrics.records.inc(len(records))
-            self._metrics.bytes.inc(sum(len(record.data) for record in records))
-            self._metrics.other_shard_records.inc(sum(record.other_shard for record in records))
+            self._metrics.bytes.inc(sum(map(len, data_of(records))))
+            self._metrics.other_shard_records.inc(len(of_other_shards(records)))
             yield RecordBatch(records, size, behind, ended=ended and not following, gap=gap)
             part, gap = following, None
             if not part:
@@ -97,8 +99,11 @@ class ShardReader:
 
 def _parts(
     raw: Sequence[dict[str, Any]], after: Position | None, hash_keys: HashKeys
-) -> Iterator[tuple[list[Record], int]]:
+) -> Iterator[tuple[Sequence[Record], int]]:
     """What follows a position, aggregates taken apart, in parts of at most BATCH_BYTES; and the parts' sizes."""
+    if (plain := _plain(raw, after)) is not None:
+        yield from _plain_parts(plain)
+        return
     found, size = list[Record](), 0
     for one in raw:
         record = Record(Position(int(one["SequenceNumber"])), one["PartitionKey"], _milliseconds(one), one["Data"])
@@ -113,6 +118,35 @@ def _parts(
             size += min(memory, BATCH_BYTES)
     if found:
         yield found, size
+
+
+def _plain(raw: Sequence[dict[str, Any]], after: Position | None) -> PlainRecords | None:
+    """The records as they are, if all lie after the position and none may be an aggregate; else None."""
+    sequences = [one["SequenceNumber"] for one in raw]
+    data = [one["Data"] for one in raw]
+    digits = "".join(sequences)
+    if not (digits.isascii() and digits.isdigit()) or len(set(map(len, sequences))) > 1:
+        return None  # such numbers are not in order as their texts are
+    if sequences != sorted(sequences) or (after is not None and int(sequences[0]) <= after.sequence):
+        return None
+    if any(each.startswith(MAGIC) for each in data):
+        return None
+    milliseconds = 1000 * np.array([float(one.get("ApproximateArrivalTimestamp", 0)) for one in raw])
+    if not (np.abs(milliseconds) < 2**53).all():
+        return None
+    arrivals = np.rint(milliseconds).astype(np.int64)
+    return PlainRecords(sequences, [one["PartitionKey"] for one in raw], arrivals, data)
+
+
+def _plain_parts(records: PlainRecords) -> Iterator[tuple[Sequence[Record], int]]:
+    memory = np.minimum(np.fromiter(map(len, records.data), np.int64) + RECORD_MEMORY, BATCH_BYTES)
+    start = 0
+    while start < len(records):
+        size = np.cumsum(memory[start:])
+        count = max(int(np.searchsorted(size, BATCH_BYTES, side="right")), 1)
+        part = records if count == len(records) else records[start : start + count]
+        yield part, int(size[count - 1])
+        start += count
 
 
 def _milliseconds(raw: dict[str, Any]) -> int:

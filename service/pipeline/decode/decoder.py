@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 
-from detector.types import Readings
+from detector.types import Integers, Readings
 from service.pipeline.decode.carriers import MAX_UNPACKED, looks_like
 from service.pipeline.decode.decoded import BATCH_MEMORY, READING_MEMORY, Decoded, DecodeError, Refusal
 from service.pipeline.decode.fields import Fields, Find, Reading, describe, find_field, first_line
+from service.pipeline.decode.flat import FlatReadings, read_flat
 from service.pipeline.decode.json import MAX_READINGS, Broken, dump, parse
 from service.pipeline.records import Record
 
+T = TypeVar("T")
 MANY = 1000  # readings of a record, of which all are refused, that make one refusal and not so many
 _BEYOND_64_BITS = 2.0**63
 OTHER_SHARD = (
@@ -45,11 +47,12 @@ class JSONDecoder:
 
     def decode(self, records: Sequence[Record], *, bounded: bool = False) -> Decoded:
         """Readings and refusals of a batch, see ``Decoder``."""
-        columns, taken = _Columns(), len(records)
-        fields, single = self._fields, self._find_list is None
-        for number, record in enumerate(records):
+        fields, single, taken = self._fields, self._find_list is None, len(records)
+        columns = _Columns(fields, read_flat(records, fields) if single else None)
+        for number in columns.missing(len(records)):
+            record = records[number]
             if single and not record.other_shard:
-                try:  # nearly all records: one object that is one reading
+                try:  # nearly all of the others: one object that is one reading
                     body = orjson.loads(record.data)
                     if type(body) is dict:
                         reading = fields.read(body, body, record.arrival)
@@ -59,10 +62,10 @@ class JSONDecoder:
                 except Exception:  # told apart below
                     pass
             self._decode_one(number, record, columns)
-            if bounded and columns.size > BATCH_MEMORY:  # of records like those above a batch is small enough
+            if bounded and columns.size(number) > BATCH_MEMORY:  # of records like those above a batch is small enough
                 taken = number + 1
                 break
-        return columns.decoded(fields, taken)
+        return columns.decoded(taken)
 
     def element(self, record: Record, ordinal: int) -> bytes:
         """The JSON value that a reading was made of."""
@@ -194,44 +197,69 @@ class _Element(NamedTuple):
 
 
 class _Columns:
-    """Readings one by one, and refusals."""
+    """Readings one by one, beside those that were read together, and refusals."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Fields, flat: FlatReadings | None) -> None:
         self.refusals: list[Refusal] = []
         self.refused_bytes = 0  # in refusals of single readings; others hold their record
-        self._sensors: dict[str, int] = {}
-        self._codes: list[int] = []
+        self._fields, self._flat = fields, flat
+        self._sensors: list[str] = []
         self._times: list[int] = []
         self._values: list[tuple[float, ...]] = []
         self._records: list[int] = []
         self._ordinals: list[int] = []
         self._labels: list[dict[str, str]] = []
 
+    def missing(self, records: int) -> list[int]:
+        """The numbers of the records, of so many, that were not read together."""
+        numbers = np.arange(records)
+        return (numbers if self._flat is None else np.delete(numbers, self._flat.records)).tolist()
+
     def add(self, record: int, ordinal: int, reading: Reading, labels: dict[str, str]) -> None:
         """One reading more."""
         sensor, time, values = reading
-        self._codes.append(self._sensors.setdefault(sensor, len(self._sensors)))
+        self._sensors.append(sensor)
         self._times.append(time)
         self._values.append(values)
         self._records.append(record)
         self._ordinals.append(ordinal)
         self._labels.append(labels)
 
-    @property
-    def size(self) -> int:
-        """What all of them take in memory, in bytes."""
-        return READING_MEMORY * (len(self._codes) + len(self.refusals)) + self.refused_bytes
+    def size(self, last: int) -> int:
+        """What all of them take in memory up to a record, in bytes."""
+        together = 0 if self._flat is None else int(np.searchsorted(self._flat.records, last, side="right"))
+        return READING_MEMORY * (together + len(self._sensors) + len(self.refusals)) + self.refused_bytes
 
-    def decoded(self, fields: Fields, taken: int) -> Decoded:
-        """All of them as columns; ``taken``: of how many records."""
-        readings = Readings(
-            codes=np.array(self._codes, dtype=np.int64),
-            sensors=tuple(self._sensors),
-            times=np.array(self._times, dtype=np.int64),
-            values=np.array(self._values, dtype=np.float64).reshape(len(self._codes), fields.dimensions),
-        )
-        labels = self._labels if fields.has_labels else ()
-        return Decoded(readings, self._records, self._ordinals, labels, self.refusals, taken, self.size)
+    def decoded(self, taken: int) -> Decoded:
+        """All of them as columns, in the records' order; ``taken``: of how many records."""
+        flat = self._flat.before(taken) if self._flat else None
+        times = np.array(self._times, dtype=np.int64)
+        values = np.array(self._values, dtype=np.float64).reshape(len(times), self._fields.dimensions)
+        records: Sequence[int] = self._records
+        sensors, ordinals, labels = self._sensors, self._ordinals, self._labels
+        if flat and not records:
+            times, values, sensors, labels = flat.times, flat.values, flat.sensors, flat.labels
+            records, ordinals = flat.records.tolist(), [0] * len(times)
+            if records == list(range(len(records))):
+                records = range(len(records))
+        elif flat:
+            numbers = np.concatenate((flat.records, np.array(records, dtype=np.int64)))
+            order = np.argsort(numbers, kind="stable")
+            times = np.concatenate((flat.times, times))[order]
+            values = np.concatenate((flat.values, values))[order]
+            sensors = _ordered([*flat.sensors, *sensors], order)
+            ordinals = _ordered([0] * len(flat.records) + ordinals, order)
+            labels = _ordered([*flat.labels, *labels], order) if self._fields.has_labels else []
+            records = numbers[order].tolist()
+        numbers_of = {sensor: number for number, sensor in enumerate(dict.fromkeys(sensors))}
+        codes = np.fromiter(map(numbers_of.__getitem__, sensors), np.int64, len(sensors))
+        readings = Readings(sensors=tuple(numbers_of), codes=codes, times=times, values=values)
+        given = labels if self._fields.has_labels else ()
+        return Decoded(readings, records, ordinals, given, self.refusals, taken, self.size(taken - 1))
+
+
+def _ordered(column: list[T], order: Integers) -> list[T]:
+    return [column[place] for place in order.tolist()]
 
 
 def _is_exact(values: Sequence[float]) -> bool:

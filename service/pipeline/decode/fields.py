@@ -111,12 +111,19 @@ class Fields:
         self._time, self._find_time = time, find_field(time)
         self._values = [(expression, find_field(expression)) for expression in values.values()]
         self._labels = [(name, find_field(expression)) for name, expression in (labels or {}).items()]
-        self._time_formats = time_formats
+        self.time_formats = time_formats
         self._numeric_text = numeric_text
-        self._max_future = max_future
-        self._max_past = max_past
+        self.max_future = max_future
+        self.max_past = max_past
+        self.plain_names = self._plain_names(sensor, time, *values.values())
         self.dimensions, self.has_labels = len(self._values), bool(self._labels)
         self.names_root = any(map(names_root, (sensor, time, *values.values(), *(labels or {}).values())))
+
+    @staticmethod
+    def _plain_names(sensor: str, time: str, *values: str) -> tuple[str, str, list[str]] | None:
+        """The names of sensor, time and values, if they are nothing else than names of members; else None."""
+        names = [plain_name(expression) for expression in (sensor, time, *values)]
+        return (names[0], names[1], names[2:]) if all(names) else None
 
     def read(self, element: Any, root: Any, arrival: int) -> Reading:
         """Sensor, event time and values. Raises DecodeError."""
@@ -125,7 +132,7 @@ class Fields:
         if all(map(math.isnan, numbers)):
             raise DecodeError("no_value", f"{', '.join(name for name, _ in self._values)}: missing or null")
         found = self._find_time(element, root)
-        return name, arrival if found is None else self._moment(found, arrival), numbers
+        return name, arrival if found is None else self.moment(found, arrival), numbers
 
     def labels(self, element: Any, root: Any) -> dict[str, str]:
         """What an element says of its sensor, as text; what is missing or no text, number or boolean is left out."""
@@ -191,22 +198,23 @@ class Fields:
             )
         return float(plain.replace(",", ".")) if not plain.lstrip("+-").isdigit() else int(plain)
 
-    def _moment(self, value: Any, arrival: int) -> int:
+    def moment(self, value: Any, arrival: int) -> int:
+        """The event time that a value says, in ms, of a record that arrived then. Raises DecodeError."""
         try:
-            time = parse_time(value, self._time_formats)
+            time = parse_time(value, self.time_formats)
         except TimeError as error:
             raise DecodeError("bad_time", f"{self._time}: {error}") from None
-        if time > arrival + self._max_future:
+        if time > arrival + self.max_future:
             ahead = (time - arrival) / 1000
             reason = f"{self._time} = {show(value)} lies {ahead:.0f} s after the record's arrival, more than"
-            raise DecodeError("future_time", f"{reason} max_future_seconds = {self._max_future / 1000:g}")
+            raise DecodeError("future_time", f"{reason} max_future_seconds = {self.max_future / 1000:g}")
         if time < YEAR_2000:
             reason = f"{self._time} = {show(value)} is {_iso(time)}, before the year 2000"
             raise DecodeError("past_time", f"{reason}: the device's clock was not set")
-        if self._max_past is not None and time < arrival - self._max_past:
+        if self.max_past is not None and time < arrival - self.max_past:
             behind = (arrival - time) / 1000
             reason = f"{self._time} = {show(value)} lies {behind:.0f} s before the record's arrival, more than"
-            raise DecodeError("past_time", f"{reason} max_past_seconds = {self._max_past / 1000:g}")
+            raise DecodeError("past_time", f"{reason} max_past_seconds = {self.max_past / 1000:g}")
         return time
 
 
