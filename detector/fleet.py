@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from detector.alerting.feedback_rule import FeedbackRule, Stretches
 from detector.detector import Configuration, Detector
 from detector.liveness import LastSeen, LivenessMonitor, SilenceEvent
+from detector.rules import Rules
 from detector.snapshot_format import compressed, fields_of, with_fields
 from detector.types import Floats, Forecast, Integers, Readings, Scores
 
@@ -92,6 +94,7 @@ class Fleet:
         self._readings = 0
         self._monitor = LivenessMonitor()
         self._changed: set[str] = set()
+        self._feedback = FeedbackRule(configuration.dimensions)
 
     def __len__(self) -> int:
         """How many sensors there are."""
@@ -129,8 +132,9 @@ class Fleet:
         self._make_room(sensors)
         for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
             scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
+        self._feedback.judge(readings, scores, self._rules)
         silences = self._monitor.observe(sensors, order, starts, readings.times, scores.silence_timeout)
-        self.silences += [self._respecting_quiet(replace(each, row=each.row + first)) for each in silences]
+        self.silences += [self._judged(replace(each, row=each.row + first)) for each in silences]
         self._changed.update(sensors, (silence.sensor for silence in silences))
         self._note_use(sensors, order[np.append(starts[1:], len(order)) - 1])
         for sensor in {silence.sensor for silence in silences} - self._detectors.keys():
@@ -178,6 +182,7 @@ class Fleet:
                 fields = fields_of(snapshot, "a detector's snapshot")
                 used[sensor] = _whole(fields, "used")
                 last_seen[sensor] = self._last_seen(sensor, fields)
+                self._feedback.restore(sensor, fields)
         by_use = sorted(snapshots, key=lambda sensor: (used[sensor], sensor))
         room = len(by_use) if self._max_sensors is None else self._max_sensors
         for sensor in by_use[: max(len(by_use) - room, 0)]:
@@ -190,10 +195,42 @@ class Fleet:
         self._monitor.restore(last_seen)
         for sensor in by_use[: max(len(by_use) - room, 0)]:
             self._monitor.forget(sensor)
+            self._feedback.forget(sensor)
 
-    def _respecting_quiet(self, silence: SilenceEvent) -> SilenceEvent:
-        rules = self.configuration.for_sensor(silence.sensor).rules
-        return replace(silence, alert=not rules.is_quiet(np.array([silence.time]))[0])
+    def call_normal(self, sensor: str, stretches: Stretches) -> bool:
+        """From the next reading on these stretches of a sensor are normal, and no others, which raises the bar of its
+        alerts (``detector.alerting.feedback_rule``). Whether that is a change; never for a sensor never seen.
+        """
+        with self._recalled(sensor) as known:
+            changed = known and self._feedback.call_normal(sensor, stretches)
+        if changed:
+            self._changed.add(sensor)
+        return changed
+
+    @contextmanager
+    def _recalled(self, sensor: str) -> Iterator[bool]:
+        """Have in memory what is known of a sensor's episodes, also of one on the shelf; whether it was ever seen."""
+        if sensor in self._detectors:
+            yield True
+            return
+        model = self._shelf.get(sensor)
+        if model is None:
+            yield False
+            return
+        self._feedback.restore(sensor, fields_of(model))
+        yield True
+        self._shelf.put(sensor, with_fields(model, **self._feedback.pack(sensor)))
+        self._feedback.forget(sensor)
+
+    def _rules(self, sensor: str) -> Rules:
+        return self.configuration.for_sensor(sensor).rules
+
+    def _judged(self, silence: SilenceEvent) -> SilenceEvent:
+        """Whether it is an alert."""
+        with self._recalled(silence.sensor):
+            withheld = self._feedback.withholds(silence.sensor, (silence.since, silence.time))
+        quiet = self._rules(silence.sensor).is_quiet(np.array([silence.time]))[0]
+        return replace(silence, alert=not (withheld or quiet))
 
     def _detector(self, sensor: str) -> Detector:
         detector = self._detectors.get(sensor)
@@ -231,13 +268,16 @@ class Fleet:
         for sensor in list(self._detectors)[:surplus]:
             self._shelf.put(sensor, compressed(self._pack(sensor)))
             del self._detectors[sensor], self._used[sensor]
+            self._feedback.forget(sensor)
             self._monitor.forget(sensor)
 
     def _returned(self, sensor: str) -> Detector | None:
         """A detector from the shelf; None if the sensor has none there."""
         if self._max_sensors is None or (model := self._shelf.take(sensor)) is None:
             return None
-        self._monitor.remember(sensor, self._last_seen(sensor, fields_of(model)))
+        fields = fields_of(model)
+        self._monitor.remember(sensor, self._last_seen(sensor, fields))
+        self._feedback.restore(sensor, fields)
         return self._restored(sensor, model)
 
     def _note_use(self, sensors: list[str], last: Integers) -> None:
@@ -262,6 +302,7 @@ class Fleet:
             last_seen=self._monitor.last_seen[sensor].pack(),
             usual_silence=_finite(detector.learnt_silence_timeout),
             used=self._used[sensor],
+            **self._feedback.pack(sensor),
         )
 
     def _restored(self, sensor: str, snapshot: bytes) -> Detector:

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 import orjson
 
+from detector.alerting.feedback_rule import Stretches
 from detector.detector import Configuration
 from detector.fleet import Fleet
 from detector.liveness import SilenceEvent
@@ -286,6 +287,13 @@ class Core:
     def template(self, sensor: str) -> bytes:
         """What a sensor's detector has learnt, for others to begin with. Raises KeyError for a sensor never seen."""
         return self._fleet.template(sensor)
+
+    def call_normal(self, said: Mapping[str, Stretches]) -> bool:
+        """What people called normal, by sensor, is so from the next record on, which a checkpoint must hold first.
+
+        Whether that is a change. What is said of sensors that this shard never saw is of other shards.
+        """
+        return any([self._fleet.call_normal(sensor, stretches) for sensor, stretches in said.items()])
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
         """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""

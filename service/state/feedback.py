@@ -64,6 +64,7 @@ class Feedback:
         self._read: set[str] = set()  # names of blobs
         self._fresh = -REFRESH_SECONDS
         self._reading = asyncio.Lock()
+        self.changes = 0  # words and withdrawals that were seen
         self.opened = asyncio.Event()  # the store is; before, each call waits
 
     def words(self) -> list[Word]:
@@ -82,6 +83,7 @@ class Feedback:
         await self._blobs.put(name, _encode(asdict(word)))
         self._read.add(name)
         self._words[word.id] = word
+        self.changes += 1
         return word
 
     async def withdraw(self, identity: str, who: str, when: str) -> Word | None:
@@ -94,6 +96,7 @@ class Feedback:
         await self._blobs.put(name, _encode({"who": who, "time": when}))
         self._read.add(name)
         word = self._words[identity] = replace(word, withdrawn_by=who, withdrawn=when)
+        self.changes += 1
         return word
 
     async def refresh(self) -> None:
@@ -129,6 +132,19 @@ class Feedback:
         """Whether somebody sees to an episode, or said that it is none."""
         return any(word.action in ("acknowledge", "normal") and word.episode_id == episode for word in self._in_force())
 
+    def normal(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """The stretches that were called normal, first and last event time in ms, by word and sensor.
+
+        A sensor of which all was taken back has none.
+        """
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for word in self._words.values():
+            if word.action == "normal":
+                of_sensor = found.setdefault(word.sensor, {})
+                if word.withdrawn is None and word.since and word.until:
+                    of_sensor[word.id] = parse_time(word.since), parse_time(word.until)
+        return found
+
     def _in_force(self) -> Iterable[Word]:
         return (word for word in self._words.values() if word.withdrawn is None)
 
@@ -142,6 +158,7 @@ class Feedback:
             self._words[identity] = replace(word, withdrawn_by=fields["who"], withdrawn=fields["time"])
         else:
             return
+        self.changes += 1
         self._read.add(name)
 
 

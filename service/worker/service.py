@@ -107,6 +107,7 @@ class Service:
             dead_letter_monitor=self.dead_letter_monitor,
             tables=self.tables if settings.event_format else None,
             notifier=self.notifier,
+            feedback=self.feedback,
         )
         self._status = Status(
             settings=settings,

@@ -41,6 +41,7 @@ from service.source.kinesis import Stream
 from service.source.reader import RecordBatch
 from service.source.tables import Tables
 from service.state.checkpoints import Checkpoint, HeldLease
+from service.state.feedback import Feedback
 from service.state.leases import LeaseLostError
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.sensor_monitor import SensorMonitor
@@ -72,6 +73,7 @@ class PipelineContext:
     sensor_monitor: SensorMonitor | None = None  # None: nobody is warned
     tables: Tables | None = None  # of a stream of events
     notifier: Notifier | None = None  # None: nobody is told
+    feedback: Feedback | None = None  # None: nobody says anything
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class ShardPipeline:
         self._scored_bytes = 0
         self._acknowledged = asyncio.Event()  # since it was last cleared
         self._outbox: Outbox | None = None
+        self._heard = (0, 0)  # how much was said, and of how many sensors, when it was last asked
 
     async def run(self) -> bool:
         """Work until the shard's end (True) or until stopped and everything fetched is committed (False).
@@ -229,8 +232,8 @@ class ShardPipeline:
                         fetched = await self._fetched.get()
             pending, rest = PendingBatch(), None
             if fetched is not None and (fetched.records or fetched.gap):
-                if self._tables_have_changed():
-                    await self._use_tables(position)
+                if self._tables_have_changed() or await self._hears_news():
+                    await self._use_news(position)
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
                 output = await self._process(fetched)
                 fetched, rest = fetched.cut(output.taken)
@@ -262,18 +265,30 @@ class ShardPipeline:
         tables, mine = self._context.tables, self._core.enrichment
         return tables is not None and mine is not None and mine.version != tables.current.version
 
-    async def _use_tables(self, position: Position | None) -> None:
-        """Enrich what comes next by the newest tables, once a checkpoint says so: a crash would else mix two versions.
+    async def _hears_news(self) -> bool:
+        """Whether people called other stretches normal than this shard's state has, which it does from now on."""
+        feedback = self._context.feedback
+        heard = (feedback.changes if feedback else 0, self._core.sensors.made)
+        if feedback is None or heard == self._heard:
+            return False
+        self._heard = heard
+        said = feedback.normal()
+        async with self._scoring:
+            return bool(said) and await self._in_thread(self._core.call_normal, said)
+
+    async def _use_news(self, position: Position | None) -> None:
+        """Go on with the newest tables and feedback once a checkpoint says so: a crash would else mix old and new.
 
         All up to ``position`` is processed.
         """
-        assert self._context.tables
         await self._commit_done.wait()
-        self._core.use(self._context.tables.current)
+        if self._tables_have_changed():
+            assert self._context.tables
+            self._core.use(self._context.tables.current)
         models = await self._in_thread(self._core.snapshot, self._held.needs_rewrite())
         state = await self._in_thread(self._core.state)
         self._commit_done.clear()
-        await self._scored.put(PendingBatch(checkpoint=Checkpoint(position, False, models, (state,))))
+        await self._scored.put(PendingBatch(checkpoint=Checkpoint(position, False, models, (state,), self._notices())))
         await self._commit_done.wait()
 
     async def _process(self, fetched: RecordBatch) -> Output:
