@@ -268,8 +268,7 @@ class ShardPipeline:
     async def _hears_news(self) -> bool:
         """Whether people called other stretches normal than this shard's state has, which it does from now on."""
         feedback = self._context.feedback
-        heard = (feedback.changes if feedback else 0, self._core.sensors.made)
-        if feedback is None or heard == self._heard:
+        if feedback is None or (heard := (feedback.changes, self._core.sensors.made)) == self._heard:
             return False
         self._heard = heard
         said = feedback.normal()

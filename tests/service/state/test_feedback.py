@@ -80,3 +80,18 @@ def test_labels_are_what_was_acknowledged_or_missed_and_not_called_normal():
     ]
     stretch = [span["since"], span["until"]]
     assert labels(said) == {"boiler": [stretch], "pump": [stretch], "fan": []}
+
+
+async def test_what_is_normal_is_known_by_sensor_and_is_nothing_once_it_is_taken_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.state.feedback.REFRESH_SECONDS", 0.0)
+    async with opened(tmp_path) as feedback, opened(tmp_path) as other:
+        assert feedback.normal() == {}
+        stretch = {"since": "2023-11-14T22:13:20.000Z", "until": "2023-11-14T22:13:21.500Z"}
+        said = await feedback.add(word("normal", **stretch))
+        await feedback.add(word("missed", "pump", **stretch))
+        await other.refresh()
+        assert other.changes == feedback.changes == 2
+        assert other.normal() == {"boiler": {said.id: (1_700_000_000_000, 1_700_000_001_500)}}
+        await feedback.withdraw(said.id, "Bob", "2026-11-24T13:00:00.000Z")
+        await other.refresh()
+        assert (other.changes, other.normal()) == (3, {"boiler": {}})
