@@ -293,7 +293,8 @@ class Core:
 
         Whether that is a change. What is said of sensors that this shard never saw is of other shards.
         """
-        return any([self._fleet.call_normal(sensor, stretches) for sensor, stretches in said.items()])
+        changed = [self._fleet.call_normal(sensor, stretches) for sensor, stretches in said.items()]
+        return any(changed)
 
     def snapshot(self, also: Set[str] = frozenset()) -> dict[str, Model]:
         """The models that changed since the last snapshot, and those of the sensors ``also``, by sensor."""

@@ -33,10 +33,11 @@ from service.state.leases import LeaseManager
 from service.state.templates import Templates, TemplateStore
 from service.stores import make_blobs, make_dead_letters, make_index, make_lease_store, make_model_store
 from service.worker.consumer import Consumer
+from service.worker.context import PipelineContext
 from service.worker.dead_letter_monitor import DeadLetterMonitor
 from service.worker.faults import first_error
 from service.worker.sensor_monitor import SensorMonitor
-from service.worker.shard import PipelineContext, ShardPipeline
+from service.worker.shard import ShardPipeline
 from service.worker.status import Status
 
 log = logging.getLogger("cutwater")

@@ -17,7 +17,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -25,26 +24,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from detector.types import KINDS, SILENT, Floats, Forecast, Scores
-from service.metrics import Metrics
 from service.pipeline.core import Core, JoinedDocuments, Output
 from service.pipeline.documents import IndexDocument
 from service.pipeline.event_stage import enrichment_of
 from service.pipeline.records import DeadLetter, Position
-from service.sinks.dead_letters import DeadLetters
 from service.sinks.dead_letters.format import describe_letter, rejection_letter
-from service.sinks.index import Index
-from service.sinks.notify.notifier import Notifier
 from service.sinks.notify.outbox import Outbox
-from service.sinks.recent_scores import RecentScores
-from service.source.budget import ByteBudget
-from service.source.kinesis import Stream
 from service.source.reader import RecordBatch
-from service.source.tables import Tables
 from service.state.checkpoints import Checkpoint, HeldLease
-from service.state.feedback import Feedback
 from service.state.leases import LeaseLostError
-from service.worker.dead_letter_monitor import DeadLetterMonitor
-from service.worker.sensor_monitor import SensorMonitor
+from service.worker.context import PipelineContext
 
 log = logging.getLogger("cutwater.pipeline")
 T = TypeVar("T")
@@ -54,26 +43,6 @@ BATCHES_AHEAD = 4  # between two stages; the real bound is the byte budget
 SCORED_BYTES = 64 * 1024 * 1024  # of a shard's readings and refusals, scored and not acknowledged, before it waits
 DOCUMENTS_AT_ONCE = 5_000  # made and written at once; a document takes many times the memory of a scored record
 _AGAIN_SECONDS = 1.0  # before another try of a checkpoint while one is still on its way
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineContext:
-    """What all shards of a service share."""
-
-    stream: Stream
-    stream_name: str
-    checkpoint_seconds: float
-    budget: ByteBudget
-    executor: Executor
-    index: Index
-    letters: DeadLetters
-    recent: RecentScores
-    metrics: Metrics
-    dead_letter_monitor: DeadLetterMonitor
-    sensor_monitor: SensorMonitor | None = None  # None: nobody is warned
-    tables: Tables | None = None  # of a stream of events
-    notifier: Notifier | None = None  # None: nobody is told
-    feedback: Feedback | None = None  # None: nobody says anything
 
 
 @dataclass(slots=True)

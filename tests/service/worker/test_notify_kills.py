@@ -31,8 +31,9 @@ from service.state.checkpoints import Checkpoints
 from service.state.leases import Lease, LeaseManager
 from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.snapshots import ModelFingerprint
+from service.worker.context import PipelineContext
 from service.worker.dead_letter_monitor import DeadLetterMonitor
-from service.worker.shard import PipelineContext, ShardPipeline
+from service.worker.shard import ShardPipeline
 from tests.service.sinks.receiver import Receiver
 from tests.service.worker.test_shard import RememberingIndex, ScriptedStream
 

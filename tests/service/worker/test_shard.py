@@ -29,8 +29,9 @@ from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.snapshots import ModelFingerprint
 from service.state.snapshots.shard import ShardSnapshots
 from service.worker import shard
+from service.worker.context import PipelineContext
 from service.worker.dead_letter_monitor import DeadLetterMonitor
-from service.worker.shard import PipelineContext, ShardPipeline
+from service.worker.shard import ShardPipeline
 
 SHARD = "shardId-000000000000"
 FINGERPRINT = ModelFingerprint("rcf-1", {})

@@ -33,8 +33,9 @@ from service.state.leases.sqlite import SQLiteLeaseStore
 from service.state.snapshots import ModelFingerprint
 from service.state.snapshots.shard import ShardSnapshots
 from service.worker.consumer import Consumer
+from service.worker.context import PipelineContext
 from service.worker.dead_letter_monitor import DeadLetterMonitor
-from service.worker.shard import PipelineContext, ShardPipeline
+from service.worker.shard import ShardPipeline
 
 STREAM = "stream"
 FINGERPRINT = ModelFingerprint("chain", {})
@@ -171,7 +172,7 @@ class ScriptedShard:
 class NumberDecoder:
     """A record is a number, its partition key the sensor."""
 
-    def decode(self, records) -> Decoded:
+    def decode(self, records, *, bounded=False) -> Decoded:
         n = len(records)
         sensors = tuple(dict.fromkeys(record.partition_key for record in records))
         readings = Readings(
