@@ -272,9 +272,9 @@ def test_a_bug_in_one_shards_scoring_stops_that_shard_only_and_is_over_when_the_
     (victim,) = {one.shard.id for one in world.stream.all.values() if one.records[0].partition_key == SENSORS[0]}
     tries, process = [], Core.process
 
-    def breaking(self, records, gap=None):
+    def breaking(self, records, gap=None, **more):
         if self.shard != victim or not records:
-            return process(self, records, gap)
+            return process(self, records, gap, **more)
         tries.append(world.clock.now)
         raise BrokenError("of the detector")
 

@@ -181,7 +181,7 @@ class NumberDecoder:
             times=np.array([record.arrival for record in records], dtype=np.int64),
             values=np.array([float(record.data) for record in records]).reshape(n, 1),
         )
-        return Decoded(readings, range(n), [0] * n, (), ())
+        return Decoded(readings, range(n), [0] * n, (), (), n, 0)
 
     def element(self, record: Record, ordinal: int) -> bytes:
         return record.data
