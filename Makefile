@@ -48,7 +48,7 @@ venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which need
 	@echo '2 of 3, numba'
 	@$(INSTALL) numba orjson zstandard
 	@echo '3 of 3, everything else; and the detector is compiled for this machine'
-	@$(BIN)/python -m detector & $(INSTALL) .; status=$$?; wait; exit $$status
+	@$(BIN)/python -m detector & $(INSTALL) --editable .; status=$$?; wait; exit $$status
 	@touch $@
 
 python:

@@ -24,6 +24,14 @@ from tests.servers import cache, sharing
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 KERNELS = (("1", "8"), ("16", "32", "more"))  # what each of two processes compiles: python -m detector
 KEPT_DAYS = 30.0  # kernels that were compiled
+# What takes longest, in this order, and before all else: two processes that share the files then end together.
+LONGEST = (
+    *("end_to_end/test_chaos", "end_to_end/test_image", "service/api/test_docs", "test_docs", "end_to_end/test_state"),
+    *("end_to_end/test_wheel", "end_to_end/test_backfill", "end_to_end/test_recipes", "end_to_end/test_flink"),
+    *("end_to_end/test_spine", "end_to_end/test_replay", "end_to_end/test_hostile_names", "golden/test_golden"),
+    *("detector/forest/test_cut_forest", "detector/forest/test_llvm_intrinsics"),
+    *("service/worker/test_consumer_property", "simulator/test_stream_contract"),
+)
 SERVERS = {"store", "remote", "index", "remote_index", "mortal"}  # fixtures that start servers
 NAMED_BY = {  # marks of tests that need what no build server can install, or not in its time, and why they are left out
     "recordings": "CUTWATER_NAB names no folder with the benchmark's recordings",
@@ -36,7 +44,7 @@ CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 # All checkouts and processes share kernels. numba reads this when it is imported, which nothing above does.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache() / "kernels"))
-settings.register_profile("ci", print_blob=True, deadline=None)
+settings.register_profile("ci", max_examples=40, print_blob=True, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 
 
@@ -58,7 +66,9 @@ def _forget_old_kernels(folder: Path) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs servers; leave out what needs recordings that are not there."""
+    """Put the longest files first; mark what needs servers; leave out what needs recordings that are not there."""
+    ranks = {str(config.rootpath / "tests" / f"{name}.py"): rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())) or _imports_servers(item.module):  # type: ignore[attr-defined]
             item.add_marker("servers")
