@@ -37,6 +37,7 @@ IMPURE = {
 }
 # How kernels are compiled depends on what the disk holds, what they compute does not; rrcf needs help to be imported.
 EXCEPTIONS = {Path("detector/jit.py"): {"os", "pathlib", "tempfile"}, Path("detector/forest/reference.py"): {"sys"}}
+EXCEPTIONS |= {Path("detector/river.py"): {"river"}}  # for those who have it
 NUMERICS = {"llvmlite", "numba", "rrcf", "scipy"}
 NEEDS_NUMBA = {Path("service/flink/plain_print.py")}  # imports it under a condition
 # The commands demo, simulate and stream need sensors and a local stream.
