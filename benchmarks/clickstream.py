@@ -87,6 +87,16 @@ def newest(database: sqlite3.Connection) -> float | None:
     return None if text is None else np.datetime64(text.rstrip("Z")).astype("datetime64[ms]").astype(float) / 1000
 
 
+async def found_in(database: sqlite3.Connection, wanted: int, seconds: float) -> int:
+    """How many events the index has, once it has so many or the time is over."""
+    end = time.time() + seconds
+    while True:
+        (found,) = database.execute("SELECT count(*) FROM event_document").fetchone()
+        if found >= wanted or time.time() > end:
+            return int(found)
+        await asyncio.sleep(0.2)
+
+
 def cpu(process: psutil.Process) -> float:
     """Its CPU seconds so far."""
     times = process.cpu_times()
@@ -113,21 +123,20 @@ async def measure(
     with Service(url, "--stream", STREAM, folder=folder) as service:
         process = psutil.Process(service.process.pid)
         database = sqlite3.connect(f"file:{folder / 'data' / 'cutwater.db'}?mode=ro", uri=True, isolation_level=None)
+        await pace.write(1)
+        await found_in(database, pace.written, 120)  # by then all is compiled and every shard is read
         used = [cpu(each) for each in (process, stream, psutil.Process())]
         samples: list[tuple[float, float, int]] = []
         watching = asyncio.create_task(watch(service, database, samples))
-        began = time.time()
+        began, before = time.time(), pace.written
         await pace.write(minutes * 60)
         seconds = time.time() - began
         if watching.done():
             watching.result()
         watching.cancel()
-        used = [cpu(each) - before for each, before in zip((process, stream, psutil.Process()), used, strict=True)]
+        used = [cpu(each) - earlier for each, earlier in zip((process, stream, psutil.Process()), used, strict=True)]
         ended = time.time()
-        found = 0
-        while found < pace.written and time.time() < ended + 120:
-            await asyncio.sleep(0.2)
-            (found,) = database.execute("SELECT count(*) FROM event_document").fetchone()
+        found = await found_in(database, pace.written, 60)
         caught_up = time.time() - ended
         (counted,) = database.execute(
             "SELECT sum(json_extract(document, '$.\"window.events\"')) FROM window_document"
@@ -135,13 +144,17 @@ async def measure(
         ).fetchone()
         dead = service.get("/status")["readings"]["dead"]
         keys = sum(map(float, re.findall(r"^cutwater_window_keys\S* (\S+)$", service.text("/metrics"), re.MULTILINE)))
-    lags = np.array([lag for lag, _, _ in samples[3:]])
+    if found < pace.written or dead:
+        raise SystemExit(
+            f"{found} of {pace.written} events are in the index, {dead} in the dead letter\n{service.output}"
+        )
+    lags = np.array([lag for lag, _, _ in samples])
     sizes = [size for _, _, size in samples]
     return {
         "events_per_record": lines,
         "minutes": minutes,
         "events": pace.written,
-        "events_per_minute": round(pace.written / seconds * 60),
+        "events_per_minute": round((pace.written - before) / seconds * 60),
         "found": found,
         "dead": dead,
         "counted_in_closed_windows": counted,
@@ -151,6 +164,7 @@ async def measure(
         "behind_most_seconds": round(max(behind for _, behind, _ in samples), 2),
         "writer_late_seconds": round(pace.late, 2),
         "caught_up_after_seconds": round(caught_up, 1),
+        "service_cpu_us_per_event": round(used[0] / (pace.written - before) * 1e6, 1),
         "service_cores": round(used[0] / seconds, 2),
         "stream_cores": round(used[1] / seconds, 2),
         "writer_cores": round(used[2] / seconds, 2),

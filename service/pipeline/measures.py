@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from service.nearest import nearest
 
-MeasureKind = Literal["count", "sum", "min", "max", "mean", "distinct"]
+MeasureKind = Literal["count", "sum", "min", "max", "mean", "distinct", "new"]
 KINDS: tuple[str, ...] = get_args(MeasureKind)
 SKETCH = 512
 """A distinct count is exact below so many values; from there on it is an estimate, off by some 4 %."""
@@ -29,7 +29,7 @@ class Measure:
     """What is computed of a window's events.
 
     Attributes:
-        kind: count, sum, min, max, mean or distinct.
+        kind: count, sum, min, max, mean, distinct, or new, which ``firsts`` counts.
         field: whose values; of a count the field that must have ``value``, or empty for all events.
         value: as text, of a count.
     """
@@ -68,7 +68,7 @@ def new_cell(measures: Sequence[Measure]) -> list[Any]:
 
 
 def _nothing(measure: Measure) -> Any:
-    if measure.kind in ("count", "sum"):
+    if measure.kind in ("count", "sum", "new"):
         return 0
     return {"mean": [0, 0], "distinct": []}.get(measure.kind)
 
@@ -85,7 +85,7 @@ def count(
                 cell[place] += 1
             continue
         value = fields.get(measure.field)
-        if value is None:
+        if value is None or kind == "new":
             continue
         if kind == "distinct":
             for each in value if type(value) is list else (value,):
@@ -151,7 +151,7 @@ def merged(one: list[Any], other: list[Any], measures: Sequence[Measure]) -> lis
     """The cell of the events of both."""
     both: list[Any] = [one[0] + other[0]]
     for mine, theirs, measure in zip(one[1:], other[1:], measures, strict=True):
-        if measure.kind in ("count", "sum"):
+        if measure.kind in ("count", "sum", "new"):
             both.append(mine + theirs)
         elif measure.kind == "mean":
             both.append([mine[0] + theirs[0], mine[1] + theirs[1]])

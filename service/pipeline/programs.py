@@ -30,6 +30,7 @@ class Program:
         where: which events count.
         detect: the measures of which sensors are made.
         max_keys: keys that are remembered at once.
+        learn: how long after its first event no value counts as new, in milliseconds.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Program:
     where: Conditions = ()
     detect: tuple[str, ...] = ()
     max_keys: int = 10_000
+    learn: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ A pause of the whole stream is such a silence of all keys, as soon as an event e
 
 Guarantee: which windows close, at which event, in which order, and what they hold depends only on the programs and on
 the events in their order: not on batches, nor on snapshots in between. In memory is a bounded number of keys, each with
-its open windows, of which none holds events; a distinct count holds at most ``measures.SKETCH`` numbers. Windows of two
-shards are merged, and of one divided, without an event lost or counted twice: see ``restore``.
+its open windows, of which none holds events; a distinct count holds at most ``measures.SKETCH`` numbers, and of values
+that were there before are known at most ``firsts.MOST`` a program. Windows of two shards are merged, and those of one
+divided, without an event lost or counted twice: see ``restore``.
 
 One pass over the events, in pure Python: an event costs a few lookups in the dictionary that it is already.
 """
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from detector import snapshot_format
 from service.pipeline.events import Event
+from service.pipeline.firsts import Firsts
 from service.pipeline.measures import Value, as_text, count, merged, new_cell, results, unpacked_cell
 from service.pipeline.models import hash_key
 from service.pipeline.programs import Program, meets
@@ -202,6 +204,8 @@ class _Table:
         self._closed_to: int | None = None  # all windows that end up to here are closed
         self._hash_keys = hash_keys
         self._measures = [measure for _, measure in program.measures]
+        self._firsts = Firsts(program.learn)
+        self._new = [(place, each.field) for place, each in enumerate(self._measures, 1) if each.kind == "new"]
 
     def add(self, time: int, fields: Mapping[str, Any], partition_key: str) -> Iterable[tuple[str, str]]:
         """Count an event for each of its keys; why it could not be."""
@@ -212,11 +216,11 @@ class _Table:
             return [("late", self._late(time, closed_to))]
         values = [fields.get(name) for name in program.key]
         if any(type(value) is list for value in values):
-            return self._add_each(values, start, fields, partition_key)
-        return self._add(tuple(values), start, fields, partition_key)
+            return self._add_each(values, start, fields, time, partition_key)
+        return self._add(tuple(values), start, fields, time, partition_key)
 
     def _add_each(
-        self, values: list[Any], start: int, fields: Mapping[str, Any], partition_key: str
+        self, values: list[Any], start: int, fields: Mapping[str, Any], time: int, partition_key: str
     ) -> list[tuple[str, str]]:
         """Count an event for each combination of the elements of its lists, each once."""
         lists = [(list(dict.fromkeys(value)) or [None]) if type(value) is list else [value] for value in values]
@@ -225,10 +229,10 @@ class _Table:
             size *= len(each)
         if size > MOST_OF_AN_EVENT:
             return [("too_many_keys", f"{self.program.name}: it counts for {size} keys, more than {MOST_OF_AN_EVENT}")]
-        return [why for key in product(*lists) for why in self._add(key, start, fields, partition_key)]
+        return [why for key in product(*lists) for why in self._add(key, start, fields, time, partition_key)]
 
     def _add(
-        self, values: KeyValues, start: int, fields: Mapping[str, Any], partition_key: str
+        self, values: KeyValues, start: int, fields: Mapping[str, Any], time: int, partition_key: str
     ) -> Sequence[tuple[str, str]]:
         name = _name(values)
         key = self.keys.get(name)
@@ -247,6 +251,10 @@ class _Table:
         if cell is None:
             cell = key.open[start] = new_cell(self._measures)
         cell[0] += 1
+        for place, field in self._new:
+            found = fields.get(field)
+            each = found if type(found) is list else [] if found is None else [found]
+            cell[place] += self._firsts.note(place, key.text, map(as_text, each), time)
         return count(cell, self._measures, fields, self.program.name)
 
     def close(self, newest: int, row: int) -> list[Closed]:
@@ -285,6 +293,7 @@ class _Table:
         return {
             "name": self.program.name,
             "closed_to": self._closed_to,
+            "firsts": self._firsts.pack() if self._new else None,
             "keys": [
                 {
                     "values": list(key.values),
@@ -299,6 +308,8 @@ class _Table:
 
     def unpack(self, packed: Mapping[str, Any]) -> None:
         """Add what another table has packed, as far as its keys are this shard's."""
+        if packed.get("firsts"):  # of all keys: a key's values may come in either child
+            self._firsts.unpack(packed["firsts"])
         before = self._closed_to
         bounds = [bound for bound in (before, packed["closed_to"]) if bound is not None]
         self._closed_to = min(bounds, default=None)

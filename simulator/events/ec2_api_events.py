@@ -1,8 +1,8 @@
 """API calls of EC2 and sign-ins to the console, as EventBridge delivers what CloudTrail has recorded.
 
 People work by day, automation around the clock; one call in forty is denied. Faults: somebody terminates instances by
-the dozen; a security group is opened to the world; the root user makes calls; a sign-in without a second factor, from
-an address that was never seen.
+the dozen; a security group is opened to the world; somebody calls what they never called; the root user makes calls; a
+sign-in without a second factor, from an address that was never seen; a sign-in from another country.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 from simulator.events import EventRecord, Fault
 from simulator.events.carriers import MINUTE, Dice, active, compact, iso, placed, rhythm
 
-FAULTS = ("burst of terminations", "opening to the world", "root use", "sign-in without MFA")
+FAULTS = (
+    "burst of terminations", "opening to the world", "first call", "root use", "sign-in without MFA", "another country",
+)  # fmt: skip
 RATE = 2.0
 ACCOUNT, REGION = "123456789012", "us-east-1"
 INTRUDER, ROOT_ADDRESS = "203.0.113.66", "198.51.100.14"
+ABROAD = "133.11.0.1"  # Japan; the offices are in Germany
 
 # Who calls, whether a person, and how often.
 _CALLERS: tuple[tuple[str, bool, float], ...] = (
@@ -42,8 +45,10 @@ def plan(start: int, seconds: float) -> tuple[Fault, ...]:
         (
             ("burst of terminations", 0.5, 4, "bob"),
             ("opening to the world", 0.65, 2, "dave"),
+            ("first call", 0.73, 2, "alice"),
             ("root use", 0.8, 5, "root"),
-            ("sign-in without MFA", 0.9, 3, "carol"),
+            ("sign-in without MFA", 0.88, 3, "carol"),
+            ("another country", 0.95, 2, "bob"),
         ),
     )
 
@@ -110,6 +115,13 @@ def _faulty(
                 "accessKeyId": "",
             }
             yield time, _call(dice, time, call, identity, ROOT_ADDRESS), root.kind
+    if (first := active(faults, "first call", minute)) and minute == first.start:
+        (time,) = dice.times(1, minute, length)
+        person = _identity(first.about, True)
+        yield time, _call(dice, time, "ModifyInstanceAttribute", person, _office(first.about)), first.kind
+    if (abroad := active(faults, "another country", minute)) and minute == abroad.start:
+        (time,) = dice.times(1, minute, length)
+        yield time, _sign_in(dice, time, abroad.about, ABROAD, mfa=True, failed=False), abroad.kind
     if (entry := active(faults, "sign-in without MFA", minute)) and minute == entry.start:
         (time,) = dice.times(1, minute, length)
         yield time, _sign_in(dice, time, entry.about, INTRUDER, mfa=False, failed=False), entry.kind

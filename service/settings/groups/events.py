@@ -45,12 +45,15 @@ class WindowTable(Table):
     expire: int | None = Field(None, ge=0, le=7 * 86_400)
     """Seconds for which a key without events gives windows of zeros; by default ten windows."""
     measures: dict[str, str] = Field({"events": "count"}, min_length=1, max_length=30)
-    """What is computed: NAME = "count", "count FIELD=VALUE", or "sum FIELD", and likewise min, max, mean, distinct."""
+    """What is computed: NAME = "count", "count FIELD=VALUE", or "sum FIELD", and likewise min, max, mean, distinct, and
+    new, which counts values of the field that the key never had before."""
     detect: list[str] | None = None
     """The measures in which the detector looks for anomalies, each key a sensor called NAME.MEASURE|KEY; by default
     all."""
     max_keys: int = Field(10_000, ge=1, le=MOST_KEYS)
     """Keys of a shard that are remembered at once; an event with another one goes to the dead letter."""
+    learn: int = Field(0, ge=0, le=90 * 86_400)
+    """Seconds of event time from its first event on for which no value counts as new: what is usual is learnt."""
 
     @field_validator("measures")
     @classmethod
@@ -81,6 +84,7 @@ class WindowTable(Table):
             where=tuple((name, frozenset(map(as_text, wanted))) for name, wanted in conditions.items()),
             detect=tuple(self.measures if self.detect is None else self.detect),
             max_keys=self.max_keys,
+            learn=self.learn * 1000,
         )
 
 

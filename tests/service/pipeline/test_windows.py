@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.pipeline.events import Event
+from service.pipeline.firsts import Firsts
 from service.pipeline.measures import SKETCH
 from service.pipeline.models import hash_key
 from service.pipeline.programs import meets
@@ -184,6 +185,47 @@ def test_no_event_is_lost_or_counted_twice_by_a_split_or_a_merge(steps, cut, cha
         assert len({(window.start, window.text) for window in closed}) == len(closed)
         total += sum(window.events for window in closed)
     assert total == len(events)
+
+
+FIRST = PROGRAM | {"name": "first", "measures": {"users": "new user"}, "learn": 30}
+
+
+@settings(max_examples=100, deadline=None)
+@given(EVENTS, st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=5))
+def test_a_value_is_new_once_whatever_the_cuts_and_restores(steps, cuts):
+    events = timeline(steps)
+    program = program_of(FIRST)
+    closed, _, _ = run([program], events, cuts)
+    _, late = naive(program, events)
+    counted = [each for row, each in enumerate(events) if row not in late]
+    expected, seen = {}, set()
+    for each in counted:
+        name = (each.fields.get("article"), each.fields["user"])
+        if name not in seen and each.time >= counted[0].time + program.learn:
+            place = (each.time // program.every * program.every, key_text(name[:1]))
+            expected[place] = expected.get(place, 0) + 1
+        seen.add(name)
+    found = {(window.start, window.text): window.values[0] for window in closed}
+    assert {place: count for place, count in found.items() if count} == {
+        place: count for place, count in expected.items() if place in found
+    }
+
+
+def test_what_either_parent_has_seen_is_not_new_after_a_merge_and_what_is_forgotten_is(monkeypatch):
+    program = program_of(FIRST | {"learn": 0})
+    parents = [Windows([program]), Windows([program])]
+    for number, (windows, user) in enumerate(zip(parents, "xy", strict=True)):
+        windows.process([event(1000 + number, article="a", user=user)], ["p"])
+    snapshots = [windows.snapshot() for windows in parents]
+    for order in (snapshots, snapshots[::-1]):
+        child = Windows([program])
+        child.restore(order)
+        some = [event(1020, article="a", user=user) for user in ("x", ["y", "z"], "z")]
+        closed, _ = child.process([*some, event(1100, article="b")], ["p"] * 4)
+        assert [window.values[0] for window in closed if window.start == 1020_000] == [1]
+    monkeypatch.setattr("service.pipeline.firsts.MOST", 2)
+    firsts = Firsts(0)
+    assert [firsts.note(1, "a", [value], 5) for value in "xyxzxy"] == [1, 1, 0, 1, 0, 1]
 
 
 def test_a_key_without_events_gives_zeros_until_it_expires():

@@ -153,11 +153,14 @@ def test_usual_sign_ins_have_a_second_factor_and_usual_calls_are_not_roots():
 
 
 def test_the_faults_of_api_events():
-    burst, opening, root, entry = planned(ec2_api_events, *ec2_api_events.FAULTS)
-    found = defaultdict(list)
-    for record in made("ec2-api-events", faults=[burst, opening, root, entry]):
+    burst, opening, first, root, entry, abroad = faults = planned(ec2_api_events, *ec2_api_events.FAULTS)
+    found, usual_ = defaultdict(list), set()
+    for record in made("ec2-api-events", faults=faults):
+        detail = orjson.loads(record.data)["detail"]
+        if not record.label:
+            usual_ |= {detail["eventName"], detail["sourceIPAddress"]}
         if record.label:
-            found[record.label].append(orjson.loads(record.data)["detail"])
+            found[record.label].append(detail)
     assert len(found[burst.kind]) == 450
     assert {(each["eventName"], each["userIdentity"]["userName"]) for each in found[burst.kind]} == {
         ("TerminateInstances", burst.about)
@@ -170,6 +173,10 @@ def test_the_faults_of_api_events():
         "No",
         {"ConsoleLogin": "Success"},
     )
+    (called,), (far,) = found[first.kind], found[abroad.kind]
+    assert (called["userIdentity"]["userName"], called["eventName"] in usual_) == (first.about, False)
+    assert (far["userIdentity"]["userName"], far["sourceIPAddress"] in usual_) == (abroad.about, False)
+    assert far["additionalEventData"]["MFAUsed"] == "Yes"
 
 
 # Flow logs
