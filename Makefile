@@ -9,7 +9,7 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-flink demo test check unit code lint format docs docs-site picture constraints image clean python
+.PHONY: help venv venv-flink policies demo test check unit code lint format docs docs-site picture constraints image clean python
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -76,7 +76,18 @@ code: venv  ## Check style, types, imports, spelling and words
 	$(BIN)/codespell
 	$(BIN)/python -m tests.words
 
-lint: venv code  ## What `code` checks, and the Dockerfile, the templates and the dashboards
+# checkov needs 300 MB and older packages than the rest, so it has an environment of its own.
+.venv-checkov/ready: | python
+	$(PYTHON) -m venv .venv-checkov
+	if uv --version > /dev/null 2>&1; then uv pip install --quiet --python .venv-checkov/bin/python checkov==3.3.30; \
+	else .venv-checkov/bin/pip install --disable-pip-version-check --quiet checkov==3.3.30; fi
+	@touch $@
+
+policies: .venv-checkov/ready  ## Hold the templates to the policies of checkov; what is let pass says why in the template
+	.venv-checkov/bin/checkov --framework cloudformation --compact --quiet --skip-download \
+		$(foreach template,$(filter-out deploy/compose.yaml,$(wildcard deploy/*.yaml)),--file $(template))
+
+lint: venv code policies  ## What `code` checks, and the Dockerfile, the templates and the dashboards
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/cfn-lint $(filter-out deploy/compose.yaml,$(wildcard deploy/*.yaml))
 	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson
@@ -111,5 +122,5 @@ image:  ## Build the container image cutwater:latest
 	$(ENGINE) build --tag cutwater:latest $(if $(filter arm64 aarch64,$(shell uname -m)),--build-arg CPU=generic) .
 
 clean:  ## Remove .venv, caches and build products
-	rm -rf .venv build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-checkov build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ PERMISSIONS = {  # of calls that are called otherwise
 }
 SERVICES = {"kinesis", "dynamodb", "s3", "sns", "events"}
 ENRICHING = {"ReadTables", "ReadNetworkInterfaces"}  # recorded by the tests of these tables
+ROLE = "arn:aws:iam::123456789012:role/reader"
 
 
 @pytest.fixture
@@ -120,3 +121,16 @@ async def work(settings, recorded):
                 await asyncio.sleep(0.05)
         service.stop()
         assert await running
+
+
+async def test_where_the_stream_is_read_in_another_role_the_tasks_role_may_assume_that_one(recorded, monkeypatch):
+    with aws.here():
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.moto())
+        async with LocalStream(streams={"stream": 1}) as local:
+            settings = load({"stream": "stream", "endpoint_url": local.endpoint_url, "role_arn": ROLE}, {})
+            async with connect(settings) as kinesis:
+                await kinesis.list_shards(StreamName="stream")
+    task = template("ecs")["Resources"]["TaskRole"]["Properties"]["Policies"]
+    (statement,) = [each for each in statements(task) if each["Sid"] == "AssumeStreamRole"]
+    assert recorded - {"kinesis:ListShards"} == set(statement["Action"])
+    assert statement["Resource"] == {"Ref": "StreamRoleArn"}
