@@ -153,7 +153,7 @@ def test_usual_sign_ins_have_a_second_factor_and_usual_calls_are_not_roots():
 
 
 def test_the_faults_of_api_events():
-    burst, opening, first, root, entry, abroad = faults = planned(ec2_api_events, *ec2_api_events.FAULTS)
+    burst, opening, first, root, entry, abroad = faults = planned(ec2_api_events, *ec2_api_events.FAULTS, minutes=8)
     found, usual_ = defaultdict(list), set()
     for record in made("ec2-api-events", faults=faults):
         detail = orjson.loads(record.data)["detail"]
@@ -161,7 +161,7 @@ def test_the_faults_of_api_events():
             usual_ |= {detail["eventName"], detail["sourceIPAddress"]}
         if record.label:
             found[record.label].append(detail)
-    assert len(found[burst.kind]) == 450
+    assert len(found[burst.kind]) == 45 * 8
     assert {(each["eventName"], each["userIdentity"]["userName"]) for each in found[burst.kind]} == {
         ("TerminateInstances", burst.about)
     }
