@@ -29,6 +29,9 @@ def define(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
     run = add_command(actions, "run", "run the job: on the cluster that runs this command, or in this process", EXAMPLE)
     run.add_argument("--input", default="", metavar="PLACE", help="file or folder of lines, instead of the stream")
+    run.add_argument(
+        "--follow", type=float, default=0.0, metavar="SECONDS", help="look for new files that often [end with the last]"
+    )
     run.add_argument("--output", default="flink-output", metavar="PLACE", help="folder or URL [%(default)s]")
     run.add_argument("--jar", action="append", default=[], type=Path, metavar="FILE", help="the source's connector")
     run.add_argument("--parallelism", type=int, metavar="NUMBER", help="slots to use [as the cluster has it]")
@@ -59,8 +62,8 @@ async def run(options: argparse.Namespace) -> int:
     settings = load_settings(options)
     if "silent_after" not in settings.model_fields_set:  # shards that are read at different paces look like silences
         settings = load_settings(options, silent_after=0.0)
-    if settings.windows:
-        raise UsageError("windows: the Flink job reads readings, not yet events")
+    if settings.event_reader() and not settings.windows:
+        raise UsageError("windows: the Flink job counts events; it writes no document for each, as the service does")
     try:
         from service.flink import job
     except ModuleNotFoundError as error:
@@ -70,6 +73,7 @@ async def run(options: argparse.Namespace) -> int:
     pairs = [each.partition("=") for each in options.set]
     plan = job.Plan(
         input=options.input,
+        follow=options.follow,
         output=options.output,
         jars=tuple(jar.resolve().as_uri() for jar in options.jar),
         parallelism=options.parallelism,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import orjson
@@ -18,11 +18,15 @@ import orjson
 from detector.types import Readings
 from service.pipeline.core import Core, Output
 from service.pipeline.decode import Decoded
+from service.pipeline.documents import IndexDocument
 from service.pipeline.models import Labels, Model
 from service.pipeline.records import Position
 
 GROUPS = 64
 """Groups of sensors: the most that a job can be spread over. They are fixed for a job's life."""
+
+PROCESSED = b""
+"""A row of the journal: those before it are processed."""
 
 NEVER = 253_402_300_799_000
 """The end of the year 9999, in ms: when a record arrived of which nobody knows it."""
@@ -43,12 +47,29 @@ def place_of(sensor: str, number: int) -> Position:
     return Position(number, int.from_bytes(digest, "big"))
 
 
+def place_of_record(data: bytes) -> Position:
+    """The place of a record of which no reading is made: what it holds, for nobody tells where it lay."""
+    return Position(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big"))
+
+
 def rows_of(decoded: Decoded) -> list[tuple[str, bytes]]:
     """Each reading's sensor, and the reading as a row of the journal."""
     readings = decoded.readings
     names, labels = readings.names(), decoded.labels or [{}] * len(readings)
     columns = zip(names, readings.times.tolist(), readings.values.tolist(), labels, strict=True)
     return [(row[0], orjson.dumps(row)) for row in columns]  # a missing value becomes null
+
+
+def packed(documents: Iterable[IndexDocument]) -> bytes:
+    """A batch of documents for the way to the index."""
+    rows = ((each.id, each.time, each.document, tuple(each.position), each.kind) for each in documents)
+    return orjson.dumps(list(rows))
+
+
+def unpacked(batch: bytes) -> Iterator[IndexDocument]:
+    """The documents of a batch."""
+    for name, time, document, place, kind in orjson.loads(batch):
+        yield IndexDocument(name, time, document, Position(*place), kind)
 
 
 class Group:
@@ -71,16 +92,18 @@ class Group:
         """Readings that were added and are not processed yet."""
         return len(self._waiting)
 
-    def restore(self, models: Mapping[str, bytes], journal: Sequence[bytes], processed: int) -> None:
-        """Go on from the models last written and the journal since, of which the first rows were processed.
+    def restore(self, models: Mapping[str, bytes], journal: Sequence[bytes]) -> None:
+        """Go on from the models last written and the journal since: readings, and PROCESSED behind those that were.
 
         Raises ValueError if a model is refused.
         """
         self._core.restore({sensor: Model(*pickle.loads(packed)) for sensor, packed in models.items()})
-        if processed:
-            self._process(journal[:processed])
-        self._since += processed
-        self._waiting = list(journal[processed:])
+        marks = [number for number, row in enumerate(journal) if row == PROCESSED]
+        begin = marks[-1] + 1 if marks else 0
+        if processed := [row for row in journal[:begin] if row != PROCESSED]:
+            self._process(processed)
+        self._since += len(processed)
+        self._waiting = list(journal[begin:])
 
     def add(self, row: bytes) -> None:
         """A reading that has been put into the journal."""

@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pyflink.common import Configuration, Encoder, SimpleStringSchema, Time, Types, WatermarkStrategy
+from pyflink.common import Configuration, Duration, Encoder, SimpleStringSchema, Time, Types, WatermarkStrategy
 from pyflink.datastream import (
     AsyncDataStream,
     AsyncFunction,
     KeyedProcessFunction,
-    OutputTag,
     ProcessFunction,
     StreamExecutionEnvironment,
 )
@@ -40,20 +39,19 @@ from pyflink.java_gateway import get_gateway
 from detector.detector import warm_up
 from service import UserError
 from service.assembly import make_core, make_decoder, model_fingerprint
-from service.flink.group import GROUPS, NEVER, Group, group_of, rows_of
-from service.pipeline.core import Output
-from service.pipeline.documents import IndexDocument
-from service.pipeline.records import DeadLetter, Position, Record
+from service.flink.counting import NO_TIME, WINDOWS, Close, Count, EventTime
+from service.flink.group import GROUPS, NEVER, PROCESSED, Group, group_of, packed, rows_of, unpacked
+from service.flink.letters import LETTERS, letter_of, record_of, refusal_of
 from service.settings.model import Settings, load
-from service.sinks.dead_letters.format import describe_letter
 from service.sinks.index.opensearch import OpenSearchIndex
 
 BYTES = Types.PICKLED_BYTE_ARRAY()
-LETTERS = OutputTag("dead-letters", Types.STRING())
+ROWS = Types.TUPLE([Types.INT(), BYTES])
 LINGER = 200  # ms that a reading waits for others to be scored with
 AT_ONCE = 2_000  # readings of a group that wait at most
 EVERY = 4_096  # readings of a group between two writings of its models
 LAST = 2**63 - 2  # an event time that only the end of a bounded input reaches
+IDLE = 60  # s after which windows no longer wait for a shard that says nothing
 WRITES = 8  # batches of documents under way to the index, for each worker
 ANSWER_SECONDS = 600  # that the index may take before the job fails and goes on from its checkpoint
 
@@ -64,6 +62,7 @@ class Plan:
 
     Attributes:
         input: file or folder of lines; empty for the stream that the settings name.
+        follow: seconds between two looks for new files in it; 0: it ends where its files do.
         output: folder or URL that documents go to if the settings name no index.
         jars: of the connector, as URLs.
         parallelism: slots; None: as the cluster has it.
@@ -74,6 +73,7 @@ class Plan:
     """
 
     input: str = ""
+    follow: float = 0.0
     output: str = ""
     jars: tuple[str, ...] = ()
     parallelism: int | None = None
@@ -98,25 +98,15 @@ class Decode(ProcessFunction):  # type: ignore[misc]
 
     def process_element(self, value: str, ctx: Any) -> Iterator[Any]:
         """One record."""
-        arrival = ctx.timestamp() or 0
-        decoder = self._decoder if arrival > 0 else self._undated
-        record = Record(Position(0), "", arrival if arrival > 0 else NEVER, value.encode("utf-8", "surrogatepass"))
-        decoded = decoder.decode([record])
+        record = record_of(value, ctx.timestamp())
+        decoded = (self._decoder if record.arrival < NEVER else self._undated).decode([record])
         if NEVER in decoded.readings.times:
-            yield (
-                LETTERS,
-                self._letter(record, "no_time", "it says no time, and lines of files have no time of arrival"),
-            )
+            yield LETTERS, letter_of(self._stream, record, "no_time", NO_TIME)
             return
         for sensor, row in rows_of(decoded):
             yield group_of(sensor, self._groups), row
         for _, ordinal, code, reason, data in decoded.refusals:
-            yield LETTERS, self._letter(record._replace(data=data), code, reason, ordinal)
-
-    def _letter(self, record: Record, code: str, reason: str, ordinal: int | None = None) -> str:
-        return orjson.dumps(
-            describe_letter(DeadLetter(self._stream, "", record, code, reason, ordinal=ordinal))
-        ).decode()
+            yield LETTERS, letter_of(self._stream, record._replace(data=data), code, reason, ordinal)
 
 
 class Score(KeyedProcessFunction):  # type: ignore[misc]
@@ -132,7 +122,6 @@ class Score(KeyedProcessFunction):  # type: ignore[misc]
         self._fingerprint = model_fingerprint(self._loaded).detector
         self._models = runtime_context.get_map_state(MapStateDescriptor("models", Types.STRING(), BYTES))
         self._journal = runtime_context.get_list_state(ListStateDescriptor("journal", BYTES))
-        self._processed = runtime_context.get_state(ValueStateDescriptor("processed", Types.LONG()))
         self._made_by = runtime_context.get_state(ValueStateDescriptor("fingerprint", Types.STRING()))
         self._groups: dict[int, Group] = {}
 
@@ -163,24 +152,22 @@ class Score(KeyedProcessFunction):  # type: ignore[misc]
             self._made_by.update(self._fingerprint)
             first = zlib.crc32(b"%d" % number) % EVERY
             group = Group(lambda: make_core(self._loaded, f"group-{number}"), EVERY, first)
-            group.restore(dict(self._models.items()), list(self._journal.get() or ()), self._processed.value() or 0)
+            group.restore(dict(self._models.items()), list(self._journal.get() or ()))
             self._groups[number] = group
         return group
 
     def _process(self, group: Group) -> Iterator[bytes]:
-        waiting = group.waiting
         output = group.process()
         if output is None:
             return
         if (models := group.due()) is None:
-            self._processed.update((self._processed.value() or 0) + waiting)
+            self._journal.add(PROCESSED)
         else:
             for sensor, model in models.items():
                 self._models.put(sensor, model)
             self._journal.clear()
-            self._processed.update(0)
         if len(output.documents):
-            yield _packed(output)
+            yield packed(output.documents)
 
 
 class Index(AsyncFunction):  # type: ignore[misc]
@@ -202,9 +189,9 @@ class Index(AsyncFunction):  # type: ignore[misc]
                 index = OpenSearchIndex.of(load(self._settings, {}))
                 await index.open()
                 self._index = index
-        documents = {each.id: each for each in _unpacked(value)}
+        documents = {each.id: each for each in unpacked(value)}
         refused = await self._index.write(list(documents.values()))
-        return [_refusal(documents[each.id], each.reason) for each in refused]
+        return [refusal_of(documents[each.id], each) for each in refused]
 
     def timeout(self, value: bytes) -> list[str]:
         """The job fails, and goes on from its last checkpoint."""
@@ -213,11 +200,25 @@ class Index(AsyncFunction):  # type: ignore[misc]
 
 def build(environment: Any, settings: Settings, given: dict[str, Any], plan: Plan) -> None:
     """Put the job's graph into ``environment``; ``given``: what the settings were made of, for the workers."""
-    source = _files(environment, plan.input) if plan.input else _kinesis(environment, settings)
-    decoded = source.process(Decode(given, plan.groups), Types.TUPLE([Types.INT(), BYTES])).name("decode").uid("decode")
-    keyed = decoded.key_by(lambda row: row[0], Types.INT())
+    source = _files(environment, plan) if plan.input else _kinesis(environment, settings)
+    if settings.windows:
+        events = (
+            source.process(Count(given), Types.TUPLE([Types.STRING(), BYTES, Types.LONG()])).name("count").uid("count")
+        )
+        letters = events.get_side_output(LETTERS)
+        if plan.follow:  # lines have no time of arrival
+            watermarks = WatermarkStrategy.for_monotonous_timestamps().with_idleness(Duration.of_seconds(IDLE))
+            events = events.assign_timestamps_and_watermarks(watermarks.with_timestamp_assigner(EventTime()))
+        by_key = events.key_by(lambda row: row[0], Types.STRING())
+        rows = by_key.process(Close(given, plan.groups), ROWS).name("close").uid("close")
+        letters = letters.union(rows.get_side_output(LETTERS))
+    else:
+        rows = source.process(Decode(given, plan.groups), ROWS).name("decode").uid("decode")
+        letters = rows.get_side_output(LETTERS)
+    keyed = rows.key_by(lambda row: row[0], Types.INT())
     batches = keyed.process(Score(given), BYTES).name("score").uid("score")
-    letters = decoded.get_side_output(LETTERS)
+    if settings.windows:
+        batches = batches.union(rows.get_side_output(WINDOWS))
     if settings.opensearch_url:
         refused = AsyncDataStream.unordered_wait(
             batches, Index(given), Time.seconds(ANSWER_SECONDS), WRITES, Types.STRING()
@@ -253,10 +254,11 @@ def environment_of(plan: Plan) -> Any:
     return environment
 
 
-def _files(environment: Any, place: str) -> Any:
-    url = place if "://" in place else Path(place).resolve().as_uri()
-    source = FileSource.for_record_stream_format(StreamFormat.text_line_format(), url).build()
-    return environment.from_source(source, WatermarkStrategy.no_watermarks(), "files").uid("files")
+def _files(environment: Any, plan: Plan) -> Any:
+    builder = FileSource.for_record_stream_format(StreamFormat.text_line_format(), _url(plan.input))
+    if plan.follow:
+        builder = builder.monitor_continuously(Duration.of_millis(round(plan.follow * 1000)))
+    return environment.from_source(builder.build(), WatermarkStrategy.no_watermarks(), "files").uid("files")
 
 
 def _kinesis(environment: Any, settings: Settings) -> Any:
@@ -283,29 +285,20 @@ def _kinesis(environment: Any, settings: Settings) -> Any:
         .setSourceConfig(configuration._j_configuration)
         .build()
     )
-    strategy = WatermarkStrategy.no_watermarks()
+    # By the time of arrival, for each shard: Flink reads them at different paces.
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_idleness(Duration.of_seconds(IDLE))
     return environment.from_source(Source(source), strategy, "kinesis", Types.STRING()).uid("kinesis")
 
 
 def _sink(place: str) -> Any:
-    url = place if "://" in place else Path(place).resolve().as_uri()
     policy = RollingPolicy.on_checkpoint_rolling_policy()
-    return FileSink.for_row_format(url, Encoder.simple_string_encoder()).with_rolling_policy(policy).build()
+    return FileSink.for_row_format(_url(place), Encoder.simple_string_encoder()).with_rolling_policy(policy).build()
 
 
-def _packed(output: Output) -> bytes:
-    return orjson.dumps([(each.id, each.time, each.document) for each in output.documents])
-
-
-def _unpacked(batch: bytes) -> Iterator[IndexDocument]:
-    return (IndexDocument(*each) for each in orjson.loads(batch))
+def _url(place: str) -> str:
+    return place if "://" in place else Path(place).resolve().as_uri()
 
 
 def _lines(batch: bytes) -> Iterator[str]:
-    for each in _unpacked(batch):
+    for each in unpacked(batch):
         yield orjson.dumps({"_id": each.id, **each.document}).decode()
-
-
-def _refusal(document: IndexDocument, reason: str) -> str:
-    told = {"esDocumentId": document.id, "errorCode": "refused", "errorMessage": reason, "document": document.document}
-    return orjson.dumps(told).decode()

@@ -39,12 +39,12 @@ def write(folder: Path, sensors: int, each: int) -> None:
             file.write("no reading\n")
 
 
-def expected(folder: Path) -> dict[str, bytes]:
+def expected(folder: Path, samples: int = 32) -> dict[str, bytes]:
     """What the core makes of them, by id."""
-    settings = load({"index": "all", "samples": 32, "silent_after": 0}, {})
+    settings = load({"index": "all", "samples": samples, "silent_after": 0}, {})
     decoder, rows = make_decoder(settings), {}
-    for file in folder.iterdir():
-        for line in file.read_bytes().splitlines()[:-1]:
+    for file in sorted(folder.iterdir(), key=_number):
+        for line in file.read_bytes().splitlines()[:-1]:  # the last one is no reading
             for sensor, row in rows_of(decoder.decode([Record(Position(0), "", NEVER, line)])):
                 rows.setdefault(group_of(sensor, GROUPS), []).append(row)
     found = {}
@@ -54,6 +54,10 @@ def expected(folder: Path) -> dict[str, bytes]:
             group.add(row)
         found |= {each.id: orjson.dumps({"_id": each.id, **each.document}) for each in group.process().documents}
     return found
+
+
+def _number(file: Path) -> int:
+    return int(file.name.split("-")[0]) if file.name[0].isdigit() else 0
 
 
 def lines(folder: Path) -> list[bytes]:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.assembly import make_core, make_decoder
-from service.flink.group import GROUPS, Group, group_of, place_of, rows_of
+from service.flink.group import GROUPS, PROCESSED, Group, group_of, packed, place_of, place_of_record, rows_of, unpacked
+from service.pipeline.documents import IndexDocument
 from service.pipeline.records import Position, Record
 from service.settings.model import load
 
@@ -68,7 +69,7 @@ def test_each_reading_has_a_document_of_its_own():
 @settings(max_examples=25, deadline=None)
 def test_documents_are_the_same_whatever_the_batches_and_the_failures(sizes, processed, fails):
     """The state is what Flink would keep: models, the journal since, and how much of it was processed."""
-    group, models, journal, done, found = new(), {}, [], 0, []
+    group, models, journal, found = new(), {}, [], []
     start = 0
     steps = zip(itertools.cycle(sizes), itertools.cycle(processed), itertools.cycle(fails), strict=False)
     for size, process, fail in steps:
@@ -77,18 +78,17 @@ def test_documents_are_the_same_whatever_the_batches_and_the_failures(sizes, pro
             group.add(row)
         start += size
         if process or start >= len(ROWS):
-            waiting = group.waiting
             found += documents(group.process())
             written = group.due()
             if written is None:
-                done += waiting
+                journal.append(PROCESSED)
             else:
-                models, journal, done = models | written, [], 0
+                models, journal = models | written, []
         if start >= len(ROWS):
             break
         if fail:
             group = new()
-            group.restore(models, journal, done)
+            group.restore(models, journal)
     assert found == EXPECTED
 
 
@@ -109,7 +109,7 @@ def test_a_damaged_model_is_refused():
     group.process()
     models = {name: pickle.dumps((b"?" + pickle.loads(packed)[0],)) for name, packed in group.due().items()}
     with pytest.raises(ValueError, match="s0"):
-        new().restore(models, [], 0)
+        new().restore(models, [])
 
 
 def test_rows_keep_values_to_the_bit_and_what_is_missing():
@@ -124,3 +124,10 @@ def test_groups_and_places_are_fixed():
     assert [group_of(name, GROUPS) for name in ("a", "b", "DemoSensor")] == [3, 57, 4]
     assert place_of("a", 5) == Position(5, 38582675093786123)
     assert place_of("a", 5).subsequence != place_of("b", 5).subsequence
+    assert place_of_record(b"no reading") == Position(15935967675014189174)
+    assert place_of_record(b"no reading") != place_of_record(b"another")
+
+
+def test_documents_are_packed_with_all_that_the_index_needs():
+    entry = IndexDocument("id", 7, {"a": 1.5}, Position(3, 2**55), "window")
+    assert list(unpacked(packed([entry]))) == [entry]
