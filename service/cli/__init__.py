@@ -28,28 +28,28 @@ log = logging.getLogger("cutwater")
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG = 0, 1, 130, 70
 COMMANDS = {
-    "run": "read the stream, serve the scores, index the anomalies",
-    "demo": "local stream, simulated sensors and the service in one",
-    "recipes": "list what is ready to run: clicks, API calls, flow logs, intrusion alerts, thermometers",
-    "init": "copy a recipe's settings to start from",
-    "evaluate": "run the detector over recordings and report what it finds",
-    "backfill": "learn sensors from their history, so that they are ready at their first live reading",
-    "simulate": "write simulated readings or a recording to a stream",
+    "run": "read a Kinesis stream, score its readings, index the anomalies, serve the page",
+    "demo": "try it: a local stream, simulated sensors and the service in one process",
+    "recipes": "list ready-made settings: clicks, API calls, flow logs, intrusion alerts, thermometers",
+    "init": "copy a recipe's settings into a folder, to start from",
+    "evaluate": "run the detector over CSV files and report what it finds",
+    "backfill": "learn sensors from their history, so that they need not learn when the service starts",
+    "simulate": "write simulated readings, or a CSV file, to a stream",
     "setup": "prepare OpenSearch or Elasticsearch: index templates, retention, dashboards",
-    "replay": "send the dead letter again, after its cause was mended",
-    "export": "write the index, or the dead letter, to a file",
-    "notify": "try the ways by which people are told of episodes",
-    "dashboards": "charts for OpenSearch Dashboards and Kibana as a file, and a linter of such files",
-    "alarms": "CloudWatch alarms for OpenSearch Service domains, and for Cutwater itself: check, plan, apply, remove",
+    "replay": "send dead letters again, once their cause is removed",
+    "export": "write documents or dead letters to a file",
+    "notify": "send a test message to those who are told of alerts",
+    "dashboards": "charts for OpenSearch Dashboards and Kibana: write them to a file, check a file, open them in a VPC",
+    "alarms": "CloudWatch alarms of OpenSearch Service domains, and of Cutwater itself: check, plan, apply, remove",
     "plan": "divide a network's addresses into subnets for a domain in a VPC",
-    "groups": "what the rules of security groups are used for, told by flow logs",
-    "flink": "the same detector as a job of Apache Flink: run it, or package it for Amazon's managed service",
-    "stream": "a local stream that speaks the Kinesis API, for development",
-    "completion": "print what makes a shell complete commands and their arguments",
+    "groups": "report which rules of security groups are used, by flow logs",
+    "flink": "the detector as an Apache Flink job: run it, or package it for Amazon's managed service",
+    "stream": "start a local stream with the Kinesis API, for development",
+    "completion": "print a script that lets bash, zsh or fish complete commands and arguments",
 }
 EXIT_CODES = (
-    "exit codes: 0 done, or stopped by SIGTERM; 1 something failed, or is left over; 2 a wrong argument or setting; "
-    "3 what is needed does not answer; 130 interrupted; 70 an error in Cutwater, please report it"
+    "exit codes: 0 done, or stopped by SIGTERM; 1 failed, or something is left; 2 wrong argument or setting; "
+    "3 a server does not answer; 130 interrupted; 70 an error in Cutwater, please report it"
 )
 
 
@@ -112,8 +112,9 @@ def _parser(words: Sequence[str]) -> Parser:
     """Knows all commands by name, and the arguments of the one that the words begin with."""
     parser = Parser(
         prog="cutwater",
-        description="Anomaly detection on live streams: Kinesis in, Random Cut Forest, anomalies in OpenSearch out.",
-        epilog="example: cutwater demo\n\n" + textwrap.fill(EXIT_CODES, 100),
+        description="Finds anomalies in a Kinesis stream with random cut forests, and writes them to OpenSearch.",
+        epilog="Start with: cutwater demo. `cutwater COMMAND --help` shows a command's options.\n\n"
+        + textwrap.fill(EXIT_CODES, 100),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cutwater {__version__}")

@@ -47,16 +47,20 @@ def define(parser: argparse.ArgumentParser) -> None:
         }.get(name, EXAMPLE.splitlines()[0])
         action = add_command(actions, name, words, example)
         if name == "remove":
-            text_of_what = "orphans: of domains that are no more; surplus: that no rule asks for; all"
+            text_of_what = "orphans: alarms of domains that are gone; surplus: alarms without a rule; all"
             action.add_argument("what", choices=("orphans", "surplus", "all"), metavar="WHAT", help=text_of_what)
             action.add_argument("--dry-run", action="store_true", help="show what would be deleted, and do nothing")
         _scope(action, name)
         if name != "remove":
-            action.add_argument("--json", action="store_true", help="say it as JSON")
+            action.add_argument("--json", action="store_true", help="print JSON")
             action.add_argument("-n", "--notify", action="append", default=[], metavar="ARN",
-                                help="whom alarms tell, also of the end [whoever is told now]")  # fmt: skip
+                                help="whom to tell of begin and end; may be repeated [no change]")  # fmt: skip
         if name in ("plan", "apply"):
-            action.add_argument("--adopt", action="store_true", help="change different alarms that have our names, too")
+            action.add_argument(
+                "--adopt",
+                action="store_true",
+                help="also change alarms with Cutwater's names that Cutwater did not make",
+            )
 
 
 def _scope(action: argparse.ArgumentParser, name: str) -> None:
@@ -65,19 +69,19 @@ def _scope(action: argparse.ArgumentParser, name: str) -> None:
     action.add_argument("-c", "--cluster", "--domain", dest="domains", action="append", default=[], metavar="NAME",
                         help="a domain; may be repeated")  # fmt: skip
     action.add_argument(
-        *prefix, dest="prefix", metavar="TEXT", help="domains whose names begin so [all, if no --stream]"
+        *prefix, dest="prefix", metavar="TEXT", help="domains with names that begin like this [all, unless --stream]"
     )
     action.add_argument("--stream", dest="streams", action="append", default=[], metavar="NAME",
-                        help="also Cutwater on this stream; NAME/CONSUMER with fan-out; may be repeated")  # fmt: skip
+                        help="also Cutwater on this stream, with fan-out NAME/CONSUMER; may be repeated")  # fmt: skip
     action.add_argument("--rules", default="classic", metavar="SET", help="classic, aws, or a TOML file [%(default)s]")
     action.add_argument(*environment, dest="env", default="Test", metavar="NAME",
-                        help="begins the alarms' names [%(default)s]")  # fmt: skip
+                        help="beginning of the alarms' names [%(default)s]")  # fmt: skip
     action.add_argument("-f", "--free", type=fraction, default=LEAST_FREE, metavar="MB",
-                        help="free storage of a node whose instance storage is not known [%(default)g]")  # fmt: skip
+                        help="threshold in MB for nodes of unknown storage [%(default)g]")  # fmt: skip
     action.add_argument("-r", "--region", dest="regions", action="append", default=[], metavar="NAME",
                         help="AWS region; may be repeated [the AWS configuration's, or us-east-1]")  # fmt: skip
     action.add_argument("-p", "--profile", metavar="NAME", help="profile of the AWS configuration")
-    action.add_argument("-a", "--account", default="", metavar="NUMBER", help="the account [STS is asked]")
+    action.add_argument("-a", "--account", default="", metavar="NUMBER", help="account number [asked of AWS]")
 
 
 async def run(options: argparse.Namespace) -> int:

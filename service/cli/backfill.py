@@ -27,11 +27,16 @@ EXAMPLE = (
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="CSV files, or folders of them")
-    parser.add_argument("--from-index", dest="index_history", action="store_true", help="learn from the index instead")
-    parser.add_argument("--since", type=moment, metavar="TIME", help="with --from-index: from this event time on")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="with --from-index: before this event time")
-    parser.add_argument("--others", metavar="SENSOR", help="sensors without a history begin as this one")
-    parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    parser.add_argument(
+        "--from-index",
+        dest="index_history",
+        action="store_true",
+        help="learn from the documents in the index instead of files",
+    )
+    parser.add_argument("--since", type=moment, metavar="TIME", help="with --from-index: only from this event time on")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="with --from-index: only before this event time")
+    parser.add_argument("--others", metavar="SENSOR", help="sensor whose history also serves sensors that have none")
+    parser.add_argument("--workers", type=positive, help="number of processes [one for each core]")
     give_up(parser)
     add_settings(parser)
 

@@ -16,7 +16,7 @@ EXAMPLE = (
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
 
 
 async def run(options: argparse.Namespace) -> int:

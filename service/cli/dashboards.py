@@ -26,19 +26,30 @@ def define(parser: argparse.ArgumentParser) -> None:
     check = add_command(
         actions, "lint", "find what an import or a chart would fail on, in any file of saved objects", EXAMPLE
     )
-    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="NDJSON, as Dashboards and Kibana export it")
+    check.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="file of saved objects (NDJSON), as Dashboards and Kibana export it",
+    )
     write = add_command(
         actions,
         "write",
         "write the charts to a file, to import by hand",
         "cutwater dashboards write cutwater.ndjson --value-fields temperature,humidity",
     )
-    write.add_argument("file", type=Path, metavar="FILE", help="to import under Stack or Dashboards Management")
+    write.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="file to write; import it under Stack (or Dashboards) Management, Saved objects",
+    )
     write.add_argument(
         "--definition",
         type=Path,
         metavar="FILE",
-        help="a dashboard of events and windows instead, as dashboard.toml of a recipe",
+        help="charts of events and windows, as in a recipe's dashboard.toml",
     )
     add_settings(write, only=("index_prefix", "value_fields"))
     relay = add_command(
@@ -48,8 +59,12 @@ def define(parser: argparse.ArgumentParser) -> None:
         "cutwater dashboards proxy --dashboards-url https://vpc-search.eu-west-1.es.amazonaws.com/_dashboards"
         " --through 127.0.0.1:8443 --opensearch-aws es",
     )
-    relay.add_argument("--through", default="", metavar="HOST:PORT", help="what leads there, such as a forwarded port")
-    relay.add_argument("--listen-port", type=natural, default=5601, metavar="PORT", help="on 127.0.0.1 [%(default)s]")
+    relay.add_argument(
+        "--through", default="", metavar="HOST:PORT", help="connect by this address, such as a forwarded port"
+    )
+    relay.add_argument(
+        "--listen-port", type=natural, default=5601, metavar="PORT", help="port of 127.0.0.1 to listen on [%(default)s]"
+    )
     add_settings(relay, only=(*ACCESS, "dashboards_url", "region"))
 
 

@@ -36,9 +36,14 @@ EXAMPLE = (
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     define_readings(parser, "plant")
-    group = parser.add_argument_group("events", "instead of readings")
-    group.add_argument("--recipe", choices=recipes.names(), metavar="NAME", help="the stream of `cutwater recipes`")
-    group.add_argument("--hours", type=fraction, default=12.0, help="of events, which end now [%(default)g]")
+    group = parser.add_argument_group("events", "instead of sensors")
+    group.add_argument(
+        "--recipe",
+        choices=recipes.names(),
+        metavar="NAME",
+        help="simulate the events of this recipe (`cutwater recipes` lists them)",
+    )
+    group.add_argument("--hours", type=fraction, default=12.0, help="how many hours of events before now [%(default)g]")
     add_settings(parser, without=("stream", "region", "endpoint_url", *COLUMNS))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from service.cli import COMMANDS
+from service.cli.parsing import SETTINGS
 
 _PAGE = Path("docs/reference/cli.md")
-_SETTINGS = "settings"  # the group of options that are settings
 
 
 def markdown() -> str:
@@ -36,7 +36,7 @@ def markdown() -> str:
 
 def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
     for group in parser._action_groups:
-        if group.title == _SETTINGS:
+        if str(group.title).startswith(SETTINGS):
             continue
         for action in group._group_actions:
             if isinstance(action, argparse._SubParsersAction):

@@ -27,12 +27,19 @@ EXAMPLE = (
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="CSV files, or folders of them")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write a CSV a file and report.html here")
     parser.add_argument(
-        "--labels", type=Path, metavar="JSON", help="the true anomalies: file to [[start, end], …] [a column label]"
+        "--output", type=Path, metavar="FOLDER", help="folder for report.html and a CSV with the scores of each file"
     )
-    parser.add_argument("--nab", action="store_true", help="write timestamp,anomaly_score as NAB wants it")
-    parser.add_argument("--workers", type=positive, help="processes [one a core]")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="JSON",
+        help="JSON file with the true faults: {file: [[start, end], …]} [the column label, if any]",
+    )
+    parser.add_argument(
+        "--nab", action="store_true", help="write scores in the format of the Numenta Anomaly Benchmark"
+    )
+    parser.add_argument("--workers", type=positive, help="number of processes [one for each core]")
     add_columns(parser)
     add_settings(parser, only=DETECTION)
 

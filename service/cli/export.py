@@ -34,21 +34,27 @@ EXAMPLE = (
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--output", type=Path, metavar="FILE", help="file to write [standard output]")
-    parser.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="[%(default)s]")
-    parser.add_argument("--events", action="store_true", help="the events of a stream of events, instead of scores")
-    parser.add_argument("--windows", dest="of_windows", action="store_true", help="the windows that count them")
-    parser.add_argument("--dead-letters", action="store_true", help="the dead letter instead of the index")
     parser.add_argument(
-        "--labels", action="store_true", help="what people said was an anomaly, as evaluate --labels reads it"
+        "--format", choices=("ndjson", "csv"), default="ndjson", help="format of the output [%(default)s]"
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="export the events of a stream of events, instead of scores"
+    )
+    parser.add_argument(
+        "--windows", dest="of_windows", action="store_true", help="export the windows that count events"
+    )
+    parser.add_argument("--dead-letters", action="store_true", help="export dead letters instead of documents")
+    parser.add_argument(
+        "--labels", action="store_true", help="export what people marked as faults, for evaluate --labels"
     )
     parser.add_argument("--sensor", help="only this sensor")
     parser.add_argument(
-        "--field", action="append", default=[], metavar="NAME:VALUE", help="only events or windows that have this"
+        "--field", action="append", default=[], metavar="NAME:VALUE", help="only events or windows that have this value"
     )
-    parser.add_argument("--since", type=moment, metavar="TIME", help="from this event time on, ISO 8601")
-    parser.add_argument("--until", type=moment, metavar="TIME", help="before this event time")
-    parser.add_argument("--min-score", type=float, metavar="NUMBER", help="at least this score")
-    parser.add_argument("--anomalies", action="store_true", help="anomalies only")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="only from this event time on, ISO 8601")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="only before this event time")
+    parser.add_argument("--min-score", type=float, metavar="NUMBER", help="only with at least this anomaly_score")
+    parser.add_argument("--anomalies", action="store_true", help="only anomalies")
     give_up(parser)
     places = ("region", "state_region", "data_dir", "dead_letter_url", "stream", "snapshot_url")
     add_settings(parser, only=(*ACCESS, *LAYOUT, *places))

@@ -39,21 +39,24 @@ def define(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="flow logs, or exported events as NDJSON [the index is read]",
+        help="flow logs, or exported events as NDJSON [default: the events in the index]",
     )
     report.add_argument(
         "--rules",
         dest="rules_file",
         type=Path,
         metavar="FILE",
-        help="answer of aws ec2 describe-security-group-rules [EC2 is asked]",
+        help="file with the answer of aws ec2 describe-security-group-rules [default: asks EC2]",
     )
     report.add_argument(
-        "--interfaces", type=Path, metavar="FILE", help="answer of aws ec2 describe-network-interfaces [EC2 is asked]"
+        "--interfaces",
+        type=Path,
+        metavar="FILE",
+        help="file with the answer of aws ec2 describe-network-interfaces [default: asks EC2]",
     )
     report.add_argument("--since", type=moment, metavar="TIME", help="only lines from this event time on, ISO 8601")
     report.add_argument("--until", type=moment, metavar="TIME", help="only lines before this event time")
-    report.add_argument("--json", action="store_true", help="say it as JSON")
+    report.add_argument("--json", action="store_true", help="print JSON")
     give_up(report)
     add_settings(report, only=(*ACCESS, "index_prefix", "region", "flow_log_format", "event_format", "data_dir"))
 

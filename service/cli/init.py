@@ -15,8 +15,12 @@ EXAMPLE = "cutwater init vpc-flow-logs flow-logs"
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("recipe", choices=recipes.names(), metavar="RECIPE", help=", ".join(recipes.names()))
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="where to [here]")
+    parser.add_argument(
+        "recipe", choices=recipes.names(), metavar="RECIPE", help=f"one of {', '.join(recipes.names())}"
+    )
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="folder to copy to [this one]"
+    )
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from service import UserError
+from service.cli.parsing import SETTINGS
 from service.offline.tables import Columns
 from service.pipeline.times import TimeError, parse_moment
-from service.settings.fields import allowed, default
+from service.settings.fields import default, placeholder
 from service.settings.model import SECRETS, Settings, load
-from service.settings.table import holds_secrets
+from service.settings.table import holds_secrets, sections
 
 # Settings that several commands take
 ACCESS = tuple(name for name in Settings.model_fields if name.startswith("opensearch_"))
@@ -37,17 +40,22 @@ def load_settings(options: argparse.Namespace, **more: Any) -> Settings:
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
     """Options that say which columns of tables are what; any text names a column."""
-    group = parser.add_argument_group("columns", "of CSV files; without these they are found by what they hold")
-    group.add_argument("--sensor-field", dest="sensor_column", metavar="COLUMN", help="names the sensor of each row")
-    group.add_argument("--time-field", dest="time_column", metavar="COLUMN", help="holds the event times")
+    group = parser.add_argument_group("columns", "of CSV files; by default they are recognised by their contents")
+    group.add_argument("--sensor-field", dest="sensor_column", metavar="COLUMN", help="column of the sensor's name")
+    group.add_argument("--time-field", dest="time_column", metavar="COLUMN", help="column of the event time")
     group.add_argument(
         "--value-fields",
         dest="value_columns",
         type=_titles,
         metavar="COLUMN,…",
-        help='hold the values; "a, b",c if need be',
+        help='columns of the values; quote names with commas: "a, b",c',
     )
-    group.add_argument("--time-format", default=argparse.SUPPRESS, metavar="FORMAT", help="such as %%d.%%m.%%Y %%H:%%M")
+    group.add_argument(
+        "--time-format",
+        default=argparse.SUPPRESS,
+        metavar="FORMAT",
+        help="format of the event times, such as %%d.%%m.%%Y %%H:%%M",
+    )
 
 
 def columns(settings: Settings, options: argparse.Namespace | None = None) -> Columns:
@@ -75,22 +83,32 @@ def _titles(text: str) -> dict[str, str]:
 
 def add_settings(parser: argparse.ArgumentParser, only: Sequence[str] = (), without: Sequence[str] = ()) -> None:
     """Options for settings: all, or ``only`` these, ``without`` those."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE, not from cutwater.toml")
-    group = parser.add_argument_group("settings", "also in cutwater.toml, or as CUTWATER_<NAME> in the environment")
-    for name, field in Settings.model_fields.items():
-        if name in without or (only and name not in only):
-            continue
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings file [cutwater.toml]")
+    about: str | None = "also in cutwater.toml, or as CUTWATER_<NAME> in the environment"
+    for title, fields in sections(Settings):
+        taken = {name: field for name, field in fields.items() if name not in without and (not only or name in only)}
+        if taken:
+            _add_settings(parser.add_argument_group(f"{SETTINGS}, {title[0].lower()}{title[1:]}", about), taken)
+            about = None
+
+
+def _add_settings(group: argparse._ArgumentGroup, fields: Mapping[str, FieldInfo]) -> None:
+    for name, field in fields.items():
         if name not in SECRETS and holds_secrets(field.annotation):  # tables of them are for the file only
             continue
         text = " ".join((field.description or "").split()).replace("%", "%%")
         if name in SECRETS:  # everybody on the machine sees a command line
             group.add_argument(
-                f"--{name.replace('_', '-')}-file", default=argparse.SUPPRESS, metavar="PATH", help=f"File with: {text}"
+                f"--{name.replace('_', '-')}-file",
+                default=argparse.SUPPRESS,
+                metavar="PATH",
+                help=f"File that holds this secret: {text}",
             )
             continue
         usual = f" [{default(field)}]" if default(field) else ""
-        word = allowed(field).split()[0].upper() if "|" not in allowed(field) else allowed(field).replace(" ", "")
-        group.add_argument("--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=word, help=text + usual)
+        group.add_argument(
+            "--" + name.replace("_", "-"), default=argparse.SUPPRESS, metavar=placeholder(field), help=text + usual
+        )
 
 
 def moment(text: str) -> int:
@@ -113,7 +131,7 @@ def give_up(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         default=60.0,
         metavar="SECONDS",
-        help="longest wait for an answer [%(default)g]",
+        help="give up when a server has not answered for so long [%(default)g]",
     )
 
 

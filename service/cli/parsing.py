@@ -8,12 +8,25 @@ from typing import Any, NoReturn
 
 from service.nearest import nearest
 
+SETTINGS = "settings"  # what the titles of groups of settings begin with
+
 
 class Parser(argparse.ArgumentParser):
     """As argparse's, but for what nobody knows it names the nearest, and it guesses nothing that is cut short."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"allow_abbrev": False})
+
+    def format_help(self) -> str:
+        """The help; its first lines leave out the settings, of which there may be ninety."""
+        groups = [group for group in self._action_groups if str(group.title).startswith(SETTINGS)]
+        settings = {id(action) for group in groups for action in group._group_actions}
+        if settings and self.usage is None:
+            formatter = self._get_formatter()
+            others = [action for action in self._actions if id(action) not in settings]
+            formatter.add_usage(None, others, self._mutually_exclusive_groups, prefix="")
+            self.usage = formatter.format_help().strip().replace("%", "%%") + " [SETTINGS]"
+        return super().format_help()
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The options; ends the process with code 2 if there is one that nobody knows."""

@@ -22,13 +22,19 @@ def define(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument("--cidr", required=True, metavar="BLOCK", help="addresses to divide, such as 10.20.0.0/24")
     network.add_argument("--zones", type=int, choices=(1, 2, 3), default=2, help="availability zones [%(default)s]")
-    network.add_argument("--data-nodes", type=positive, default=2, metavar="NUMBER", help="of the domain [%(default)s]")
-    network.add_argument("--tasks", type=positive, default=1, metavar="NUMBER", help="that run Cutwater [%(default)s]")
+    network.add_argument(
+        "--data-nodes", type=positive, default=2, metavar="NUMBER", help="data nodes of the domain [%(default)s]"
+    )
+    network.add_argument(
+        "--tasks", type=positive, default=1, metavar="NUMBER", help="tasks that run Cutwater [%(default)s]"
+    )
     network.add_argument(
         "--endpoints", type=natural, default=8, metavar="NUMBER", help="interface endpoints in each zone [%(default)s]"
     )
-    network.add_argument("--taken", action="append", default=[], metavar="BLOCK", help="of a peer; may be repeated")
-    network.add_argument("--json", action="store_true", help="say it as JSON")
+    network.add_argument(
+        "--taken", action="append", default=[], metavar="BLOCK", help="block that a peered network has; may be repeated"
+    )
+    network.add_argument("--json", action="store_true", help="print JSON")
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -30,17 +30,19 @@ def define_readings(parser: argparse.ArgumentParser, scenario: str) -> None:
     group = parser.add_argument_group("readings")
     summaries = "; ".join(f"{name}: {each.summary}" for name, each in SCENARIOS.items())
     group.add_argument("--scenario", choices=SCENARIOS, help=f"{summaries} [{scenario}]")
-    group.add_argument("--csv", type=Path, metavar="FILE", help="play this recording: a time column, and values")
-    group.add_argument("--speed", type=fraction, help="play it so many times faster than it was recorded")
-    group.add_argument("--rate", type=fraction, help="readings a second [demo: 200; else as fast as possible]")
-    group.add_argument("--count", type=positive, help="readings in all [no end, or all of the recording]")
-    group.add_argument("--sensors", type=positive, help="simulated sensors [classic: 1, plant: 7]")
-    group.add_argument("--outliers", type=share, help="classic: share of outliers, 0 to 1 [0.01]")
-    group.add_argument("--random-seed", type=natural, help="of the simulated readings [0]")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="play this CSV file, with times and values")
+    group.add_argument("--speed", type=fraction, help="with --csv: how many times faster than it was recorded")
+    group.add_argument("--rate", type=fraction, help="readings per second [demo: 200; else as fast as possible]")
     group.add_argument(
-        "--start-time", type=moment, metavar="TIME", help="event time of the first, ISO 8601 [none: arrival time]"
+        "--count", type=positive, help="stop after this many readings [never, or at the end of the file]"
     )
-    group.add_argument("--shards", type=positive, default=1, help="shards of a stream that is made [%(default)s]")
+    group.add_argument("--sensors", type=positive, help="number of simulated sensors [classic: 1, plant: 7]")
+    group.add_argument("--outliers", type=share, help="with --scenario classic: share of outliers, 0 to 1 [0.01]")
+    group.add_argument("--random-seed", type=natural, help="seed of the simulated readings [0]")
+    group.add_argument(
+        "--start-time", type=moment, metavar="TIME", help="event time of the first reading, ISO 8601 [arrival time]"
+    )
+    group.add_argument("--shards", type=positive, default=1, help="shards, if the stream is made [%(default)s]")
     add_columns(parser)
 
 

@@ -23,7 +23,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="also put the records of which a killed replay left it open if they were put",
+        help="also send records that a killed replay may have sent already",
     )
     fields = tuple(name for name in Settings.model_fields if name.endswith(("_field", "_fields")))
     source = ("stream", "region", "role_arn", "state_region", "endpoint_url", "max_future_seconds")

@@ -19,7 +19,7 @@ EXAMPLE = "cutwater setup --opensearch-url https://search.example:443 --retentio
 
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     give_up(parser)
     add_settings(parser, only=(*ACCESS, *LAYOUT, "dashboards_url", "region"))
 

@@ -27,12 +27,17 @@ EXAMPLE = (
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     define_readings(parser, "classic")
-    faults = parser.add_argument_group("faults", "recordings with labelled faults, to files and not to a stream")
+    faults = parser.add_argument_group("faults", "write CSV files with labelled faults, instead of a stream")
     faults.add_argument(
-        "--faults", type=_kinds, metavar="KIND,…", help=f"all, or some of {', '.join(KINDS)}; --sensors of each"
+        "--faults",
+        type=_kinds,
+        metavar="KIND,…",
+        help=f"all, or some of {', '.join(KINDS)}; as many sensors of each as --sensors says",
     )
-    faults.add_argument("--days", type=fraction, default=14.0, help="length, a reading a minute [%(default)g]")
-    faults.add_argument("--output", type=Path, default=Path("faults"), metavar="FOLDER", help="[%(default)s]")
+    faults.add_argument("--days", type=fraction, default=14.0, help="days of readings, one per minute [%(default)g]")
+    faults.add_argument(
+        "--output", type=Path, default=Path("faults"), metavar="FOLDER", help="folder for the files [%(default)s]"
+    )
     parser.add_argument("--create", action="store_true", help="make the stream if it is not there")
     add_settings(parser, only=("stream", "region", "role_arn", "endpoint_url"))
 

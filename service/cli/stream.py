@@ -20,8 +20,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
     parser.add_argument("--port", type=int, default=STREAM_PORT, help="port to listen on [%(default)s]")
-    parser.add_argument("--create", metavar="NAME", help="make a stream of this name")
-    parser.add_argument("--shards", type=positive, default=1, help="shards of that stream [%(default)s]")
+    parser.add_argument("--create", metavar="NAME", help="name of a stream to make")
+    parser.add_argument("--shards", type=positive, default=1, help="its number of shards [%(default)s]")
 
 
 async def run(options: argparse.Namespace) -> int:

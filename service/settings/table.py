@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from service.settings.sources import read_secret
 
@@ -53,6 +54,15 @@ def tables(kind: Any) -> Iterator[type[Table]]:
         yield kind
     for part in get_args(kind):
         yield from tables(part)
+
+
+def sections(settings: type[Table]) -> Iterator[tuple[str, dict[str, FieldInfo]]]:
+    """The fields by the group that they come from, in the order of the documentation, with the group's title."""
+    for group in reversed([each for each in settings.__mro__ if issubclass(each, Table)]):
+        above = {name for base in group.__bases__ if issubclass(base, Table) for name in base.model_fields}
+        fields = {name: settings.model_fields[name] for name in group.model_fields if name not in above}
+        if fields:
+            yield group.model_config.get("title") or "", fields
 
 
 def holds_tables(kind: Any) -> bool:

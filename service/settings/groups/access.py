@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.settings.table import Table
 
@@ -14,26 +14,24 @@ from service.settings.table import Table
 class AccessSettings(Table):
     """Where page and API listen, and for whom."""
 
+    model_config = ConfigDict(title="Page and API")
+
     host: str = "127.0.0.1"
-    """Address that the API and the page listen on. Where it is no loopback address, api_token is needed, or
-    api_open."""
+    """Address that API and page listen on. Other than a loopback address it needs api_token, or api_open."""
     port: int = Field(8080, ge=0, le=65535)
-    """Port that the API and the page listen on; 0 takes a free one."""
+    """Port that API and page listen on; 0: any free one."""
     api_token: SecretStr = SecretStr("")
-    """Token that the API and the page ask for, of 16 characters or more; whoever has it may change things, too. See
-    docs/how-to/access.md."""
+    """Token that API and page ask for, 16 characters or more; it also allows changes. See docs/how-to/access.md."""
     api_read_token: SecretStr = SecretStr("")
-    """Another token, for those who may only read."""
+    """Second token, which only allows reading."""
     api_open: bool = False
-    """Whether everyone who reaches host may use the API and the page without a token."""
+    """Whether API and page need no token, for everyone who reaches host."""
     root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
-    """Prefix of the page's and the API's paths behind a proxy, such as /cutwater; whether the proxy takes it off or
-    not."""
+    """Prefix of the paths behind a proxy, such as /cutwater, whether or not the proxy removes it."""
     tls_certificate: Path | None = None
-    """PEM file of the certificate, with those between it and its authority, with which the API and the page speak
-    HTTPS."""
+    """PEM file of the certificate for HTTPS, with the intermediate ones."""
     tls_key: Path | None = None
-    """PEM file of that certificate's key, if it is in a file of its own."""
+    """PEM file of the certificate's key, if it is separate."""
 
     @field_validator("api_token", "api_read_token")
     @classmethod

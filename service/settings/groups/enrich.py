@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from service.settings.enrich import TableDefinition, definitions_of
 from service.settings.table import Table
@@ -14,9 +14,11 @@ from service.settings.table import Table
 class EnrichSettings(Table):
     """Where to look up what events do not say themselves."""
 
+    model_config = ConfigDict(title="Enrichment")
+
     enrich: dict[str, dict[str, Any]] = Field({}, max_length=20)
-    """Tables that events are enriched from, by their names, in the order in which they work: reference data of a file,
-    security groups, places. See docs/how-to/enrichment.md."""
+    """Tables that add fields to events, applied in order: reference data from a file, security groups, places. See
+    docs/how-to/enrichment.md."""
 
     @field_validator("enrich")
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import jmespath
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from service.nearest import nearest
 from service.pipeline.decode.formats.cloudtrail import CloudTrail
@@ -31,27 +31,26 @@ class WindowTable(Table):
     """Events counted in tumbling windows of event time, per key: a document each, and readings for the detector."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    """What the windows are called, such as clicks-per-article."""
+    """Name of the windows, such as clicks-per-article."""
     key: list[str] = Field([], max_length=8)
-    """The fields of events that tell windows of the same time apart; without one there is one window at a time. A list
-    in a field counts for each of its elements."""
-    where: dict[str, Any] = Field({})
-    """Which events count: fields with a value, or a list of them, that they must have; "*" is any."""
+    """Fields of events: each combination of their values has its own window. Without a key there is one window at a
+    time. A list counts for each of its elements."""
+    where: dict[str, Any] = Field({}, examples=["FIELD=VALUE"])
+    """Which events count: fields with the value, or one of a list of values, that they must have; "*" is any."""
     every: int = Field(60, ge=1, le=86_400)
-    """Length of a window in seconds; windows begin at whole multiples of it since 1970."""
+    """Length of a window in seconds. Windows start at whole multiples of it since 1970."""
     lateness: float = Field(0.0, ge=0, le=86_400)
-    """Seconds for which a window stays open once its shard's newest event time has reached its end. An event that comes
-    later is late: it is not counted, and goes to the dead letter."""
+    """Seconds for which a window stays open after its shard's newest event time has reached its end. Later events
+    become dead letters."""
     expire: int | None = Field(None, ge=0, le=7 * 86_400)
-    """Seconds for which a key without events gives windows of zeros; by default ten windows."""
-    measures: dict[str, str] = Field({"events": "count"}, min_length=1, max_length=30)
+    """Seconds for which a key without events gives windows of zeros. Default: ten windows."""
+    measures: dict[str, str] = Field({"events": "count"}, min_length=1, max_length=30, examples=["NAME=MEASURE"])
     """What is computed: NAME = "count", "count FIELD=VALUE", or "sum FIELD", and likewise min, max, mean, distinct, and
     new, which counts values of the field that the key never had before."""
     detect: list[str] | None = None
-    """The measures in which the detector looks for anomalies, each key a sensor called NAME.MEASURE|KEY; by default
-    all."""
+    """Measures to look for anomalies in; each key is a sensor named NAME.MEASURE|KEY. Default: all."""
     max_keys: int = Field(10_000, ge=1, le=MOST_KEYS)
-    """Keys of a shard that are remembered at once; an event with another one goes to the dead letter."""
+    """Keys of a shard that are kept at once. An event with a further key becomes a dead letter."""
     learn: int = Field(0, ge=0, le=90 * 86_400)
     """Seconds of event time from its first event on for which no value counts as new: what is usual is learnt."""
 
@@ -91,23 +90,24 @@ class WindowTable(Table):
 class EventSettings(EnrichSettings, RecordSettings):
     """What events are made of, and what is counted of them."""
 
+    model_config = ConfigDict(title="Events")
+
     event_format: Literal["", "cloudtrail", "flow-log", "ossec", "json"] = ""
-    """What the stream's events are, whatever carries them; without it records hold readings. Each event becomes a
-    document, and windows that count events give readings. json is for JSON objects of any kind, whose fields
-    event_fields says. See docs/how-to/events.md."""
-    event_fields: dict[str, str] = Field({}, max_length=200)
-    """What the events of event_format = json hold: a table of fields with their types (keyword, long, double, boolean,
-    date, ip, text, geo_point), as in user = "keyword", and the JMESPath expression of its value if it is not called so:
-    user = "keyword client.name". What else an event holds is kept and searched as record.NAME. Its event time is
-    time_field, by default time."""
+    """What the stream's events are, whatever envelope carries them. Without it records hold readings. Each event
+    becomes a document; windows that count events give the readings. json: JSON objects of any kind, described by
+    event_fields. See docs/how-to/events.md."""
+    event_fields: dict[str, str] = Field({}, max_length=200, examples=["NAME=TYPE"])
+    """Fields of JSON events with their types (keyword, long, double, boolean, date, ip, text, geo_point), such as user
+    = "keyword". Where the value has another name, add its JMESPath expression: user = "keyword client.name". Other
+    fields are kept and can be searched as record.NAME. The event time is time_field, by default time."""
     flow_log_format: str = ""
-    """The format of the flow log if it is not the default one and no header line says it: the text of LogFormat, such
-    as ${version} ${interface-id} ${srcaddr} ${pkt-srcaddr}."""
+    """Format of flow logs, if it is not the default and no header line names it, such as ${version} ${interface-id}
+    ${srcaddr} ${pkt-srcaddr}."""
     event_zone: str = ""
-    """Time zone of event times that name none, such as Europe/Berlin, as OSSEC writes them; without it the carrier's
-    time counts instead."""
+    """Time zone of event times that name none, such as Europe/Berlin, as OSSEC writes them. Without it the envelope's
+    time counts."""
     windows: tuple[WindowTable, ...] = Field((), max_length=20)
-    """Windows that events are counted in; they need an event_format. See docs/how-to/events.md."""
+    """Windows to count events in; they need event_format. See docs/how-to/events.md."""
 
     @field_validator("windows")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.settings.table import Table
 
@@ -24,54 +24,54 @@ _ENVIRONMENT = "env:"
 
 
 class NotifyTable(Table):
-    """A route: which episodes are told, to whom, when."""
+    """A route: which episodes are told to whom, and when."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    """What the route is called, in metrics, in the log and in `cutwater notify test`."""
+    """Name of the route, in metrics, in the log and for `cutwater notify test`."""
     to: Kind
-    """What is at the other end. webhook: JSON to any address; mail: SMTP."""
+    """Kind of receiver. webhook: JSON to any address; mail: SMTP."""
     url: SecretStr = SecretStr("")
-    """Address of the receiver; of mail, smtp://HOST:PORT (encrypted if the server can) or smtps://HOST:PORT.
-    `env:NAME` takes it from the environment."""
+    """Address of the receiver. For mail: smtp://HOST:PORT (encrypted if the server can) or smtps://HOST:PORT.
+    `env:NAME` reads it from the environment."""
     secret: SecretStr = SecretStr("")
-    """Of webhook: what requests are signed with (HMAC); of pagerduty: the routing key; of opsgenie: the API key; of
-    mail: the password. `env:NAME` takes it from the environment."""
+    """For webhook: the key that signs requests (HMAC); for pagerduty: the routing key; for opsgenie: the API key; for
+    mail: the password. `env:NAME` reads it from the environment."""
     template: str = ""
-    """Of webhook: JSON to send instead of the usual one; its texts may hold {title}, {text}, {severity}, {sensor},
-    {kind}, {stage}, {key}, {incident}, {time}, {link}, {stream}."""
+    """For webhook: JSON to send instead. Its texts may hold {title}, {text}, {severity}, {sensor}, {kind}, {stage},
+    {key}, {incident}, {time}, {link}, {stream}."""
     topic: str = Field("", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:\S+)?$")
-    """Of sns: the topic's ARN."""
+    """For sns: ARN of the topic."""
     bus: str = "default"
-    """Of eventbridge: the bus, its name or ARN."""
+    """For eventbridge: name or ARN of the bus."""
     user: str = ""
-    """Of mail: the user, with secret as password; such a connection is always encrypted."""
+    """For mail: user, with secret as password. The connection is then always encrypted."""
     sender: str = "cutwater@localhost"
-    """Of mail: the address in From."""
+    """For mail: From address."""
     recipients: tuple[str, ...] = ()
-    """Of mail: the addresses to send to."""
+    """For mail: To addresses."""
     sensors: tuple[str, ...] = ()
-    """Only episodes of sensors of such names (* is any text); by default all."""
+    """Only episodes of sensors whose names fit (* is any text). Default: all."""
     kinds: tuple[str, ...] = ()
     """Only episodes of these kinds, such as spike, silent."""
     min_severity: int = Field(0, ge=0, le=100)
     """Only episodes of at least this severity."""
-    labels: dict[str, str] = Field({})
+    labels: dict[str, str] = Field({}, examples=["LABEL=VALUE"])
     """Only episodes with these labels (* is any text)."""
     stages: tuple[Literal["begin", "update", "end"], ...] = ("begin", "update", "end")
-    """What of an episode is told: that it began, changed, ended."""
+    """Which changes are told: an episode begins, changes, ends."""
     group: str = "minute"
-    """What makes one incident of episodes that begin in the same minute of event time: "minute": that alone; a label's
-    name: its value, too; "none": each is told alone."""
+    """Which episodes are told together. minute: those that begin in the same minute of event time; a label's name:
+    those that also have the same value of it; none: each alone."""
     group_seconds: float = Field(3.0, ge=0, le=600)
-    """How long others are waited for that belong to the same incident."""
+    """Seconds to wait for others of the same incident."""
     quiet: tuple[Span, ...] = ()
-    """Spans of the day in which nothing is sent; what happened meanwhile is told afterwards."""
+    """Times of the day in which nothing is sent. What happened is told afterwards."""
     zone: str = "UTC"
     """Time zone of `quiet`, such as Europe/Berlin."""
     most_per_minute: int = Field(10, ge=1, le=1000)
-    """More messages a minute become one that counts them."""
+    """More messages in a minute become one that counts them."""
     give_up_hours: float = Field(24.0, gt=0, le=24 * 14)
-    """How long a receiver that is down is tried; then the message goes to the dead letters."""
+    """How long a receiver that is down is tried. Then the message becomes a dead letter."""
 
     @field_validator("url", "secret", mode="before")
     @classmethod
@@ -124,10 +124,12 @@ class NotifyTable(Table):
 class NotifySettings(Table):
     """Who is told."""
 
+    model_config = ConfigDict(title="Notifications")
+
     notify: tuple[NotifyTable, ...] = Field((), max_length=50)
-    """Who is told of episodes, a table for each route. See docs/how-to/alerts.md."""
+    """Whom to tell of episodes: a table for each route. See docs/how-to/alerts.md."""
     page_url: str = Field("", pattern=r"^(https?://\S+)?$")
-    """Address of the page as people reach it, such as https://cutwater.example; notifications link to it."""
+    """Address of the page for people, such as https://cutwater.example. Notifications link to it."""
 
     @model_validator(mode="after")
     def _different_routes(self) -> Self:

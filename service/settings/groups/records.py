@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from service.pipeline.times import check_format
 from service.settings.expressions import check_expression, split_commas
@@ -15,33 +15,34 @@ from service.settings.table import Table
 class RecordSettings(Table):
     """Where a record holds its readings, and how they are written."""
 
+    model_config = ConfigDict(title="Records")
+
     readings_field: str = ""
-    """Where a record holds a list of readings (a JMESPath expression), such as records; the other expressions are then
-    looked up in each element, and from $ on in the whole record, as in $.device. Without it each JSON object is a
-    reading. See docs/how-to/record-format.md."""
+    """Where a record holds a list of readings (JMESPath), such as records. The other expressions then apply to each
+    element; $ is the whole record, as in $.device. Without it each JSON object is a reading. See
+    docs/how-to/record-format.md."""
     sensor_field: str = "iotName"
-    """Where a reading names its sensor (a JMESPath expression). A name with other characters than letters, digits and _
-    needs quotes: '"device-id"'."""
+    """Where a reading names its sensor (JMESPath). Names with characters other than letters, digits and _ need quotes:
+    '"device-id"'."""
     value_fields: dict[str, str] = Field({"iotValue": "iotValue"})
-    """Where a reading holds its values: NAME=EXPRESSION pairs, or just NAME if the field is called so."""
+    """Where a reading holds its values: NAME=EXPRESSION, or only NAME if the field has that name."""
     numeric_text: Literal["refuse", "accept"] = "refuse"
-    """Whether a value may be a number as text, such as "23.4" or "23,8", or a word for a missing one, such as "n/a"."""
-    value_units: dict[str, str] = Field({})
-    """In which units the values are, for people: NAME=UNIT pairs, such as temperature=°C."""
+    """Whether values may be text: a number such as "23.4" or "23,8", or a word for a missing one such as "n/a"."""
+    value_units: dict[str, str] = Field({}, examples=["NAME=UNIT"])
+    """Units of the values, shown to people, such as temperature=°C."""
     time_field: str = "iotTime"
-    """Where a reading holds its event time: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970; without it
-    the record's arrival time counts. Two fields are join(' ', [date, time])."""
+    """Where a reading holds its event time: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970. Without the
+    field, the record's arrival counts. For two fields write join(' ', [date, time])."""
     time_format: str = ""
-    """How event times are written if not so, in the signs of Python's strptime: %d.%m.%Y %H:%M:%S is 31.01.2026
-    12:00:00. Several are separated by |. Without an offset (%z) they are in UTC."""
+    """Format of event times, if they are written otherwise, in the codes of Python's strptime: %d.%m.%Y %H:%M:%S is
+    31.01.2026 12:00:00. Separate several with |. Without an offset (%z) times are UTC."""
     label_fields: dict[str, str] = Field({})
-    """Record fields copied into documents as labels: NAME=EXPRESSION pairs, such as site=plant.name; they are text,
-    called labels.NAME."""
+    """Record fields to copy into documents as text, named labels.NAME: NAME=EXPRESSION, such as site=plant.name."""
     max_future_seconds: float = Field(86400.0, ge=0)
-    """How far a reading's event time may lie after its record's arrival before it counts as wrong."""
+    """How far an event time may lie after its record's arrival. Later ones become dead letters."""
     max_past_seconds: float = Field(0.0, ge=0)
-    """How far it may lie before its record's arrival; 0 for any time since 2000. Earlier ones always count as wrong:
-    they come from devices whose clock is not set."""
+    """How far an event time may lie before its record's arrival. 0: any time since 2000. Earlier ones become dead
+    letters."""
 
     @field_validator("value_fields", "value_units", "label_fields", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from detector.rules import Rules
 from service.reasons import reason
@@ -17,32 +17,34 @@ from service.settings.table import Table
 class RuleSettings(Table):
     """Which readings are no anomalies, and which always are."""
 
+    model_config = ConfigDict(title="Rules")
+
     ignore_near_above: float = Field(0.0, ge=0)
-    """A reading is no anomaly if it lies this far or less above what was expected; of several values, if all do."""
+    """No anomaly if the reading lies at most this far above the expected value; with several values, if all do."""
     ignore_near_below: float = Field(0.0, ge=0)
-    """The same below what was expected."""
+    """The same below the expected value."""
     ignore_near_above_ratio: float = Field(0.0, ge=0)
-    """The same above, as a part of what was expected: 0.1 is 10 %."""
+    """The same above, as a share of the expected value: 0.1 is 10 %."""
     ignore_near_below_ratio: float = Field(0.0, ge=0)
-    """The same below, as a part of what was expected."""
+    """The same below, as a share of the expected value."""
     direction: Literal["both", "high", "low"] = "both"
-    """Which readings may be anomalies: all, or only those above (high) or below (low) what was expected."""
+    """Which readings may be anomalies: all, only those above (high), or only those below (low) the expected value."""
     never_between: tuple[float, float] | None = None
-    """Values from LOW to HIGH are no anomaly, whatever their score."""
+    """Values from LOW to HIGH are never anomalies."""
     always_below: float | None = None
-    """Hard limit: a value below is an anomaly and an alert, also while its sensor is learning."""
+    """Hard limit: a value below it is an anomaly and an alert, even while its sensor is learning."""
     always_above: float | None = None
-    """Hard limit: a value above is an anomaly and an alert, also while its sensor is learning."""
+    """Hard limit: a value above it is an anomaly and an alert, even while its sensor is learning."""
     minimum_grade: float = Field(0.0, ge=0, le=1)
-    """Anomalies of a lower grade are none."""
+    """Anomalies of a lower grade do not count as such."""
     quiet: tuple[str, ...] = Field((), examples=["HH:MM-HH:MM"])
-    """Spans of the day, in UTC, in which there are no alerts; anomalies stay."""
+    """Times of the day, in UTC, without alerts. Anomalies are still found."""
     silent_after: float | None = Field(None, ge=0)
-    """Seconds without a reading, while the other sensors of its shard go on, after which a sensor is reported as
-    silent; 0: never; by default what is unusual for it."""
+    """Seconds without a reading, while others of the shard go on, after which a sensor is reported as silent. 0: never.
+    Default: what is unusual for the sensor."""
     rules: dict[str, dict[str, Any]] = Field({}, examples=['{"boiler-*": {"always_above": 90}}'])
-    """Other rules for some sensors: a table [rules."boiler-*"] holds those that differ for sensors of such names (* is
-    any text); the first table that fits counts."""
+    """Rules for some sensors: the table [rules."boiler-*"] holds what differs for names that fit (* is any text). The
+    first table that fits counts."""
 
     @field_validator("never_between", mode="before")
     @classmethod

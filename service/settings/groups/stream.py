@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, field_validator, model_validator
 
 from service.pipeline.times import TimeError, parse_moment
 from service.settings.table import Table
@@ -14,25 +14,25 @@ from service.settings.table import Table
 class StreamSettings(Table):
     """The stream, and where to begin in it."""
 
+    model_config = ConfigDict(title="Stream")
+
     stream: str = Field("RawStreamData", min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$")
-    """Name of the Kinesis stream to read, or its ARN, such as that of another account's stream; an ARN says the region,
-    too."""
+    """Kinesis stream to read: its name, or its ARN, which also sets the region and may belong to another account."""
     region: str = Field("us-east-1", min_length=1)
     """AWS region of the stream."""
     role_arn: str = Field("", pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512})?$")
-    """Role to assume for reading the stream, such as one of the account that another account's stream belongs to; all
-    else is done with the credentials as they are."""
+    """Role to assume for reading the stream, for example in another account. Index and state use the credentials as
+    they are."""
     endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
-    """Kinesis endpoint if it is not AWS's own, such as http://127.0.0.1:4567 for a local stream."""
+    """Kinesis endpoint if it is not AWS's, such as http://127.0.0.1:4567 for a local stream."""
     start: str = "TRIM_HORIZON"
-    """Where to begin in a shard that has no checkpoint. TRIM_HORIZON: at its oldest record; LATEST: with what arrives
-    after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived then or later."""
+    """Where to begin in a shard without a checkpoint. TRIM_HORIZON: at its oldest record; LATEST: with what arrives
+    after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived from then on."""
     poll_seconds: float = Field(1.0, ge=0.2, le=60)
-    """Pause between reads of a shard that had nothing new; Kinesis allows five reads a second and shard."""
+    """Pause after a read that found nothing new. Kinesis allows five reads a second for each shard."""
     fan_out: str = Field("", max_length=2048, pattern=r"^([a-zA-Z0-9_.-]{0,128}|arn:\S+:kinesis:\S+/consumer/\S+)$")
-    """Name of a consumer with enhanced fan-out, which is registered if it is not there, or the ARN of one: records are
-    pushed to it as they come, 2 MB a second and shard for it alone, which AWS charges for. Without it shards are
-    polled."""
+    """Consumer with enhanced fan-out: a name, which is registered if needed, or an ARN. Kinesis then pushes records,
+    with 2 MB a second for each shard to itself; AWS charges for it. Without it shards are polled."""
 
     @field_validator("region", "opensearch_region", "state_region", check_fields=False)
     @classmethod

@@ -36,7 +36,7 @@ def test_values_may_be_named_by_where_they_lie(file):
         (
             {"trees": "0"},
             {},
-            r"--trees = '0': must be at least 1 \(allowed: integer ≥ 1 ≤ 1000",
+            r"--trees = '0': must be at least 1 \(allowed: integer ≥ 1, ≤ 1000",
         ),
         ({}, {"CUTWATER_ENGINE": "java"}, r"CUTWATER_ENGINE = 'java'.*allowed: cutwater \| rrcf"),
         ({"opensearch_url": "localhost:9200"}, {}, r"--opensearch-url = 'localhost:9200'"),
