@@ -88,7 +88,7 @@ policies: .venv-checkov/ready  ## Hold the templates to the policies of checkov;
 		$(foreach template,$(filter-out deploy/compose.yaml,$(wildcard deploy/*.yaml)),--file $(template))
 
 lint: venv code policies  ## What `code` checks, and the Dockerfile, the templates and the dashboards
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile deploy/flink/Dockerfile
 	$(BIN)/cfn-lint $(filter-out deploy/compose.yaml,$(wildcard deploy/*.yaml))
 	$(BIN)/cutwater dashboards lint deploy/dashboards.ndjson
 

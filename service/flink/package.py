@@ -15,6 +15,8 @@ from service import UserError
 
 LARGEST = 512 * 1024 * 1024  # bytes that the service takes
 NEEDED = ("numba", "orjson", "zstandard", "pydantic", "jmespath", "opensearch-py", "aiohttp", "aiobotocore", "rrcf")
+RUN_OPTIONS = {"python": "main.py", "jarfile": "lib/{jar}", "pyFiles": "python/"}
+"""The application's properties, in the group kinesis.analytics.flink.run.options."""
 _LEFT_OUT = ("*.pyc", "__pycache__", "*.dist-info/RECORD", "tests")
 _MAIN = '''"""Begins the job with the settings that lie beside this file."""
 
@@ -56,9 +58,8 @@ def make_package(target: Path, jar: Path, config: Path | None) -> Iterator[str]:
         raise UserError(f"{target}: {size >> 20} MB, and Managed Service for Apache Flink takes at most 512")
     yield f"{target}: {size / 2**20:.0f} MB. Put it into S3, and give the application these runtime properties:"
     yield "  group kinesis.analytics.flink.run.options"
-    yield "    python   main.py"
-    yield f"    jarfile  lib/{jar.name}"
-    yield "    pyFiles  python/"
+    for name, value in RUN_OPTIONS.items():
+        yield f"    {name:8} {value.format(jar=jar.name)}"
     yield "Checkpoints and parallelism are set in the application's own configuration."
 
 

@@ -11,7 +11,10 @@ from tests.deploy.templates import DEPLOY, NAMES, listed, resources, statements,
 PROJECT = DEPLOY.parent
 OWN = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
 # Calls that AWS lets nobody limit to a resource
-UNLIMITED = {"es:ListDomainNames", "cloudwatch:DescribeAlarms", "ec2:DescribeNetworkInterfaces"}
+UNLIMITED = {
+    *("es:ListDomainNames", "cloudwatch:DescribeAlarms", "ec2:DescribeNetworkInterfaces"),
+    *("ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeDhcpOptions"),
+}
 SEED_EVENTS = [
     "RunInstances",
     "StopInstances",
@@ -49,7 +52,7 @@ def everything(found, key):
 
 def test_there_are_the_templates_that_the_documentation_names():
     text = (PROJECT / "docs/how-to/aws.md").read_text()
-    assert set(NAMES) == {"alarms", "ecs", "endpoints", "feeds", "opensearch"}
+    assert set(NAMES) == {"alarms", "ecs", "endpoints", "feeds", "flink", "opensearch"}
     assert all(f"deploy/{name}.yaml" in text for name in NAMES)
 
 
