@@ -1,10 +1,10 @@
-"""OSSEC's alerts.log: alerts as blocks of lines, of which each begins with ``** Alert``."""
+"""OSSEC's alerts.log: alerts as blocks of lines, of which each begins with ``** Alert``, and how it names places."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.pipeline.decode.decoded import DecodeError
 
@@ -22,9 +22,28 @@ _LINES = {
     "Dst Port": "dstport",
     "Dst Location": "dstgeoip",
 }
+_AGENT = re.compile(r"\((?P<name>[^()]*)\) (?P<address>\S+?)->(?P<path>.*)", re.DOTALL)
+_HOST = re.compile(r"(?P<name>[^\s()/\\]+?)->(?P<path>.*)", re.DOTALL)
 _OF_A_BLOCK = re.compile(rf"{_PLACE.pattern}|{_RULE.pattern}|(?:{'|'.join(_LINES)}): .*", re.ASCII)
 _FILE = re.compile(r"^(?:Integrity checksum changed for: |(?:New )?[Ff]ile )'([^'\n]+)'", re.MULTILINE)
 _HASH = re.compile(r"^New (md5|sha1|sha256)sum (?:is|was) ?: '([0-9a-f]{32,64})'", re.MULTILINE)
+
+
+class Location(NamedTuple):
+    """Where an alert's log lies: agent or host, its address, the log."""
+
+    name: str = ""
+    address: str = ""
+    path: str = ""
+
+
+def located(text: str) -> Location:
+    """What a location says, such as ``(web-1) 10.0.0.7->/var/log/messages`` or ``web-1->/var/log/messages``."""
+    if found := _AGENT.fullmatch(text):
+        return Location(found["name"], found["address"], found["path"])
+    if found := _HOST.fullmatch(text):
+        return Location(found["name"], "", found["path"])
+    return Location()
 
 
 def blocks(text: str) -> list[str]:

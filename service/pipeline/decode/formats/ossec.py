@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.pipeline.decode import alerts_log
@@ -34,8 +35,6 @@ _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _LOCAL = re.compile(r"(\d{4}) ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _SECONDS = re.compile(r"(\d{9,10})\.\d+", re.ASCII)
-_AGENT = re.compile(r"\((?P<name>[^()]*)\) (?P<address>\S+?)->(?P<path>.*)", re.DOTALL)
-_HOST = re.compile(r"(?P<name>[^\s()/\\]+?)->(?P<path>.*)", re.DOTALL)
 # Paths in alerts of any kind, in the order in which they are looked for, with the fields that they become.
 _FIELDS: tuple[tuple[str, FieldType, tuple[str, ...]], ...] = (
     ("message", "text", ("full_log",)),
@@ -96,6 +95,11 @@ _NOWHERE = ("", "-", "(none)")
 _PATHS = [
     (field, kind, [(path, path.split(".")[0], path.split(".")[1:]) for path in paths]) for field, kind, paths in _FIELDS
 ]
+_NAMES_IN = {
+    outer: frozenset(path.split(".")[bool(outer)] for *_, paths in _FIELDS for path in paths
+                     if path.startswith(f"{outer}." if outer else ""))
+    for outer in ("", "rule", "data")
+}  # fmt: skip
 
 
 class OSSEC:
@@ -177,7 +181,12 @@ class OSSEC:
         fields["event.kind"] = "alert"
         fields["event.original"] = original
         _add_rule(fields, rest)
-        for field, kind, paths in _PATHS:
+        known, rule, data = _NAMES_IN[""], rest["rule"], rest.get("data")
+        for field, kind, paths in _paths_of(
+            known.intersection(rest),
+            _NAMES_IN["rule"].intersection(rule),
+            _NAMES_IN["data"].intersection(data) if type(data) is dict else frozenset(),
+        ):
             for path, first, others in paths:
                 if (value := rest.get(first)) is None or value == "":
                     continue
@@ -213,12 +222,19 @@ class OSSEC:
         return (arrival, "arrival") if envelope.time is None else (envelope.time, "envelope")
 
 
-class _Location(NamedTuple):
-    """Where an alert's log lies: agent or host, its address, the log."""
-
-    name: str = ""
-    address: str = ""
-    path: str = ""
+@lru_cache(maxsize=1024)
+def _paths_of(names: frozenset[str], rule: frozenset[str], data: frozenset[str]) -> list[Any]:
+    """Those of ``_PATHS`` that alerts with these names can have; most alerts of a stream have the same."""
+    inside = {"rule": rule, "data": data}
+    found = []
+    for field, kind, paths in _PATHS:
+        there = [
+            (path, first, others) for path, first, others in paths
+            if first in names and (not others or first not in inside or others[0] in inside[first])
+        ]  # fmt: skip
+        if there:
+            found.append((field, kind, there))
+    return found
 
 
 def _alert(message: Message) -> Mapping[str, Any]:
@@ -294,11 +310,11 @@ def _add_addresses(fields: dict[str, Any], rest: dict[str, Any]) -> None:
 def _add_host(fields: dict[str, Any], rest: dict[str, Any], envelope: Envelope) -> None:
     """On which host it was, and in which log."""
     location = _text(rest, "location")
-    there = _located(location)
+    there = alerts_log.located(location)
     if location:
         fields["ossec.location"] = location
     hostname = _text(rest, "hostname") or _text(rest, "predecoder.hostname")
-    spoken = _located(hostname)
+    spoken = alerts_log.located(hostname)
     if hostname:
         fields["host.hostname"] = spoken.name or hostname
     agent = _text(rest, "agent_name") or _text(rest, "agent.name")
@@ -318,15 +334,6 @@ def _add_host(fields: dict[str, Any], rest: dict[str, Any], envelope: Envelope) 
     for taken in ("location", "hostname", "predecoder.hostname", "agent_name", "agent.name"):
         if _text(rest, taken):
             _take(rest, taken)
-
-
-def _located(text: str) -> _Location:
-    """What a location says, such as ``(web-1) 10.0.0.7->/var/log/messages`` or ``web-1->/var/log/messages``."""
-    if found := _AGENT.fullmatch(text):
-        return _Location(found["name"], found["address"], found["path"])
-    if found := _HOST.fullmatch(text):
-        return _Location(found["name"], "", found["path"])
-    return _Location()
 
 
 def _local(found: re.Match[str], zone: ZoneInfo) -> int:
@@ -356,6 +363,8 @@ def _not_before_2000(name: str, value: Any, time: int) -> int:
 
 def _look(body: Mapping[str, Any], path: str) -> Any:
     """What lies at a path of one or two names, three for the techniques of an attack."""
+    if "." not in path:
+        return body.get(path)
     value: Any = body
     for name in path.split("."):
         value = value.get(name) if type(value) is dict else None

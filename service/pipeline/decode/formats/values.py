@@ -164,12 +164,18 @@ def _size(value: Any) -> int:
 
 def _takes(value: Any, depth: int) -> bool:
     """Whether every server takes it for an object of unknown fields."""
-    if isinstance(value, dict):
-        if depth >= DEEPEST_RECORD:
-            return False
-        return all("\0" not in name and _takes(each, depth + 1) for name, each in value.items())
-    if isinstance(value, list):
-        return depth < DEEPEST_RECORD and all(_takes(each, depth + 1) for each in value)
+    level = [value]
+    while level:
+        inside: list[Any] = []
+        for each in level:
+            kind = type(each)
+            if kind is not dict and kind is not list:
+                continue
+            if depth >= DEEPEST_RECORD or (kind is dict and "\0" in "".join(each)):
+                return False
+            inside += each.values() if kind is dict else each
+        level = inside
+        depth += 1
     return True
 
 
