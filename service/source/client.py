@@ -149,7 +149,8 @@ class RetryingCaller:
             raise StreamError(
                 f"stream {self._settings.stream!r} was deleted and made anew since its checkpoint, which is of the old "
                 f"one ({problem['Message'].removesuffix('.')}); to read the new one from its start, use another "
-                "data_dir, or another lease_table"
+                "data_dir, or another lease_table. Until then only those of its shards are read that the old one did "
+                "not have"
             ) from None
         if remedy := _REMEDIES.get(code) or _REMEDIES.get(problem["Code"]):
             raise StreamError(self._complaint(name, problem, remedy)) from None

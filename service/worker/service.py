@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import socket
 import sys
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -224,8 +226,23 @@ class Service:
             log.info,
             "compiling the detector for this machine; it takes half a minute, once for each version and processor",
         )
-        await asyncio.to_thread(warm_up, self.configuration)
+        compiling: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def work() -> None:
+            try:
+                warm_up(self.configuration)
+                compiling.set_result(None)
+            except Exception as error:
+                compiling.set_exception(error)
+
+        threading.Thread(target=work, name="compile", daemon=True).start()  # so that SIGTERM need not wait for it
+        compiled: asyncio.Future[Any] = asyncio.wrap_future(compiling)
+        stopping: asyncio.Future[Any] = asyncio.create_task(self.consumer.stopping.wait())
+        await asyncio.wait({compiled, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         notice.cancel()
+        if compiled.done():
+            compiled.result()
 
     async def _opened(self) -> bool:
         """Wait for the stores; False if stopped before they are there."""

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from service.settings.model import SettingsError, load
 from service.source.aggregates import MAGIC
 from tests.cases.test_records import BODY, come_of, sealed
 
@@ -178,3 +179,10 @@ def test_the_last_of_two_equal_keys_counts():
         "b",
         2,
     )
+
+
+@pytest.mark.parametrize("setting", ["value_fields", "label_fields"])
+@pytest.mark.parametrize("pairs", ["a=x,a=y", "a,a", "a=x, b=z , a = x"])
+def test_a_name_given_twice_is_an_error_and_not_the_last_one(setting, pairs):
+    with pytest.raises(SettingsError, match="names a twice"):
+        load({setting: pairs}, {})

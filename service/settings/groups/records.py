@@ -52,6 +52,9 @@ class RecordSettings(Table):
             value = [word for word in (part.strip() for part in split_commas(value)) if word]
         if isinstance(value, list):
             pairs = [str(word).partition("=") for word in value]
+            names = [name.strip() for name, _, _ in pairs]
+            if twice := next((name for name in names if names.count(name) > 1), ""):
+                raise ValueError(f"names {twice} twice")
             value = {name.strip(): (expression or name).strip() for name, _, expression in pairs}
         return value
 

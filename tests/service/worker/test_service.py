@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 from contextlib import asynccontextmanager
 
 import boto3
@@ -14,6 +15,7 @@ from service import StateError
 from service.api.app import build
 from service.settings.model import load
 from service.source.client import StreamError, connect
+from service.worker import service as worker_service
 from service.worker.service import Service
 from simulator.stream import LocalStream
 from tests.servers import aws
@@ -77,6 +79,25 @@ async def test_a_service_whose_stream_and_state_are_away_names_each_of_them(tmp_
             assert all("Could not connect" in reason for reason in waiting[1:])
             service.stop()
             assert await running
+
+
+async def test_a_service_that_still_compiles_can_be_stopped(tmp_path, monkeypatch):
+    compiling, compiled = threading.Event(), threading.Event()
+    monkeypatch.setattr(worker_service, "warm_up", lambda configuration: (compiling.set(), compiled.wait()))
+    async with Service.open(load({"data_dir": tmp_path, "endpoint_url": NOWHERE}, {})) as service:
+        running = asyncio.create_task(service.run())
+        await asyncio.to_thread(compiling.wait)
+        service.stop()
+        assert await running
+        assert not compiled.is_set()
+    compiled.set()
+
+
+async def test_what_fails_while_compiling_ends_the_service(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_service, "warm_up", lambda configuration: {}[configuration])
+    async with Service.open(load({"data_dir": tmp_path, "endpoint_url": NOWHERE}, {})) as service:
+        with pytest.raises(KeyError):
+            await service.run()
 
 
 async def test_a_service_goes_to_work_when_what_was_away_is_there(tmp_path):
