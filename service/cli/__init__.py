@@ -26,7 +26,7 @@ from simulator import SimulatorError
 
 log = logging.getLogger("cutwater")
 
-EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUG = 0, 1, 130, 70
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BUG = 0, 1, 2, 130, 70
 COMMANDS = {
     "run": "read a Kinesis stream, score its readings, index the anomalies, serve the page",
     "demo": "try it: a local stream, simulated sensors and the service in one process",
@@ -69,7 +69,11 @@ def _run(words: Sequence[str]) -> int:
     """One command."""
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    options = _parser(words).parse(words)
+    parser = _parser(words)
+    if not words:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    options = parser.parse(words)
     command: Callable[[argparse.Namespace], Coroutine[Any, Any, int]] = options.command
     if getattr(options, "log_format", os.environ.get("CUTWATER_LOG_FORMAT")) == "json":
         logs.configure("info", "json")

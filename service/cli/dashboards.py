@@ -8,7 +8,7 @@ from typing import Any
 
 from service import UserError
 from service.cli import EXIT_FAILED, EXIT_OK, add_command
-from service.cli.options import ACCESS, UsageError, add_settings, load_settings, natural
+from service.cli.options import ACCESS, UsageError, add_settings, load_settings, port
 from service.cli.stopping import on_signals
 from service.cli.terminal import say, tell
 from service.operate.dashboards import event_types, lint, ndjson, read_definition, recipe_objects, saved_objects
@@ -63,7 +63,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--through", default="", metavar="HOST:PORT", help="connect by this address, such as a forwarded port"
     )
     relay.add_argument(
-        "--listen-port", type=natural, default=5601, metavar="PORT", help="port of 127.0.0.1 to listen on [%(default)s]"
+        "--listen-port", type=port, default=5601, metavar="PORT", help="port of 127.0.0.1 to listen on [%(default)s]"
     )
     add_settings(relay, only=(*ACCESS, "dashboards_url", "region"))
 

@@ -68,6 +68,9 @@ async def run(options: argparse.Namespace) -> int:
     logs.configure("warning")
     if options.interfaces and not options.rules_file:
         raise UsageError("--interfaces: give --rules, too; or neither, and EC2 is asked for both")
+    for path in options.files:
+        if not path.exists():
+            raise UserError(f"{path}: no such file")
     network = of_files(options.rules_file, options.interfaces) if options.rules_file else await _asked(settings.region)
     found = GroupUsage(network.rules, network.names, network.interfaces)
     if options.files:

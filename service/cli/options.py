@@ -143,6 +143,14 @@ def natural(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """0 to 65535."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 0 to 65535")
+    return number
+
+
 def positive(text: str) -> int:
     """1 or more."""
     number = int(text)

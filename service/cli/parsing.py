@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the process with code 2 and one line."""
-        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Say that there is no such option, and which is like it."""
@@ -49,7 +49,6 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             names = list(map(str, action.choices))
-            kind = str(action.metavar or "value").lower()
-            raise argparse.ArgumentError(
-                None, f"there is no {kind} {value!r}{nearest(str(value), names)}; there are {', '.join(names)}"
-            )
+            kind = action.option_strings[-1] if action.option_strings else str(action.metavar or "value").lower()
+            hint = nearest(str(value), names) or f"; there are {', '.join(names)}"
+            raise argparse.ArgumentError(None, f"there is no {kind} {value!r}{hint}")

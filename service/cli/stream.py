@@ -7,7 +7,7 @@ import errno
 
 from service import UserError
 from service.cli import EXIT_OK
-from service.cli.options import positive
+from service.cli.options import port, positive
 from service.cli.stopping import on_signals
 from service.cli.terminal import say
 from simulator.stream import LocalStream
@@ -19,7 +19,7 @@ EXAMPLE = "cutwater stream --create RawStreamData --shards 2"
 def define(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
-    parser.add_argument("--port", type=int, default=STREAM_PORT, help="port to listen on [%(default)s]")
+    parser.add_argument("--port", type=port, default=STREAM_PORT, help="port to listen on [%(default)s]")
     parser.add_argument("--create", metavar="NAME", help="name of a stream to make")
     parser.add_argument("--shards", type=positive, default=1, help="its number of shards [%(default)s]")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from service.nearest import nearest
 from service.reasons import reason
@@ -39,7 +41,15 @@ def complaints(error: ValidationError, settings: type[Table], origins: Mapping[s
             value = _USER_INFO.sub("***", value) if shown.lower().endswith("url") else value
             hidden = problem["type"] == "missing" or holds_secrets(field.annotation)
             shown += "" if hidden else f" = {value}"
-            yield f"{shown}: {reason(problem)} (allowed: {allowed(field)})"
+            values = "" if allowed(field) in ("text", "path") else f" (allowed: {allowed(field)})"
+            yield f"{shown}: {_reason(problem, field)}{values}"
+
+
+def _reason(problem: Mapping[str, Any], field: FieldInfo) -> str:
+    """What is wrong with a value; an example instead of a pattern."""
+    if problem["type"] == "string_pattern_mismatch" and field.examples:
+        return f"must be such as {field.examples[0]}"
+    return reason(problem)
 
 
 def no_such(name: str, names: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ class AccessSettings(Table):
     """Second token, which only allows reading."""
     api_open: bool = False
     """Whether API and page need no token, for everyone who reaches host."""
-    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    root_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$", examples=["/cutwater"])
     """Prefix of the paths behind a proxy, such as /cutwater, whether or not the proxy removes it."""
     tls_certificate: Path | None = None
     """PEM file of the certificate for HTTPS, with the intermediate ones."""

@@ -30,7 +30,7 @@ _TYPES = ("keyword", "long", "integer", "double", "boolean", "date", "ip", "text
 class WindowTable(Table):
     """Events counted in tumbling windows of event time, per key: a document each, and readings for the detector."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["clicks-per-article"])
     """Name of the windows, such as clicks-per-article."""
     key: list[str] = Field([], max_length=8)
     """Fields of events: each combination of their values has its own window. Without a key there is one window at a

@@ -15,7 +15,7 @@ class IndexSettings(Table):
 
     model_config = ConfigDict(title="Index")
 
-    opensearch_url: str = Field("", pattern=r"^(https?://.+)?$")
+    opensearch_url: str = Field("", pattern=r"^(https?://.+)?$", examples=["https://search.example:443"])
     """OpenSearch or Elasticsearch server for the documents. Without it they go to a SQLite file in data_dir."""
     opensearch_user: str = ""
     """User on that server; needs opensearch_password."""
@@ -34,10 +34,12 @@ class IndexSettings(Table):
     (aoss)."""
     opensearch_region: str = ""
     """AWS region of the domain or collection, if it is not the stream's."""
-    dashboards_url: str = Field("", pattern=r"^(https?://.+)?$")
+    dashboards_url: str = Field("", pattern=r"^(https?://.+)?$", examples=["https://search.example/_dashboards"])
     """Address of OpenSearch Dashboards or Kibana, with its base path. `cutwater setup` imports charts there; the page
     links to it."""
-    index_prefix: str = Field("cutwater", min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    index_prefix: str = Field(
+        "cutwater", min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$", examples=["cutwater"]
+    )
     """Beginning of index names: PREFIX-YYYY.MM.DD. The alias PREFIX stands for all of them."""
     index: Literal["anomalies", "all"] = "anomalies"
     """Which readings become documents: anomalies only, or every scored reading."""

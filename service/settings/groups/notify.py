@@ -26,7 +26,7 @@ _ENVIRONMENT = "env:"
 class NotifyTable(Table):
     """A route: which episodes are told to whom, and when."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["on-call"])
     """Name of the route, in metrics, in the log and for `cutwater notify test`."""
     to: Kind
     """Kind of receiver. webhook: JSON to any address; mail: SMTP."""
@@ -39,7 +39,11 @@ class NotifyTable(Table):
     template: str = ""
     """For webhook: JSON to send instead. Its texts may hold {title}, {text}, {severity}, {sensor}, {kind}, {stage},
     {key}, {incident}, {time}, {link}, {stream}."""
-    topic: str = Field("", pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:\S+)?$")
+    topic: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:\S+)?$",
+        examples=["arn:aws:sns:eu-west-1:123456789012:on-call"],
+    )
     """For sns: ARN of the topic."""
     bus: str = "default"
     """For eventbridge: name or ARN of the bus."""
@@ -128,7 +132,7 @@ class NotifySettings(Table):
 
     notify: tuple[NotifyTable, ...] = Field((), max_length=50)
     """Whom to tell of episodes: a table for each route. See docs/how-to/alerts.md."""
-    page_url: str = Field("", pattern=r"^(https?://\S+)?$")
+    page_url: str = Field("", pattern=r"^(https?://\S+)?$", examples=["https://cutwater.example"])
     """Address of the page for people, such as https://cutwater.example. Notifications link to it."""
 
     @model_validator(mode="after")

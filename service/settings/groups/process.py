@@ -18,12 +18,12 @@ class ProcessSettings(Table):
     data_dir: Path = Path("data")
     """Folder of cutwater.db, with all that has no other place: leases (unless lease_table), models (snapshot_url),
     documents (opensearch_url), dead letters (dead_letter_url). Workers on one machine may share it."""
-    lease_table: str = Field("", max_length=255, pattern=r"^([a-zA-Z0-9_.-]{3,})?$")
+    lease_table: str = Field("", max_length=255, pattern=r"^([a-zA-Z0-9_.-]{3,})?$", examples=["cutwater-leases"])
     """DynamoDB table that says which worker reads which shard, and how far, for workers on several machines. It is made
     if needed. Each stream needs its own."""
-    snapshot_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
+    snapshot_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$", examples=["s3://bucket/prefix"])
     """Where models are kept instead of data_dir, such as s3://bucket/prefix. lease_table needs it."""
-    dead_letter_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")
+    dead_letter_url: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$", examples=["s3://bucket/prefix"])
     """Where dead letters are kept instead of data_dir, such as s3://bucket/prefix."""
     state_region: str = ""
     """AWS region of lease_table, snapshot_url and dead_letter_url, if it is not the stream's."""

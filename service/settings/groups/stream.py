@@ -16,21 +16,32 @@ class StreamSettings(Table):
 
     model_config = ConfigDict(title="Stream")
 
-    stream: str = Field("RawStreamData", min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$")
+    stream: str = Field(
+        "RawStreamData", min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.-]+$", examples=["RawStreamData"]
+    )
     """Kinesis stream to read: its name, or its ARN, which also sets the region and may belong to another account."""
     region: str = Field("us-east-1", min_length=1)
     """AWS region of the stream."""
-    role_arn: str = Field("", pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512})?$")
+    role_arn: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512})?$",
+        examples=["arn:aws:iam::123456789012:role/NAME"],
+    )
     """Role to assume for reading the stream, for example in another account. Index and state use the credentials as
     they are."""
-    endpoint_url: str = Field("", pattern=r"^(https?://.+)?$")
+    endpoint_url: str = Field("", pattern=r"^(https?://.+)?$", examples=["http://127.0.0.1:4567"])
     """Kinesis endpoint if it is not AWS's, such as http://127.0.0.1:4567 for a local stream."""
     start: str = "TRIM_HORIZON"
     """Where to begin in a shard without a checkpoint. TRIM_HORIZON: at its oldest record; LATEST: with what arrives
     after the first start; a time such as 2026-01-31T12:00:00Z: with what arrived from then on."""
     poll_seconds: float = Field(1.0, ge=0.2, le=60)
     """Pause after a read that found nothing new. Kinesis allows five reads a second for each shard."""
-    fan_out: str = Field("", max_length=2048, pattern=r"^([a-zA-Z0-9_.-]{0,128}|arn:\S+:kinesis:\S+/consumer/\S+)$")
+    fan_out: str = Field(
+        "",
+        max_length=2048,
+        pattern=r"^([a-zA-Z0-9_.-]{0,128}|arn:\S+:kinesis:\S+/consumer/\S+)$",
+        examples=["cutwater"],
+    )
     """Consumer with enhanced fan-out: a name, which is registered if needed, or an ARN. Kinesis then pushes records,
     with 2 MB a second for each shard to itself; AWS charges for it. Without it shards are polled."""
 
@@ -87,8 +98,8 @@ def start_time(start: str, began: float) -> float | None:
         return began
     try:
         return parse_moment(start) / 1000
-    except TimeError as error:
-        raise ValueError(f"is neither TRIM_HORIZON nor LATEST nor a time such as 2026-01-31T12:00Z: {error}") from None
+    except TimeError:
+        raise ValueError("must be TRIM_HORIZON, LATEST or a time such as 2026-01-31T12:00:00Z") from None
 
 
 _STREAM_ARN = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]+):[0-9]{12}:stream/([a-zA-Z0-9_.-]{1,128})")

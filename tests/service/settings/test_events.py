@@ -8,7 +8,7 @@ from service.settings.model import SettingsError, load
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"name": "a b"}, "name = 'a b': must match"),
+        ({"name": "a b"}, "name = 'a b': must be such as clicks-per-article"),
         ({"name": "a", "everry": 3}, "everry: no such setting; did you mean every?"),
         ({"name": "a", "every": 0}, "every = 0: must be at least 1"),
         ({"name": "a", "measures": {"n": "cuont"}}, "'cuont' is none of count.*did you mean count"),
