@@ -70,13 +70,14 @@ async def _dashboards(index: OpenSearchIndex, url: str, auth: Auth) -> Step:
     what = f"dashboard {dashboard['attributes']['title']!r} with {len(objects) - 1} objects"
     there = await _description(url, auth, dashboard["id"])
     if there == dashboard["attributes"]["description"]:
-        return Step(what, "present", f"at {_place(url)}")
+        return Step(what, "present", f"at {_address_of(url)}")
     if there is not None and not there.startswith(MARK):
         raise IndexSetupError(
-            f"dashboards at {_place(url)}: dashboard {dashboard['id']!r} is not Cutwater's; set another index_prefix"
+            f"dashboards at {_address_of(url)}: dashboard {dashboard['id']!r} is not Cutwater's; "
+            "set another index_prefix"
         )
     take = partial(_import, url, ndjson(objects), auth)
-    return Step(what, "create" if there is None else "update", f"at {_place(url)}", take)
+    return Step(what, "create" if there is None else "update", f"at {_address_of(url)}", take)
 
 
 async def _description(url: str, auth: Auth, identity: str) -> str | None:
@@ -88,8 +89,8 @@ async def _description(url: str, auth: Auth, identity: str) -> str | None:
     if status == 400 and _from_dashboards(content):  # an object to export is not there
         return None
     if not _from_dashboards(content):
-        raise IndexSetupError(f"dashboards at {_place(url)}: {status}; {_WHAT_IT_MUST_BE}")
-    raise IndexSetupError(f"dashboards at {_place(url)}: {status} {_complaint(content)}")
+        raise IndexSetupError(f"dashboards at {_address_of(url)}: {status}; {_WHAT_IT_MUST_BE}")
+    raise IndexSetupError(f"dashboards at {_address_of(url)}: {status} {_complaint(content)}")
 
 
 async def _import(url: str, content: bytes, auth: Auth) -> None:
@@ -97,14 +98,14 @@ async def _import(url: str, content: bytes, auth: Auth) -> None:
     form.add_field("file", content, filename="cutwater.ndjson", content_type="application/ndjson")
     status, answer = await _post(f"{url}/api/saved_objects/_import?overwrite=true", form, auth)
     if status != 200 or orjson.loads(answer).get("success") is not True:
-        raise IndexSetupError(f"dashboards at {_place(url)}: {status} {_complaint(answer)}")
+        raise IndexSetupError(f"dashboards at {_address_of(url)}: {status} {_complaint(answer)}")
 
 
 async def _post(url: str, data: Any, auth: Auth, kind: str = "") -> tuple[int, bytes]:
     """Status and content of the answer. Raises IndexSetupError if what answers is no Dashboards or Kibana."""
     if auth.aws:
         raise IndexSetupError(
-            f"dashboards at {_place(url)}: requests are not signed for it; import the file of `cutwater dashboards"
+            f"dashboards at {_address_of(url)}: requests are not signed for it; import the file of `cutwater dashboards"
             " write FILE` by hand (Dashboards Management, Saved objects)"
         )
     options = auth.client_options(url)
@@ -120,11 +121,11 @@ async def _post(url: str, data: Any, auth: Auth, kind: str = "") -> tuple[int, b
         ):
             content = await answer.read()
             if answer.status in (401, 403):
-                raise IndexSetupError(f"dashboards at {_place(url)}: {answer.status}; check the credentials")
+                raise IndexSetupError(f"dashboards at {_address_of(url)}: {answer.status}; check the credentials")
             orjson.loads(content.splitlines()[0] if content else b"")
             return answer.status, content
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise IndexSetupError(f"dashboards at {_place(url)}: {_why(error)}; {_WHAT_IT_MUST_BE}") from None
+        raise IndexSetupError(f"dashboards at {_address_of(url)}: {_why(error)}; {_WHAT_IT_MUST_BE}") from None
 
 
 def _why(error: Exception) -> str:
@@ -146,7 +147,7 @@ def _complaint(content: bytes) -> str:
     return "; ".join(failed) or str(body.get("message", ""))[:300]
 
 
-def _place(url: str) -> str:
+def _address_of(url: str) -> str:
     """The address without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.partition('/api/')[0]}"

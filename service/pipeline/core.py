@@ -9,11 +9,9 @@ not on how they were cut into batches, nor on snapshots and restores in between.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import orjson
@@ -25,7 +23,13 @@ from detector.liveness import SilenceEvent
 from detector.types import Floats, Forecast, Integers, Readings, Scores
 from service.pipeline.decode import Decoder
 from service.pipeline.decode.decoded import Refusal
-from service.pipeline.documents import IndexDocument, ScoredBatch, index_documents, record_fields
+from service.pipeline.documents import (
+    IndexDocument,
+    JoinedDocuments,
+    ScoredBatch,
+    index_documents,
+    record_fields,
+)
 from service.pipeline.enrich import Enrichment
 from service.pipeline.event_stage import EventConfiguration, EventCounts, EventStage, NotCountedEvent, Staged
 from service.pipeline.models import LONGEST_LABEL, Labels, Model, ModelMap, SensorKeyRanges, Shelf
@@ -101,18 +105,6 @@ class Documents:
         return self._sources[silence.row if silence else row]
 
 
-class DocumentSequence(Protocol):
-    """Documents that are made when they are asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> IndexDocument: ...
-
-    def source(self, index: int, /) -> Record:
-        """The record that a document came from."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Output:
     """What came of a batch of records.
@@ -132,35 +124,6 @@ class Output:
     counts: EventCounts | None = None
     taken: int = 0
     size: int = 0
-
-
-class JoinedDocuments:
-    """Several sequences of documents as one."""
-
-    def __init__(self, *parts: DocumentSequence) -> None:
-        self._parts = [part for part in parts if len(part)]
-        self._starts = list(accumulate(map(len, self._parts), initial=0))
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: int) -> IndexDocument:
-        part, within = self._place(index)
-        return part[within]
-
-    def __iter__(self) -> Iterator[IndexDocument]:
-        return map(self.__getitem__, range(len(self)))
-
-    def source(self, index: int) -> Record:
-        """The record that a document came from."""
-        part, within = self._place(index)
-        return part.source(within)
-
-    def _place(self, index: int) -> tuple[DocumentSequence, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = bisect_right(self._starts, index) - 1
-        return self._parts[number], index - self._starts[number]
 
 
 class SensorCounts(NamedTuple):

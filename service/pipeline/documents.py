@@ -7,11 +7,13 @@ same documents under the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from itertools import accumulate
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import orjson
@@ -20,7 +22,7 @@ from detector.liveness import SilenceEvent
 from detector.types import KINDS, SILENT, Integers, Readings, Scores, severity_of
 from service import __version__
 from service.pipeline.identity import document_id, episode_id
-from service.pipeline.records import Position
+from service.pipeline.records import Position, Record
 
 SCHEMA_VERSION = 1
 
@@ -233,3 +235,44 @@ def _entry(batch: ScoredBatch, row: int) -> IndexDocument:
 
 def _episode(batch: ScoredBatch, sensor: str, start: int) -> str:
     return episode_id(batch.stream, batch.shard, batch.detector, sensor, start)
+
+
+class DocumentSequence(Protocol):
+    """Documents that are made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> IndexDocument: ...
+
+    def source(self, index: int, /) -> Record:
+        """The record that a document came from."""
+        ...
+
+
+class JoinedDocuments:
+    """Several sequences of documents as one."""
+
+    def __init__(self, *parts: DocumentSequence) -> None:
+        self._parts = [part for part in parts if len(part)]
+        self._starts = list(accumulate(map(len, self._parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> IndexDocument:
+        part, within = self._part_of(index)
+        return part[within]
+
+    def __iter__(self) -> Iterator[IndexDocument]:
+        return map(self.__getitem__, range(len(self)))
+
+    def source(self, index: int) -> Record:
+        """The record that a document came from."""
+        part, within = self._part_of(index)
+        return part.source(within)
+
+    def _part_of(self, index: int) -> tuple[DocumentSequence, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._starts, index) - 1
+        return self._parts[number], index - self._starts[number]

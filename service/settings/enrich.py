@@ -89,9 +89,9 @@ class TableDefinition:
             fields = table.get("fields", list(PLACES))
             if not isinstance(fields, list) or not fields or not all(each and isinstance(each, str) for each in fields):
                 raise ValueError(f"{name}.fields = {fields!r}: must be a list of fields with addresses")
-            return cls(name, kind, _place(name, "database", table, folder, ""), refresh, None, tuple(fields))
+            return cls(name, kind, _location(name, "database", table, folder, ""), refresh, None, tuple(fields))
         if kind == "security-groups":
-            return cls(name, kind, _place(name, "url", table, folder, EC2), refresh)
+            return cls(name, kind, _location(name, "url", table, folder, EC2), refresh)
         try:
             url, reference = _reference(name, table, folder)
         except TableError as error:
@@ -99,7 +99,7 @@ class TableDefinition:
         return cls(name, kind, url, refresh, reference)
 
 
-def _place(name: str, entry: str, table: Mapping[str, Any], folder: Path, default: str | None) -> str:
+def _location(name: str, entry: str, table: Mapping[str, Any], folder: Path, default: str | None) -> str:
     """A file below the folder, or an address."""
     url = table.get(entry, default)
     if not isinstance(url, str) or (not url and default is None):
@@ -126,11 +126,11 @@ def _reference(name: str, table: Mapping[str, Any], folder: Path) -> tuple[str, 
             raise ValueError(f"{name}.definition = {str(path)!r}: {error.strerror}") from None
         rest = {each.name: each.name.lower() for each in old.columns if each.name not in join.values()}
         fields = _texts(name, "fields", table) or rest
-        url = _place(name, "url", table, folder, old.url) if "url" in table else old.url
+        url = _location(name, "url", table, folder, old.url) if "url" in table else old.url
         return url, ReferenceDefinition(
             old.columns, join, fields, old.format, delimiter=old.delimiter, row_delimiter=old.row_delimiter
         )
-    url = _place(name, "url", table, folder, None)
+    url = _location(name, "url", table, folder, None)
     form = table.get("format", "ndjson" if url.endswith((".ndjson", ".jsonl", ".json")) else "csv")
     if form not in ("csv", "ndjson"):
         raise ValueError(f"{name}.format = {form!r}: must be csv or ndjson")

@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from detector.types import KINDS, SILENT, Floats, Forecast, Scores
-from service.pipeline.core import Core, JoinedDocuments, Output
-from service.pipeline.documents import IndexDocument
+from service.pipeline.core import Core, Output
+from service.pipeline.documents import IndexDocument, JoinedDocuments
 from service.pipeline.event_stage import enrichment_of
 from service.pipeline.records import DeadLetter, Position
 from service.sinks.dead_letters.format import describe_letter, rejection_letter

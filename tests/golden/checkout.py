@@ -45,10 +45,10 @@ def documents(case: Case, code: Path = HERE) -> list[dict[str, Any]]:
         with _command(code, folder, "export", "--output", "documents.ndjson") as export:
             assert export.process.wait(DEADLINE) == 0, export.output
         lines = (folder / "documents.ndjson").read_text().splitlines()
-    return sorted(map(json.loads, lines), key=_place)
+    return sorted(map(json.loads, lines), key=_position)
 
 
-def _place(document: dict[str, Any]) -> tuple[int, int, int]:
+def _position(document: dict[str, Any]) -> tuple[int, int, int]:
     return int(document["sequence_number"]), document["sub_sequence_number"], document["record_ordinal"]
 
 

@@ -76,7 +76,7 @@ async def serving(url: str, auth: Auth, *, through: str = "", port: int = 5601) 
         )
     options = auth.client_options(f"{target.scheme}://{target.netloc}")
     connector = aiohttp.TCPConnector(
-        ssl=options.get("ssl_context", True), resolver=_Through(*_place(through)) if through else None
+        ssl=options.get("ssl_context", True), resolver=_Through(*_host_and_port(through)) if through else None
     )
     async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=True) as session:
         app = web.Application(client_max_size=LARGEST_BODY)
@@ -157,7 +157,7 @@ class _Proxy:
         return answer
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ProxyError(f"--through {text}: give HOST:PORT, such as 127.0.0.1:8443")

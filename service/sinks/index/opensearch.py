@@ -74,8 +74,8 @@ class OpenSearchIndex:
             for kind, name in KINDS.items():
                 self.layouts[kind] = Layout(f"{prefix}-{name}", (), rotation, retention_days, kind=kind, events=events)
         self._authenticated = auth.authenticates(url)
-        self._place = _place(url)
-        self._retrier = Retrier(f"index {self._place}")
+        self._address = _address_of(url)
+        self._retrier = Retrier(f"index {self._address}")
         # Retries are ours: the client's would not know a document that can never be stored.
         self._client = AsyncOpenSearch(
             hosts=[url],
@@ -121,13 +121,13 @@ class OpenSearchIndex:
         lacking = []
         for step in await self.plan(retention=not self._authenticated):
             if step.state == "unavailable":
-                log.warning("index %s: %s: %s", self._place, step.what, step.detail)
+                log.warning("index %s: %s: %s", self._address, step.what, step.detail)
             elif step.take and not self._authenticated:
                 await step.take()
             elif step.state == "create":
                 lacking.append(step.what)
             elif step.state == "update":
-                log.warning("index %s: %s: not up to date; run `cutwater setup`", self._place, step.what)
+                log.warning("index %s: %s: not up to date; run `cutwater setup`", self._address, step.what)
         if lacking:
             raise self.error(f"lacks {' and '.join(lacking)}; run `cutwater setup` with the same settings")
 
@@ -137,7 +137,7 @@ class OpenSearchIndex:
             self.distribution, self.version = "opensearch", "serverless"
         else:
             info = await self._call(self._client.info)
-            self.distribution, self.version, self.objects = _identity(info, self._place)
+            self.distribution, self.version, self.objects = _identity(info, self._address)
         try:
             plans = [await steps(self, layout, retention=retention) for layout in self.layouts.values()]
             return [step for plan in plans for step in plan]
@@ -238,12 +238,12 @@ class OpenSearchIndex:
     async def healthy(self) -> str | None:
         """None when the server answers and takes documents, else what is wrong."""
         if problem := self._retrier.last_error:
-            return f"{self._place}: {problem}"
+            return f"{self._address}: {problem}"
         try:
             if not self.serverless:
                 await self._client.info(params={"request_timeout": HEALTH_SECONDS})
         except TransportError as error:
-            return f"{self._place}: {explain(error)}"
+            return f"{self._address}: {explain(error)}"
         return None
 
     async def close(self) -> None:
@@ -270,7 +270,7 @@ class OpenSearchIndex:
             return {"hits": {"hits": []}}  # nothing has been written yet
         except (TransportError, SerializationError) as error:
             reason = explain(error) if isinstance(error, TransportError) else "the answer is no JSON"
-            raise IndexUnavailableError(f"index {self._place}: {reason}") from None
+            raise IndexUnavailableError(f"index {self._address}: {reason}") from None
 
     async def _bulk(self, body: bytes) -> Any:
         return await self._client.transport.perform_request(
@@ -317,7 +317,7 @@ class OpenSearchIndex:
 
     def error(self, reason: str) -> IndexSetupError:
         """An error that names the server."""
-        return IndexSetupError(f"index {self._place}: {reason}")
+        return IndexSetupError(f"index {self._address}: {reason}")
 
 
 class _JSON:
@@ -388,7 +388,7 @@ def _identity(info: Any, place: str) -> tuple[str, str, ObjectKind]:
     return distribution, number, "flat_object" if (major, minor) >= (2, 7) else "object"
 
 
-def _place(url: str) -> str:
+def _address_of(url: str) -> str:
     """The address without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
