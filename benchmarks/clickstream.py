@@ -134,10 +134,10 @@ async def measure(
         if watching.done():
             watching.result()
         watching.cancel()
-        used = [cpu(each) - earlier for each, earlier in zip((process, stream, psutil.Process()), used, strict=True)]
         ended = time.time()
         found = await found_in(database, pace.written, 60)
         caught_up = time.time() - ended
+        used = [cpu(each) - earlier for each, earlier in zip((process, stream, psutil.Process()), used, strict=True)]
         (counted,) = database.execute(
             "SELECT sum(json_extract(document, '$.\"window.events\"')) FROM window_document"
             " WHERE json_extract(document, '$.\"window.program\"') = 'articles'"
@@ -165,9 +165,9 @@ async def measure(
         "writer_late_seconds": round(pace.late, 2),
         "caught_up_after_seconds": round(caught_up, 1),
         "service_cpu_us_per_event": round(used[0] / (pace.written - before) * 1e6, 1),
-        "service_cores": round(used[0] / seconds, 2),
-        "stream_cores": round(used[1] / seconds, 2),
-        "writer_cores": round(used[2] / seconds, 2),
+        "stream_cpu_us_per_event": round(used[1] / (pace.written - before) * 1e6, 1),
+        "writer_cpu_us_per_event": round(used[2] / (pace.written - before) * 1e6, 1),
+        "cores_of_all": round(sum(used) / (seconds + caught_up), 2),
         "service_bytes_after_a_tenth": sizes[len(sizes) // 10],
         "service_bytes_at_the_end": sizes[-1],
         "service_bytes_most": max(sizes),
