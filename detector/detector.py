@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
@@ -9,9 +10,10 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from detector.alerting.baseline import score_samples, score_threshold
-from detector.alerting.driver import Columns, decide
+from detector.alerting.driver import Columns
 from detector.alerting.forecast import interval_at
 from detector.alerting.incident import REFRACTORY
+from detector.alerting.sensors import process_readings
 from detector.alerting.silence import silence_timeout
 from detector.alerting.state import State, forget_times, impute_last_value, initialize, layout, reseed, state_in
 from detector.alerting.state_check import check
@@ -26,6 +28,7 @@ POINTS: dict[str, int] = {"small": 256, "default": 1024, "best": 2048}  # a feat
 SAMPLE_POINTS = 128  # of single values
 N_SAMPLES: dict[str, int] = {"small": 2, "default": 6, "best": 16}  # of single values; a score is the mean over them
 _KIND = "detector"
+_NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Detector:
         self.configuration = configuration
         record = layout(*self._shape(configuration))
         self._buffer = np.zeros(record.itemsize, dtype=np.uint8)
+        self._address = self._buffer.ctypes.data
         self._state: State = state_in(self._buffer, record)
         initialize(self._state, seed)
         self._forest: Forest | None = (
@@ -121,30 +125,12 @@ class Detector:
 
     def process(self, times: Integers, values: Floats) -> Scores:
         """Score and judge each reading, then learn it. ``times`` [n] in ms, ``values`` [n, d]; raises ValueError."""
-        scores, filled, missing = self._prepare(values, self._state.last)
-        newest = int(self._sensor["time"])
-        scores.seen[:] = self.readings_seen + np.arange(len(values))
-        if self._forest is not None:
-            scores.score[:] = self._forest.process(filled)
-        else:
-            score_samples(self._state, filled, self._decay, True, scores.score)
-        decide(
-            self._state,
-            np.ascontiguousarray(times, np.int64),
-            filled,
-            missing,
-            self.configuration.warmup_readings,
-            self.alone,
-            Columns.of(scores),
-        )
-        self._describe(scores, times, values, filled)
-        self._alert_broken_limits(scores, times, values)
-        self._respect_silence_rule(scores, times, values, newest)
-        return scores
+        return process_sensors([self], np.array([0, len(values)]), times, values)
 
     def score(self, times: Integers, values: Floats) -> Scores:
         """What each row would score as the next reading; learns nothing, raises no alert."""
-        scores, filled, _ = self._prepare(values, self._state.last.copy())
+        scores, filled, missing = _prepare(values, self.configuration.dimensions)
+        impute_last_value(filled, self._state.last.copy(), missing)
         state = self._state
         scores.seen[:] = self.readings_seen
         if self._forest is not None:
@@ -233,6 +219,7 @@ class Detector:
         detector = cls.__new__(cls)
         detector.configuration = configuration
         detector._buffer = np.frombuffer(body, dtype=np.uint8, count=size).copy()
+        detector._address = detector._buffer.ctypes.data
         detector._state = state_in(detector._buffer, record)
         check(detector._state)
         detector._forest = None if configuration.closed_form else cls._restore_forest(configuration, body[size:])
@@ -261,17 +248,6 @@ class Detector:
         decay = self.configuration.time_decay
         return 0.1 / self.configuration.samples if decay is None else decay
 
-    def _prepare(self, values: Floats, last: Floats) -> tuple[Scores, Floats, np.ndarray]:
-        d = self.configuration.dimensions
-        filled = np.array(values, dtype=np.float64, order="C")
-        if filled.ndim != 2 or filled.shape[1] != d:
-            raise ValueError(f"values of shape {filled.shape}: must be [n, {d}]")
-        if np.isinf(filled).any():
-            raise ValueError("values hold an infinity; a missing value is NaN")
-        missing = np.zeros(filled.shape, dtype=bool)
-        impute_last_value(filled, last, missing)
-        return Scores.empty(len(filled), d), filled, missing
-
     def _alert_broken_limits(self, scores: Scores, times: Integers, values: Floats) -> None:
         """Raise an alert for a reading beyond a hard limit unless there was another shortly before."""
         rules = self.configuration.rules
@@ -297,6 +273,67 @@ class Detector:
         scores.confidence[:] = np.minimum(scores.seen / self.configuration.warmup_readings, 1.0)
         self.configuration.rules.apply(times, values, scores)
         scores.expected[~scores.is_anomaly] = filled[~scores.is_anomaly]
+
+
+def process_sensors(detectors: Sequence[Detector], starts: Integers, times: Integers, values: Floats) -> Scores:
+    """Score, judge and learn the readings of sensors whose configurations differ in their rules only.
+
+    Args:
+        detectors: [g] of each sensor.
+        starts: [g + 1] where each one's readings begin, and where the last one's end.
+        times, values: [n] in ms and [n, d], those of a sensor together.
+
+    Raises:
+        ValueError: the values are not [n, d], or hold an infinity; nothing is learnt.
+    """
+    first = detectors[0]
+    configuration = first.configuration
+    scores, filled, missing = _prepare(values, configuration.dimensions)
+    spans = list(zip(detectors, starts[:-1].tolist(), starts[1:].tolist(), strict=True))
+    newest = [int(each._sensor["time"]) for each in detectors] if any(map(_has_rules, detectors)) else []
+    for detector, a, b in spans:
+        if detector._forest is not None:
+            impute_last_value(filled[a:b], detector._state.last, missing[a:b])
+            scores.score[a:b] = detector._forest.process(filled[a:b])
+    process_readings(
+        first._state,
+        np.array([each._address - first._address for each in detectors]),
+        np.ascontiguousarray(starts, np.int64),
+        np.ascontiguousarray(times, np.int64),
+        filled,
+        missing,
+        first._decay,
+        configuration.warmup_readings,
+        first.alone,
+        configuration.closed_form,
+        scores.seen,
+        Columns.of(scores),
+    )
+    if not newest:
+        first._describe(scores, times, values, filled)
+        return scores
+    for (detector, a, b), before in zip(spans, newest, strict=True):
+        rows = np.arange(a, b)
+        part = scores.take(rows)
+        detector._describe(part, times[a:b], values[a:b], filled[a:b])
+        detector._alert_broken_limits(part, times[a:b], values[a:b])
+        detector._respect_silence_rule(part, times[a:b], values[a:b], before)
+        scores.put(rows, part)
+    return scores
+
+
+def _has_rules(detector: Detector) -> bool:
+    return detector.configuration.rules != _NO_RULES
+
+
+def _prepare(values: Floats, dimensions: int) -> tuple[Scores, Floats, np.ndarray]:
+    """Scores to be filled in, a copy of the values, and where they will turn out to be missing."""
+    filled = np.array(values, dtype=np.float64, order="C")
+    if filled.ndim != 2 or filled.shape[1] != dimensions:
+        raise ValueError(f"values of shape {filled.shape}: must be [n, {dimensions}]")
+    if np.isinf(filled).any():
+        raise ValueError("values hold an infinity; a missing value is NaN")
+    return Scores.empty(len(filled), dimensions), filled, np.zeros(filled.shape, dtype=bool)
 
 
 def warm_up(configuration: Configuration) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from detector.alerting.feedback_rule import FeedbackRule, Stretches
-from detector.detector import Configuration, Detector
+from detector.detector import Configuration, Detector, process_sensors
 from detector.liveness import LastSeen, LivenessMonitor, SilenceEvent
 from detector.rules import Rules
 from detector.snapshot_format import compressed, fields_of, with_fields
@@ -125,13 +125,16 @@ class Fleet:
 
     def _process(self, readings: Readings, first: int) -> Scores:
         """Score and learn n > 0 readings of no more sensors than have room; ``first``: the first one's row."""
-        scores = Scores.empty(len(readings), self.configuration.dimensions)
         order = np.argsort(readings.codes, kind="stable")
         starts = np.flatnonzero(np.diff(readings.codes[order], prepend=-1))
         sensors = [readings.sensors[code] for code in readings.codes[order[starts]].tolist()]
         self._make_room(sensors)
-        for sensor, rows in zip(sensors, np.split(order, starts[1:]), strict=True):
-            scores.put(rows, self._detector(sensor).process(readings.times[rows], readings.values[rows]))
+        detectors = [self._detector(sensor) for sensor in sensors]
+        bounds = np.append(starts, len(order))
+        grouped = process_sensors(detectors, bounds, readings.times[order], readings.values[order])
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        scores = grouped.take(back)
         self._feedback.judge(readings, scores, self._rules)
         silences = self._monitor.observe(sensors, order, starts, readings.times, scores.silence_timeout)
         self.silences += [self._judged(replace(each, row=each.row + first)) for each in silences]
