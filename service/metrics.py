@@ -58,13 +58,13 @@ class Metrics:
         self.bytes = counter("fetched_bytes", "Bytes of records fetched from the stream")
         self.behind = gauge(
             "behind_latest_seconds",
-            "How far a shard's last read was behind its newest record",
+            "How far reading a shard is behind its newest record",
             "shard",
             advice="Alert when it grows: too few CPUs, or the index is slow.",
         )
         self.in_flight = gauge(
             "in_flight_bytes",
-            "Memory that records take which are fetched and not yet acknowledged",
+            "Memory of records that are fetched and not yet acknowledged",
             advice="Alert when it stays near `max_in_flight_bytes`: the index does not keep up.",
         )
         self.throttled = counter(
@@ -75,19 +75,19 @@ class Metrics:
         )
         self.expired = counter(
             "expired_iterators",
-            "Shard iterators that expired and were made anew",
+            "Shard iterators that expired and were replaced",
             advice="Alert when the rate is above 0: nothing was read for more than five minutes.",
         )
         self.gaps = counter(
             "gaps",
-            "Times that records after a checkpoint may have left the stream unread",
+            "Times that records may have expired in the stream before they were read",
             "shard",
             advice="Alert when the rate is above 0; the log and a dead letter say which records.",
         )
         self.other_shard_records = counter(
             "other_shard_records",
-            "User records of aggregates whose hash keys are of other shards",
-            advice="Alert when the rate is above 0 while nobody reshards: a producer that is not the Kinesis Producer"
+            "User records of aggregates that belong to other shards by their hash key",
+            advice="Alert when the rate is above 0 outside of resharding: a producer other than the Kinesis Producer"
             " Library aggregates records of different shards.",
         )
         self.hash_range_gaps = gauge(
@@ -113,7 +113,7 @@ class Metrics:
             "code",
             advice="Alert when the rate is above 0: look at `/dead-letter`.",
         )
-        self.sensors = gauge("sensors", "Sensors seen since the start, as far as they are remembered")
+        self.sensors = gauge("sensors", "Sensors seen since the start that are still remembered")
         self.batch_seconds = histogram(
             "batch_seconds", "Time to decode and score one batch", 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10
         )
@@ -122,21 +122,21 @@ class Metrics:
         self.events = counter("events", "Events read, by their format", "format")
         self.messages_dropped = counter(
             "messages_dropped",
-            "Messages that are no events and no faults either, such as control messages, by what they are",
+            "Messages that are neither events nor errors, such as control messages",
             "kind",
         )
-        self.windows = counter("windows_closed", "Windows that have closed, those of zeros included")
+        self.windows = counter("windows_closed", "Windows closed, including those of zeros")
         self.window_keys = gauge(
             "window_keys",
-            "Keys of windows that are remembered, of all programs",
+            "Keys of windows that are remembered, over all programs",
             "shard",
             advice="Alert when it nears `max_keys`: events with further keys go to the dead letter.",
         )
         self.table_age = gauge(
             "table_age_seconds",
-            "How long ago a table was last seen to be what its source has",
+            "How long ago a table was last found to be current",
             "table",
-            advice="Alert when it is above five times the table's `refresh`: the log says why it cannot be read anew.",
+            advice="Alert when it is above five times the table's `refresh`: the log says why it cannot be read again.",
         )
         self.table_refused_rows = gauge(
             "table_refused_rows",
@@ -155,7 +155,7 @@ class Metrics:
         )
         self.notices_waiting = gauge(
             "notices_waiting",
-            "Changes of episodes that a route was not told yet",
+            "Changes of episodes that a route has not been told yet",
             "route",
             advice="Alert when it grows outside of the route's quiet hours.",
         )
@@ -169,11 +169,11 @@ class Metrics:
 
         # Checkpoints and leases
         self.checkpoints = counter(
-            "checkpoints", "Checkpoints committed", advice="Alert when the rate is 0 while readings come."
+            "checkpoints", "Checkpoints committed", advice="Alert when the rate is 0 while readings arrive."
         )
         self.checkpoint_age = gauge(
             "checkpoint_age_seconds",
-            "How long a shard's oldest record without a checkpoint has waited for it",
+            "How long a shard's oldest record has waited for a checkpoint",
             "shard",
             advice="Alert when it is far above `checkpoint_seconds`: the index, the leases or the snapshots cannot be"
             " written.",
@@ -186,7 +186,7 @@ class Metrics:
         )
         self.snapshot_bytes = histogram(
             "snapshot_bytes",
-            "Size of what each snapshot added to the store",
+            "Bytes that each snapshot added to the store",
             *(10.0**exponent for exponent in range(3, 10)),
         )
         self.faults = counter(
@@ -202,7 +202,7 @@ class Metrics:
         )
         self.leases_lost = counter(
             "leases_lost",
-            "LeaseManager that another worker took while this one held them",
+            "Leases that another worker took while this one held them",
             advice="Alert when the rate is above 0 while no worker comes or goes: one is paused for longer than"
             " `failover_seconds`.",
         )

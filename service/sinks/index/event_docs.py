@@ -21,7 +21,7 @@ FORMATS: tuple[tuple[EventFormat, str], ...] = (
         "`flow_log_format`, or that of a header line, which holds for the lines after it in the same record. "
         "A line's version does not tell its format. `-` is no value; account ids keep their zeros; times may "
         "be in seconds or milliseconds. Lines with NODATA and SKIPDATA are documents too: they tell how "
-        "complete the logs are. Event time: `end`, else `start`, the carrier's time, the arrival. Fields that "
+        "complete the logs are. Event time: `end`, else `start`, the envelope's time, the arrival. Fields that "
         "are not listed pass as text into `record`. A line whose values do not fit its fields is a dead "
         "letter, the whole line.",
     ),
@@ -38,12 +38,12 @@ FORMATS: tuple[tuple[EventFormat, str], ...] = (
         OSSEC(),
         "Alerts of OSSEC 2.9 to 3 (JSON and alerts.log), of the first Wazuh, and of Wazuh 3 and 4. Event "
         "time: `TimeStamp`; `timestamp` if it has a zone, or in that of `event_zone`; the seconds in `id`; "
-        "the carrier's time; the arrival. `rule.level` is 0 where it is left out. From a place such as "
+        "the envelope's time; the arrival. `rule.level` is 0 where it is left out. From a place such as "
         "`(web-1) 10.0.0.7->/var/log/messages` come `agent.name`, `host.ip` and `log.file.path`.",
     ),
     (
         JSONEvents({}),
-        "JSON objects; `event_fields` says their fields, and `time_field` the event time, else the carrier's "
+        "JSON objects; `event_fields` says their fields, and `time_field` the event time, else the envelope's "
         "time, the arrival. A value that does not fit its field stays in `record`, and `record_unfit` names "
         "the field.",
     ),
@@ -51,17 +51,20 @@ FORMATS: tuple[tuple[EventFormat, str], ...] = (
 
 
 CARRIERS = """
-What carries the events is found by its content, and each may lie in another, four deep: gzip, zlib, zstd; payloads of
-CloudWatch Logs, also as Lambda gets them (`awslogs.data`); envelopes of EventBridge; `{"Records": [...]}` of
-CloudTrail's files and of Lambda's batches; batches of Data Firehose; arrays; JSON objects one a line or one after the
-other; lines of text; blocks of alerts.log. Control messages of CloudWatch Logs are dropped quietly and counted. What
-cannot be read is a dead letter of its own, which can be sent again; the rest of the record goes on. A record holds at
-most 100 000 events and unpacks to at most 10 MiB.
+What carries the events is recognised by its content. Carriers may be nested, four deep:
+
+- gzip, zlib, zstd
+- payloads of CloudWatch Logs, also as Lambda gets them (`awslogs.data`); batches of Data Firehose
+- envelopes of EventBridge; `{"Records": [...]}` of CloudTrail's files and of Lambda's batches
+- arrays; JSON objects, one a line or one after the other; lines of text; blocks of alerts.log
+
+Control messages of CloudWatch Logs are dropped and counted. What cannot be read is a dead letter of its own, which can
+be sent again; the rest of the record is read. A record holds at most 100 000 events and unpacks to at most 10 MiB.
 """
 FREE_PART = f"""
-What no field holds is `record`: `flat_object` on OpenSearch, `flattened` on Elasticsearch. Each value in it can be
-searched as a keyword, such as `record.requestParameters.keyName: ops`. Beyond {LARGEST_RECORD} bytes or
-{DEEPEST_RECORD} levels its largest members are left out, and `record_omitted` names them. Integers beyond 64 bits, NaN
+What has no field of its own is in `record`: `flat_object` on OpenSearch, `flattened` on Elasticsearch. Search each
+value as a keyword, such as `record.requestParameters.keyName: ops`. Beyond {LARGEST_RECORD} bytes or {DEEPEST_RECORD}
+levels the largest members are left out, and `record_omitted` names them. Integers beyond 64 bits, NaN
 and infinities are text.
 """
 
@@ -76,7 +79,7 @@ def markdown() -> str:
         "",
         "A stream with `event_format` holds events. Each becomes a document in `PREFIX-events-DAY`, with names of the",
         "Elastic Common Schema where it has one. The names of older pipelines are alias fields: old queries find the",
-        "same, but a document shows the new names only. Indices know these fields and no others (`dynamic: false`).",
+        "same, but a document shows the new names only. Indices have these fields only (`dynamic: false`).",
         "",
         "## Carriers",
         CARRIERS,
@@ -94,8 +97,12 @@ def markdown() -> str:
 
 def _described(fields: Mapping[str, tuple[str, str]]) -> list[str]:
     ends = {".": "NAME"}
-    rows = [f"| `{name}{ends.get(name[-1], '')}` | {kind} | {text} |" for name, (kind, text) in fields.items()]
+    rows = [f"| `{name}{ends.get(name[-1], '')}` | {kind} | {_cell(text)} |" for name, (kind, text) in fields.items()]
     return ["| Field | Type | |", "|---|---|---|", *rows]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "&#124;")
 
 
 def _fields(format_: EventFormat) -> list[str]:
