@@ -14,14 +14,10 @@ from service.cli import EXIT_OK, add_command
 from service.cli.options import UsageError, add_settings, load_settings
 from service.cli.terminal import say
 from service.flink.group import GROUPS
-from service.flink.package import make_package
+from service.flink.package import NO_FLINK, make_package
 from service.settings.model import Settings
 
 EXAMPLE = "cutwater flink run --input readings/ --output scored/ --parallelism 2"
-_NO_FLINK = (
-    "apache-flink is not installed here, for it needs older packages than the service; `make venv-flink` makes an "
-    "environment with it, and .venv-flink/bin/cutwater is this command there"
-)
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +65,7 @@ async def run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "pyflink":
             raise
-        raise UserError(_NO_FLINK) from None
+        raise UserError(NO_FLINK) from None
     pairs = [each.partition("=") for each in options.set]
     plan = job.Plan(
         input=options.input,

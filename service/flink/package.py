@@ -1,10 +1,15 @@
-"""The zip file that Amazon Managed Service for Apache Flink runs: this code, what it needs, settings, a connector."""
+"""The zip file that Amazon Managed Service for Apache Flink runs: this code, what it needs, settings, a connector.
+
+What apache-flink brings is left out, for the service has it: other versions would take the place of its own. The rest
+is copied as it is installed beside apache-flink here, so that it fits.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import platform
+import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -14,9 +19,13 @@ from pathlib import Path
 from service import UserError
 
 LARGEST = 512 * 1024 * 1024  # bytes that the service takes
-NEEDED = ("numba", "orjson", "zstandard", "pydantic", "jmespath", "opensearch-py", "aiohttp", "aiobotocore", "rrcf")
 RUN_OPTIONS = {"python": "main.py", "jarfile": "lib/{jar}", "pyFiles": "python/"}
 """The application's properties, in the group kinesis.analytics.flink.run.options."""
+NO_FLINK = (
+    "apache-flink is not installed here, for it needs older packages than the service; `make venv-flink` makes an "
+    "environment with it, and .venv-flink/bin/cutwater is this command there"
+)
+_NAME, _NAME_PARTS = re.compile(r"[A-Za-z0-9._-]+"), re.compile(r"[-_.]+")
 _LEFT_OUT = ("*.pyc", "__pycache__", "*.dist-info/RECORD", "tests")
 _MAIN = '''"""Begins the job with the settings that lie beside this file."""
 
@@ -35,15 +44,25 @@ sys.exit(main(["flink", "run", "--config", os.path.join(FOLDER, "cutwater.toml")
 
 def make_package(target: Path, jar: Path, config: Path | None) -> Iterator[str]:
     """Write ``target``; yields lines for the user: what is done, and the options to run it with. Raises UserError."""
+    try:
+        metadata.version("apache-flink")
+    except metadata.PackageNotFoundError:
+        raise UserError(NO_FLINK) from None
     settings = config or Path("cutwater.toml")
     for file in (jar, settings):
         if not file.is_file():
             raise UserError(f"{file}: no such file")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder)
-        yield f"installing {len(NEEDED)} packages and what they need"
-        _install(draft / "python")
-        for package in ("detector", "service"):
+        (draft / "python").mkdir()
+        names = sorted(_needed("cutwater") - _needed("apache-flink") - {"cutwater"})
+        for name in names:
+            _copy(metadata.distribution(name), draft / "python")
+        about = draft / "python" / f"cutwater-{metadata.version('cutwater')}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(metadata.distribution("cutwater").read_text("METADATA") or "", encoding="utf-8")
+        yield f"packed {len(names)} packages as they are installed here, for Python {platform.python_version()}"
+        for package in ("detector", "service", "simulator"):  # commands import the last
             shutil.copytree(_sources() / package, draft / "python" / package, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         (draft / "main.py").write_text(_MAIN, encoding="utf-8")
         (draft / "lib").mkdir()
@@ -63,13 +82,27 @@ def make_package(target: Path, jar: Path, config: Path | None) -> Iterator[str]:
     yield "Checkpoints and parallelism are set in the application's own configuration."
 
 
-def _install(folder: Path) -> None:
-    """What the job needs, in the versions that are installed here."""
-    wanted = [f"{name}=={metadata.version(name)}" for name in NEEDED]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*command, "--target", str(folder), *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"pip could not install what the job needs: {done.stderr.strip()[-500:]}")
+def _needed(name: str) -> set[str]:
+    """A package and all that it needs, as far as it is installed: by names in their usual form."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = _NAME_PARTS.sub("-", waiting.pop()).lower()
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if name not in found:
+                lines = metadata.distribution(name).requires or ()
+                found.add(name)
+                waiting += [match[0] for line in lines if "extra ==" not in line and (match := _NAME.match(line))]
+    return found
+
+
+def _copy(package: metadata.Distribution, target: Path) -> None:
+    """Its files, but for what lies outside of where packages are imported from, such as commands."""
+    for file in package.files or ():
+        if ".." not in file.parts and file.suffix != ".pyc" and file.name != "RECORD":
+            place = target / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path(str(package.locate_file(file))), place)
 
 
 def _sources() -> Path:
