@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import orjson
@@ -57,10 +58,10 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def _rate(text: str) -> float:
     """A number above 0."""
-    rate = float(text)
-    if not 0.0 < rate < 1e9:
-        raise ValueError
-    return rate
+    with contextlib.suppress(ValueError):
+        if 0.0 < (rate := float(text)) < 1e9:
+            return rate
+    raise argparse.ArgumentTypeError(f"{text!r}: must be a number above 0")
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ FOREST_BYTES = 1_750_000
 # For each call of a sensor's detector, which takes all its readings of a batch, and for all but the detector: what
 # `python -m benchmarks.pipeline` finds at 10 000 and 1 000 sensors. For each more value: `python -m benchmarks.sizing`.
 DETECTOR_US = {"small": 10.7, "default": 14.7, "best": 23.5}
-CALL_US, OTHER_US = 70.0, 10.0
+CALL_US, OTHER_US = 70.0, 6.0
 MORE_VALUES_US = 30.0
 BATCH_SECONDS = 1.0  # poll_seconds, the default
 # Bytes, docs/explanation/guarantees.md: of the process, of what is fetched, of recent scores, of a shard's documents.
