@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from pathlib import Path
 
 import orjson
 
 from service.cli import EXIT_OK, add_command
-from service.cli.options import UsageError, natural, positive
+from service.cli.options import UsageError, fraction, natural, positive
 from service.cli.terminal import say, tell
 from service.operate.network import plan
 from service.operate.sizing import MODEL_BYTES, Sizing, plan_tasks
@@ -21,7 +20,7 @@ _NETWORK_EXAMPLE = "cutwater plan network --cidr 10.20.0.0/24 --zones 3 --data-n
 def define(parser: argparse.ArgumentParser) -> None:
     """Its actions, and their arguments."""
     parser.add_argument("--sensors", type=positive, metavar="NUMBER", help="how many there are")
-    parser.add_argument("--rate", type=_rate, metavar="NUMBER", help="readings a second, of all of them")
+    parser.add_argument("--rate", type=fraction, metavar="NUMBER", help="readings a second, of all of them")
     parser.add_argument("--profile", choices=tuple(MODEL_BYTES), default="default", help="the setting [%(default)s]")
     parser.add_argument("--values", type=positive, default=1, metavar="NUMBER", help="of a reading [%(default)s]")
     parser.add_argument(
@@ -54,14 +53,6 @@ def define(parser: argparse.ArgumentParser) -> None:
         "--taken", action="append", default=[], metavar="BLOCK", help="block that a peered network has; may be repeated"
     )
     network.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _rate(text: str) -> float:
-    """A number above 0."""
-    with contextlib.suppress(ValueError):
-        if 0.0 < (rate := float(text)) < 1e9:
-            return rate
-    raise argparse.ArgumentTypeError(f"{text!r}: must be a number above 0")
 
 
 async def run(options: argparse.Namespace) -> int:

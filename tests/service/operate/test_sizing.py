@@ -108,7 +108,9 @@ def test_prices_that_are_none_are_refused(tmp_path, capsys, text):
 def test_what_is_missing_and_what_is_too_much_is_said(capsys):
     assert main(["plan", "--sensors", "5"]) == 2
     assert "--rate" in capsys.readouterr().err
-    assert main(["plan", "--sensors", "5", "--rate", "nan"]) == 2
-    assert "'nan': must be a number above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "--sensors", "5", "--rate", "nan"])
+    assert ended.value.code == 2
+    assert "nan is not above 0" in capsys.readouterr().err
     assert main(["plan", "--sensors", "99999999", "--rate", "1", "--profile", "best"]) == 1
     assert "smaller profile" in capsys.readouterr().err
