@@ -1,6 +1,7 @@
 """The wheel, installed into an environment that has nothing else."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,10 @@ def python(tmp_path_factory) -> Path:
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "environment", with_pip=True)
     python = folder / "environment" / "bin" / "python"
-    constraints = ("--constraint", str(PROJECT / "constraints.txt"))
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, wheel], check=True)
+    wanted = ("--quiet", "-c", str(PROJECT / "constraints.txt"), str(wheel))
+    fast = [str(shutil.which("uv")), "pip", "install", "--python", str(python), *wanted]
+    if not shutil.which("uv") or subprocess.run(fast, check=False).returncode:  # it does not read pip's settings
+        subprocess.run([python, "-m", "pip", "install", *wanted], check=True)
     return python
 
 
