@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 import zstandard
 
-VERSION = 4
+VERSION = 5
 _MAGIC = b"CUTWATER"
 _FRAME = struct.Struct("<8sHHIQ")
 _CHECKSUM = struct.Struct("<I")

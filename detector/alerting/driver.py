@@ -28,7 +28,7 @@ from detector.alerting.incident import (
     decide_outlier_alert,
     is_open,
 )
-from detector.alerting.novelty import FAR_FROM_NOISE, is_noise, learn_reading, new_shapes, novelty
+from detector.alerting.novelty import is_noise, learn_reading, new_shapes, novelty
 from detector.alerting.outliers import START, bounded
 from detector.alerting.shapes import WINDOW
 from detector.alerting.silence import gap_ratio, silence_timeout
@@ -158,7 +158,7 @@ def decide(
             adopt_outliers(s)
         new = novelty(s, state.sums, state.peaks, found.total)
         limit = alert_threshold(s, d)
-        if is_noise(s, state.sum_tail[0], found.total, found.independent) and new <= limit + FAR_FROM_NOISE:
+        if is_noise(s, state.sum_tail[0], found.total, found.by_chance):
             new = min(new, limit)
         c.alert[i], c.alert_score[i], c.kind[i], shown = decide_alert(
             s,
@@ -170,7 +170,6 @@ def decide(
             found.kind,
             new_shape,
             displaced,
-            2 * REFRACTORY if fault.open == 1 else REFRACTORY,  # one detector sees a fault later than another
         )
         if found.outlier_score > 0.0:
             limit = alert_threshold(s, d) + cold_start_margin(s)

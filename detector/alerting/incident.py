@@ -25,13 +25,15 @@ from detector.alerting.features import HOUR, MEAN
 from detector.alerting.silence import DAY, WARM
 from detector.alerting.state import SUPPRESSION
 from detector.jit import jit_entry
-from detector.types import LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, STUCK
+from detector.types import LEVEL_SHIFT, NONE, PATTERN_CHANGE, SILENT, SPIKE, STUCK
 
 REFRACTORY = 30  # readings after an alert before the next, and without an anomaly before an episode ends
 _ALERT = 3.2  # score of an alert, at a reading in five minutes or more
 _RATE_PENALTY = 0.5  # more for each doubling of the values a day: they are as many chances of a false alarm
 _SLOWEST, _FASTEST = 300_000.0, 10_000.0  # milliseconds between readings, between which that holds
-_NARROW_SENSOR = 4.0  # values; of one that has n times as many, a statistic must lie n times as far beyond its limit
+# Values; of a sensor that has n times as many, a statistic must lie n times as far beyond its limit. Its spikes are left
+# to the features: of many values some are constant, and any change of a constant lies infinitely far beyond its limit.
+_NARROW_SENSOR = 4.0
 _COLD_START_MARGIN = 2.0  # more for the features until a day is known: before, what is new may be the season
 _COLD_START_MARGIN_OF_JUMP = 1.0  # instead, and less and less, after a jump: no season comes so suddenly
 ESCALATION_MARGIN = 1.0  # as much as _RATE_PENALTY asks for four times the chances
@@ -80,7 +82,7 @@ def strongest(sensor: Any, statistics: Any, ratios: Any, time: int) -> tuple[flo
         stuck = statistics[j, STUCK_RUN].alarm == ALERTED  # that a stuck value leaves its season is the same incident
         for k in range(STATISTICS):
             kind = STATISTIC_KINDS[k]
-            if 1.0 < len(ratios) / _NARROW_SENSOR > ratios[j, k]:
+            if 1.0 < len(ratios) / _NARROW_SENSOR and (kind == SPIKE or ratios[j, k] < len(ratios) / _NARROW_SENSOR):
                 continue
             if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - sensor.slow_fault_time < DAY)):
                 statistics[j, k].alarm = ALERTED
@@ -140,7 +142,6 @@ def decide_alert(
     looks_like: int,
     new_shape: float,
     displaced: float,
-    refractory: int,
 ) -> tuple[bool, float, int, int]:
     """Whether a reading is an alert: new, above the threshold, not just after an alert, not the open incident.
 
@@ -152,7 +153,6 @@ def decide_alert(
         new: the novelty of its features, and what they look like (``looks_like``).
         new_shape: how far the novelty of its shape is beyond its limit (1: at it).
         displaced: how much evidence it is where its values have been lately (1: at the limit).
-        refractory: readings after an alert before the next.
 
     Returns besides the alert score, the kind of the alert and the kind of fault that the reading shows, alerted or not.
     """
@@ -174,7 +174,7 @@ def decide_alert(
     proof = threshold * (1.0 + 0.25 * np.log2(evidence)) if evidence > 1.0 else 0.0
     severity = max(proof, new)
     alert_score = 0.0
-    if seen - s.last_alert > refractory or condition == SILENT:
+    if seen - s.last_alert > REFRACTORY or condition == SILENT:
         alert_score = severity
     elif was_open:
         s.max_severity = max(s.max_severity, severity)

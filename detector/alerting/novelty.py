@@ -13,6 +13,7 @@ import numpy as np
 
 from detector.alerting.autocorrelation import is_independent
 from detector.alerting.change_detectors import ALERTED, STUCK_RUN, update_correlation, update_run, update_statistics
+from detector.alerting.extremes import is_extreme
 from detector.alerting.features import FEATURES, HOUR, WEIGHTS, classify, extract_features
 from detector.alerting.incident import is_active
 from detector.alerting.outliers import ADOPTED, GROSS, START, bounded, classify_first, classify_value
@@ -33,7 +34,6 @@ _NEW_REACH_OF_RATE = 0.5  # more for each doubling of the readings a day, which 
 _SLOWEST, _FASTEST = 300_000.0, 1_000.0  # milliseconds between readings, between which that holds
 _NOISE_REACH = 10.0  # mean excesses of a sum of features that is more than noise
 _NOISE_REACH_OF_RATE = 1.0  # more for each doubling of the readings a day
-FAR_FROM_NOISE = 3.0  # above the threshold of alerts, from where nothing is taken for noise
 _NEW_WARM, _NEW_WARM_OF_SEVERAL = 600.0, 1500.0  # readings before the first alert by shape
 
 
@@ -45,7 +45,8 @@ class Novelty(NamedTuple):
         outlier_score: that of a gross outlier, 0 if there is none.
         kind: what the value of ``total`` looks like.
         known_stuck: whether that value is known to be stuck.
-        independent: whether that value's readings are independent of each other.
+        by_chance: whether that value's readings are independent of each other, and this one no farther away than chance
+            would bring it.
         adopted: whether a gross outlier has become ordinary.
     """
 
@@ -53,7 +54,7 @@ class Novelty(NamedTuple):
     outlier_score: float
     kind: int
     known_stuck: bool
-    independent: bool
+    by_chance: bool
     adopted: bool
 
 
@@ -219,7 +220,7 @@ def learn_reading(
     """
     s = state.sensor[0]
     seen, in_incident = s.readings_seen, is_active(s, time)
-    most, outlier_score, kind, known_stuck, independent, adopted = 0.0, 0.0, NONE, False, False, False
+    most, outlier_score, kind, known_stuck, by_chance, adopted = 0.0, 0.0, NONE, False, False, False
     for j in range(len(values)):
         x, memory, statistics, outliers = bounded(values[j]), state.memory[j], state.statistics[j], state.outliers[j]
         if seen == START and classify_first(outliers):
@@ -237,16 +238,21 @@ def learn_reading(
                 outlier_score = max(outlier_score, score_outlier(state, j, x, shifted, scale, features))
             x = outliers.ordinary
         learnt[j] = x
-        alone = seen >= START and is_independent(x, state.autocorrelations[j])
+        chance = False
+        if seen >= START:
+            correlation = state.autocorrelations[j]
+            away = abs(x - correlation.mean)
+            extreme = is_extreme(away, correlation.deviation, s.interval, state.extremes[j])
+            chance = is_independent(x, correlation) and not extreme
         total = learn_value(state, j, x, time, seen, missing[j] or aside, in_incident, features, scores, ratios[j])
         if aside and not missing[j]:
             update_run(actual, memory, statistics, ratios[j])
         if total > most:
             most, kind, known_stuck = total, classify(scores), statistics[STUCK_RUN].alarm == ALERTED
-            independent = alone
+            by_chance = chance
     if len(values) > 1:
         update_correlation(state.memory, state.products, state.relation_errors, state.statistics, ratios)
-    return Novelty(most, outlier_score, kind, known_stuck, independent, adopted)
+    return Novelty(most, outlier_score, kind, known_stuck, by_chance, adopted)
 
 
 @jit_entry
@@ -256,12 +262,12 @@ def doublings(sensor: Any) -> float:
 
 
 @jit_entry
-def is_noise(sensor: Any, tail: Any, total: float, independent: bool) -> bool:
-    """Whether a sum of features is no more than the noise of ``independent`` readings would bring; learns the sum."""
+def is_noise(sensor: Any, tail: Any, total: float, by_chance: bool) -> bool:
+    """Whether a sum of features that may be there ``by_chance`` is no more than noise would bring; learns the sum."""
     if sensor.readings_seen < START:
         return False
     reach = _NOISE_REACH + _NOISE_REACH_OF_RATE * doublings(sensor)
-    return bool(tail_exceedance(tail, total, reach, float(WARM)) <= 1.0) and independent
+    return bool(tail_exceedance(tail, total, reach, float(WARM)) <= 1.0) and by_chance
 
 
 @jit_entry

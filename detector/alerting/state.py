@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detector.alerting.autocorrelation import AUTOCORRELATION
 from detector.alerting.change_detectors import MEMORY, STATISTIC, STATISTICS, forget_hour
 from detector.alerting.episode_kind import COURSE
+from detector.alerting.extremes import EXTREMES
 from detector.alerting.fault_state import FAULT, NORMAL
 from detector.alerting.features import BINS, FEATURES, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS
 from detector.alerting.forecast import BAND
@@ -74,6 +75,7 @@ class State(NamedTuple):
     peaks: Annotated[NDArray[np.float64], np.float64, REMEMBERED]  # ring
     last: Annotated[NDArray[np.float64], np.float64, "d"]  # value that was not missing
     autocorrelations: Annotated[NDArray[np.void], AUTOCORRELATION, "d"]
+    extremes: Annotated[NDArray[np.void], EXTREMES, "d"]  # distances from the mean
     sum_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the features' sums
     window: Annotated[NDArray[np.float64], np.float64, "d", MEAN]  # ring
     means: Annotated[NDArray[np.float64], np.float64, "d", SMOOTHINGS, SLOTS]

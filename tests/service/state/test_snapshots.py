@@ -114,7 +114,7 @@ async def test_another_format_is_named(monkeypatch):
     monkeypatch.setattr(snapshot_format, "VERSION", 9)
     written = await shard(blobs).write(Position(1), {"a": model("1")})
     monkeypatch.undo()
-    with pytest.raises(SnapshotError, match="has version 9, this program reads version 4"):
+    with pytest.raises(SnapshotError, match="has version 9, this program reads version 5"):
         await shard(blobs, 2).read(written.name)
 
 

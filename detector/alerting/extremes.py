@@ -1,0 +1,73 @@
+"""How far from its mean a value of independent readings may lie by chance.
+
+The sum of the features' scores cannot say it: a score grows with the logarithm of a distance and no sample holds more
+than its points, so a spike of eight standard deviations has hardly a greater sum than one of six. The distances
+themselves can. Those beyond their ninth decile follow a generalised Pareto distribution, whose shape and scale come
+from the first two moments of their logarithms (Dekkers, Einmahl & de Haan 1989): the tail of normal noise ends soon,
+that of heavy-tailed noise nearly never.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.jit import jit_entry
+
+_QUANTILE = 0.9  # of the distances, beyond which the tail is
+_OF_NORMAL = 2.06  # that quantile of a normal distribution, in mean absolute deviations
+_FIRST = 64.0  # readings before the quantile is tracked by itself
+_LEAST = 8.0  # distances beyond it before anything is known of the tail
+_LONG = 200.0  # distances beyond it that are remembered
+_UNCERTAIN = 0.5  # standard errors of the shape, which count as a heavier tail
+_BUDGET = 0.01  # readings a day that lie beyond the limit by chance
+_DAY, _FASTEST = 86_400_000.0, 1_000.0  # ms; of readings faster than that, the chances are as of that
+
+EXTREMES = np.dtype(
+    [
+        ("readings", np.float64),
+        ("high", np.float64),  # the _QUANTILE of the distances
+        ("beyond", np.float64),  # distances beyond it
+        ("mean", np.float64),  # of the logarithms of these, in units of the high one
+        ("square", np.float64),
+    ],
+    align=True,
+)
+
+
+@jit_entry
+def distance_limit(value: Any, chance: float) -> float:
+    """The distance that a reading exceeds with this probability, below 1 - _QUANTILE; infinity if not known yet."""
+    v = value
+    if v.beyond < _LEAST or v.high <= 0.0 or v.square <= 0.0:
+        return np.inf
+    bend = min(1.0 - 0.5 / max(1.0 - v.mean * v.mean / v.square, 1e-6), 0.5)  # below 0: the tail ends
+    shape = max(0.0, v.mean + bend + _UNCERTAIN / np.sqrt(min(v.beyond, _LONG)))
+    steps = np.log((1.0 - _QUANTILE) / chance)  # mean excesses, of an exponential tail
+    grown = np.expm1(min(shape * steps, 300.0)) / shape if shape > 1e-3 else steps
+    return float(v.high * (1.0 + v.mean * (1.0 - min(bend, 0.0)) * grown))
+
+
+@jit_entry
+def is_extreme(distance: float, deviation: float, interval: float, value: Any) -> bool:
+    """Whether a value lies farther from its mean than chance would bring in a hundred days; learns the distance.
+
+    ``deviation`` is the mean absolute one, ``interval`` is between readings, in ms. A distance beyond the limit teaches
+    as much as one at it.
+    """
+    v = value
+    v.readings += 1.0
+    if v.readings < _FIRST:
+        v.high = _OF_NORMAL * deviation
+        return False
+    limit = distance_limit(v, _BUDGET * max(interval, _FASTEST) / _DAY) if distance > v.high else np.inf
+    counted = min(distance, limit)
+    v.high += max(5.0 / v.readings, 0.01) * deviation * (_QUANTILE if counted > v.high else _QUANTILE - 1.0)
+    if counted > v.high > 0.0:
+        v.beyond += 1.0
+        excess = np.log(counted / v.high)
+        rate = 1.0 / min(v.beyond, _LONG)
+        v.mean += rate * (excess - v.mean)
+        v.square += rate * (excess * excess - v.square)
+    return bool(distance > limit)
