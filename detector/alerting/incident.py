@@ -31,8 +31,8 @@ REFRACTORY = 30  # readings after an alert before the next, and without an anoma
 _ALERT = 3.2  # score of an alert, at a reading in five minutes or more
 _RATE_PENALTY = 0.5  # more for each doubling of the values a day: they are as many chances of a false alarm
 _SLOWEST, _FASTEST = 300_000.0, 10_000.0  # milliseconds between readings, between which that holds
-# Values; of a sensor that has n times as many, a statistic must lie n times as far beyond its limit. Its spikes are left
-# to the features: of many values some are constant, and any change of a constant lies infinitely far beyond its limit.
+# Values; of a sensor that has n times as many, a statistic must lie n times as far beyond its limit. Spikes are left to
+# the features: of many values some are constant, and any change of a constant lies infinitely far beyond its limit.
 _NARROW_SENSOR = 4.0
 _COLD_START_MARGIN = 2.0  # more for the features until a day is known: before, what is new may be the season
 _COLD_START_MARGIN_OF_JUMP = 1.0  # instead, and less and less, after a jump: no season comes so suddenly
@@ -78,11 +78,12 @@ def strongest(sensor: Any, statistics: Any, ratios: Any, time: int) -> tuple[flo
     Besides, the kind of the farthest one, alerted or not, and whether any is in alarm.
     """
     evidence, condition, farthest, found, alarming = 0.0, NONE, 1.0, NONE, False
+    width = len(ratios) / _NARROW_SENSOR
     for j in range(len(ratios)):
         stuck = statistics[j, STUCK_RUN].alarm == ALERTED  # that a stuck value leaves its season is the same incident
         for k in range(STATISTICS):
             kind = STATISTIC_KINDS[k]
-            if 1.0 < len(ratios) / _NARROW_SENSOR and (kind == SPIKE or ratios[j, k] < len(ratios) / _NARROW_SENSOR):
+            if width > 1.0 and (kind == SPIKE or ratios[j, k] < width):
                 continue
             if ratios[j, k] > 1.0 and (stuck or (is_slow(kind) and time - sensor.slow_fault_time < DAY)):
                 statistics[j, k].alarm = ALERTED
