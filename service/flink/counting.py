@@ -116,7 +116,7 @@ class Close(KeyedProcessFunction):  # type: ignore[misc]
             yield WINDOWS, packed([entry])
             for sensor, time, measure in readings_of(program, window):
                 yield group_of(sensor, self._groups), orjson.dumps((sensor, time, [measure], {}))
-        due = windows.due(program)
+        due = windows.due(program, ended=ended)
         if due is None:
             self._state.clear()
             return

@@ -106,10 +106,10 @@ class KeyWindows:
         cell[0] += 1
         return list(count(cell, measures, event.fields, program.name))
 
-    def due(self, program: Program) -> int | None:
-        """The watermark that closes the next window; None if there is none."""
+    def due(self, program: Program, *, ended: bool = False) -> int | None:
+        """The watermark that closes the next window; None if there is none. ``ended``: nothing follows."""
         start = self._next(program)
-        return None if start is None else start + program.every + program.lateness
+        return None if start is None or (ended and not self._cells) else start + program.every + program.lateness
 
     def close(self, program: Program, watermark: int, *, ended: bool) -> Iterator[tuple[int, Cell]]:
         """The windows that a watermark closes, with their beginnings; ``ended``: nothing follows."""

@@ -83,6 +83,18 @@ def test_of_one_shard_they_are_the_services_with_its_zeros(found):
     )
 
 
+@given(st.lists(events, min_size=1, max_size=30))
+def test_by_timers_one_after_the_other_an_input_ends_with_the_same_windows(found):
+    """As Flink fires them: each when the one before has been registered, and none for ever."""
+    _, keys, _ = run(found, [None] * len(found))
+    _, others, _ = run(found, [None] * len(found))
+    windows = []
+    for text, key in keys.items():
+        while (due := key.due(PROGRAM, ended=True)) is not None:
+            windows += [(text, *each) for each in key.close(PROGRAM, due, ended=True)]
+    assert windows == [(text, *each) for text, key in others.items() for each in key.close(PROGRAM, ENDED, ended=True)]
+
+
 def test_an_event_for_a_window_that_has_closed_is_late():
     early, later = Event(0, {"article": "a"}), Event(10 * EVERY, {"article": "a"})
     _, keys, refused = run([early, later, early], [0, 10 * EVERY, 10 * EVERY])
