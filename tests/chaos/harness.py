@@ -25,7 +25,7 @@ from tests.end_to_end.processes import Cutwater
 from tests.servers import opensearch
 
 STREAM = "chaos"
-TIMEOUT = 120.0  # s, for a worker to come to where it is wanted, on a busy machine
+TIMEOUT = 240.0  # s, for a worker to come to where it is wanted, on a busy machine
 CATCH_UP = 1_000.0  # readings a second, that an undisturbed worker takes even on a busy machine
 SILENCE = 60.0  # s without a new document, after which no more is expected
 ENOUGH = 5_000  # documents, before there is something to compare

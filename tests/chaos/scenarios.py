@@ -15,7 +15,7 @@ from tests.servers import opensearch
 
 Report = Callable[[str], None]
 FAILOVER = 3.0  # s
-LIGHT = 600.0  # readings a second, where it is not the load that matters
+LIGHT = 300.0  # readings a second, where it is not the load that matters
 MOST_MEMORY = 400_000_000  # bytes, of a worker whose index is away
 
 
@@ -223,7 +223,7 @@ def outage(folder: Path, seed: int, say: Report, outage: float, **_: Any) -> tup
     limit = ("--max-in-flight-bytes", str(16 * 1024 * 1024))
     with (
         opensearch.Server(opensearch.OPENSEARCH_3, narrow) as server,
-        Harness(folder, seed, rate=LIGHT, settings=limit, server=server, refuse=True) as harness,
+        Harness(folder, seed, rate=2 * LIGHT, settings=limit, server=server, refuse=True) as harness,
     ):
         worker = harness.start()
         wait(lambda: harness.count() > 0, TIMEOUT)
