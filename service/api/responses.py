@@ -100,5 +100,5 @@ async def explain_absence(_: Request, error: Exception) -> Response:
 
 
 async def explain_fault(_: Request, error: Exception) -> Response:
-    """A fault of ours; the server logs it with its traceback."""
+    """An error in Cutwater, which the server logs with its traceback."""
     return failure(500, f"{type(error).__name__}: a fault of the service; its log has more")

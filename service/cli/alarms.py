@@ -204,7 +204,7 @@ def _problems(found: Survey) -> Iterator[str]:
     for name, error in found.undescribed.items():
         yield f"Error on getting domain stats from {name}: {error}"
     for alarm in found.orphans:
-        yield f"{about(alarm)} WARNING: the domain is no more; alarms remove orphans deletes {alarm['AlarmName']}"
+        yield f"{about(alarm)} WARNING: the domain no longer exists; remove orphans deletes {alarm['AlarmName']}"
 
 
 def _summary(found: Survey) -> str:
@@ -214,7 +214,7 @@ def _summary(found: Survey) -> str:
     return (
         f"{found.account.region}: {len(found.domains)} domains; alarms: {counts['ok']} ok, {counts['missing']} missing,"
         f" {counts['different']} not matching; {len(found.undescribed)} domains not described,"
-        f" {len(found.orphans)} alarms of domains that are no more"
+        f" {len(found.orphans)} alarms of domains that no longer exist"
     )
 
 

@@ -1,4 +1,4 @@
-"""``cutwater replay``: the dead letter sent again, after the cause was mended."""
+"""``cutwater replay``: dead letters sent again, once their cause is removed."""
 
 from __future__ import annotations
 

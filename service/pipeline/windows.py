@@ -150,8 +150,8 @@ class Windows:
                     known[digest].unpack(packed)
                 elif left := sum(len(key["open"]) for key in packed["keys"]):
                     dropped.append(
-                        f"{left} open windows of the program {packed['name']!r}, which is no more or counts otherwise "
-                        "now, were dropped with what they had counted"
+                        f"{left} open windows of the program {packed['name']!r}, which was removed or changed, "
+                        "were dropped with what they had counted"
                     )
         except (AttributeError, LookupError, TypeError) as error:
             raise ValueError(f"a snapshot of windows is damaged: {type(error).__name__}: {error}") from None

@@ -276,7 +276,7 @@ class Tables:
             made = None if content is None else await self._keep(definition, content)
         except (UserError, TableError) as error:
             if self._errors.get(name) != str(error):
-                log.warning("table %s cannot be read anew, and stays as it was: %s", name, error)
+                log.warning("table %s cannot be reloaded, its last version stays in use: %s", name, error)
             self._errors[name] = str(error)
             return False
         self._errors.pop(name, None)

@@ -73,10 +73,10 @@ def choose(leases: Sequence[Lease], free: Collection[str], worker: str) -> list[
     available = sorted((lease for lease in open_ if lease.shard in free), key=lambda lease: _preference(lease, worker))
     if available or not load:
         return available[: max(share - mine, 0)]
-    victim = max(load, key=lambda owner: (load[owner], str(owner)))
-    if load[victim] < mine + 2:
+    busiest = max(load, key=lambda owner: (load[owner], str(owner)))
+    if load[busiest] < mine + 2:
         return []
-    return [min((lease for lease in open_ if lease.owner == victim), key=lambda lease: _preference(lease, worker))]
+    return [min((lease for lease in open_ if lease.owner == busiest), key=lambda lease: _preference(lease, worker))]
 
 
 def _preference(lease: Lease, worker: str) -> bytes:

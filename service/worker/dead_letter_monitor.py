@@ -15,7 +15,7 @@ log = logging.getLogger("cutwater.dead_letters")
 WARN_SECONDS = 60.0  # between two warnings
 WINDOW_SECONDS = 60.0  # over which the last minute is counted
 REMEDY = (
-    "compare a record under Dead letters with sensor_field, value_fields and time_field; when the cause is mended, "
+    "compare a record under Dead letters with sensor_field, value_fields and time_field; when the cause is removed, "
     "cutwater replay sends them again"
 )
 

@@ -51,7 +51,7 @@ def selectors(expression: str) -> list[promql_parser.VectorSelector]:
 
 
 def check(expression: str) -> set[str]:
-    """HeldLease an expression to what the code has; the labels that its series have."""
+    """Check an expression against what the code has; the labels that its series have."""
     found = selectors(expression)
     assert found, expression
     for each in found:

@@ -83,7 +83,7 @@ def step_line(step: Step) -> str:
     detail = {
         "create": what,
         "update": changes,
-        "adopt": f"{changes}; made by somebody else",
+        "adopt": f"{changes}; not made by Cutwater",
         "leave": f"{changes}; not made by Cutwater, so it stays as it is; --adopt takes it over",
     }
     return f"  {step.do:<12} {wanted.name}: {detail[step.do]}"

@@ -46,9 +46,7 @@ class AccessSettings(Table):
         if operate and operate == read:
             raise ValueError("api_read_token: must differ from api_token, or who reads could change things, too")
         if self.api_open and (operate or read):
-            raise ValueError(
-                "api_open = true: there is a token, which would then be asked of nobody; set one of the two"
-            )
+            raise ValueError("api_open = true: the token would have no effect; set one of the two")
         if self.tls_key and not self.tls_certificate:
             raise ValueError("tls_key needs tls_certificate")
         return self

@@ -168,7 +168,7 @@ class _Sender:
             try:
                 pause = await self._round()
             except Exception:
-                log.exception("notify %s: a fault of ours; it goes on in a minute", self.route.name)
+                log.exception("notify %s: an error in Cutwater; sending resumes in a minute", self.route.name)
                 pause = LONGEST_PAUSE
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -1,4 +1,4 @@
-"""LeaseManager in a DynamoDB table as KCL makes it, for workers on many machines."""
+"""Leases in a DynamoDB table as KCL makes it, for workers on many machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LeaseManager in the embedded SQLite file, for the workers of one machine."""
+"""Leases in the embedded SQLite file, for the workers of one machine."""
 
 from __future__ import annotations
 

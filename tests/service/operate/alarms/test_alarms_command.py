@@ -192,7 +192,7 @@ def test_alarms_of_domains_that_are_no_more_are_found_and_only_ours_deleted(acco
     account.call("opensearch", "delete_domain", DomainName="gone")
     code, lines = cutwater("check")
     assert code == 0
-    assert sum("the domain is no more" in line for line in lines) == 7
+    assert sum("the domain no longer exists" in line for line in lines) == 7
     code, lines = cutwater("remove", "orphans", "--dry-run")
     assert len(lines) == 8
     assert len(account.alarms()) == 15
