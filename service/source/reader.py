@@ -72,7 +72,8 @@ class ShardReader:
             self._metrics.records.inc(len(records))
             self._metrics.bytes.inc(sum(map(len, data_of(records))))
             self._metrics.other_shard_records.inc(len(of_other_shards(records)))
-            yield RecordBatch(records, size, behind, ended=ended and not following, gap=gap)
+            left = max(behind, 1) if following else behind
+            yield RecordBatch(records, size, left, ended=ended and not following, gap=gap)
             part, gap = following, None
             if not part:
                 return

@@ -7,7 +7,8 @@ Which version an event is enriched by must come out the same when its record is 
   and commits a checkpoint that says so before it reads its first record.
 - When ``tables.current`` differs from what a core has, its driver takes a checkpoint between two batches that names the
   new version, and gives it to the core once that checkpoint is committed; not before, or a crash in between would
-  enrich the same records by another version. This waits for one commit, once a reload.
+  enrich the same records by another version. This waits for one commit, once a reload. After a restart it also waits
+  until the shard's end was reached: the worker before may have delivered all up to there by the old version.
 - Every version is stored durably before ``current`` shows it, beside the snapshots, where other workers find it, too.
   One that was replaced is kept for ``KEPT_DAYS``: a checkpoint names it until its shard's next batch, so only a crash
   that nobody mends for that long could miss it, which the log would say.

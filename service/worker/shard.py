@@ -79,6 +79,7 @@ class ShardPipeline:
         self._scored: asyncio.Queue[PendingBatch | None] = asyncio.Queue(BATCHES_AHEAD)
         self._commit_done = asyncio.Event()  # no checkpoint is on its way
         self._commit_done.set()
+        self._repeats = True  # an earlier worker, which had not heard the news, may have delivered what comes next
         self._fetched_to: Position | None = None
         self._scored_bytes = 0
         self._acknowledged = asyncio.Event()  # since it was last cleared
@@ -138,6 +139,7 @@ class ShardPipeline:
         if not named or (self._held.lease.parents and not self._held.lease.snapshot):
             # What it has inherited is its own from now on.
             await self._held.commit(Checkpoint(start.position, states=(self._core.state(),), notices=self._notices()))
+            self._repeats = False
         return start
 
     async def _watch(self) -> None:
@@ -201,7 +203,7 @@ class ShardPipeline:
                         fetched = await self._fetched.get()
             pending, rest = PendingBatch(), None
             if fetched is not None and (fetched.records or fetched.gap):
-                if self._tables_have_changed() or await self._hears_news():
+                if not self._repeats and (self._tables_have_changed() or await self._hears_news()):
                     await self._use_news(position)
                     snapshotted, due = position, clock() + self._context.checkpoint_seconds
                 output = await self._process(fetched)
@@ -209,6 +211,8 @@ class ShardPipeline:
                 pending = PendingBatch(fetched.size, output)
                 position = fetched.records[-1].position if fetched.records else position
                 self._note_scored(output)
+            if fetched is not None and fetched is not _NOTHING and not rest and not fetched.behind:
+                self._repeats = False  # it was at the stream's end, where no earlier worker has been
             ended = fetched is not None and fetched.ended
             running = fetched is not None and not ended
             told = self._outbox is not None and self._outbox.changed  # it would be told again after a restart
@@ -247,7 +251,8 @@ class ShardPipeline:
     async def _use_news(self, position: Position | None) -> None:
         """Go on with the newest tables and feedback once a checkpoint says so: a crash would else mix old and new.
 
-        All up to ``position`` is processed.
+        All up to ``position`` is processed, and nothing after it was delivered by an earlier worker without the news:
+        this one has been at the stream's end.
         """
         await self._commit_done.wait()
         if self._tables_have_changed():
