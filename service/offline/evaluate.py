@@ -147,7 +147,7 @@ def _one(job: _Job) -> tuple[Table, list[Result]]:
         name = f"{job.name} {one.sensor}" if len(histories) > 1 else job.name
         usual = one.windows if job.windows is None else job.windows
         windows = job.windows_of.get(one.sensor, usual)  # labels may be of a file or of a sensor
-        picture = plot(one, scores, quiet, windows or ()) if job.output is not None else ""
+        picture = plot(one, scores, quiet, windows) if job.output is not None else ""
         results.append(judge(name, one, scores, quiet, windows, picture))
     return replace(found, histories=[]), results
 

@@ -16,6 +16,7 @@ import numpy as np
 from detector.liveness import SilenceEvent
 from detector.types import Scores
 from service.offline import nab
+from service.offline.alerts import Alert, alerts_of
 from service.offline.tables import History, HistoryError, Window
 from service.pipeline.times import parse_time
 
@@ -36,6 +37,8 @@ class Result:
         delays: minutes from the beginning of each window that was found to its first alert.
         marks: for the score of NAB.
         plot: SVG.
+        own: the alerts.
+        stretches: the labelled ones.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Result:
     delays: tuple[float, ...]
     marks: nab.Marks
     plot: str
+    own: tuple[Alert, ...] = ()
+    stretches: tuple[Window, ...] = ()
 
 
 def judge(
@@ -85,6 +90,8 @@ def judge(
         delays=tuple(delays),
         marks=nab.mark(history.times, scores.alert_score, windows or ()),
         plot=plot,
+        own=tuple(alerts_of(history, scores, silences, windows or ())),
+        stretches=tuple(windows or ()),
     )
 
 

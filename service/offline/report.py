@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from detector.liveness import SilenceEvent
-from detector.types import KINDS, Floats, Integers, Scores
+from detector.types import Floats, Integers, Scores
+from service.offline.alerts import Alert, alerts_of, blamed_first, missed
 from service.offline.tables import History, Window
 
 _WIDTH, _LEFT, _RIGHT, _GAP = 1000.0, 62.0, 8.0, 16.0
@@ -88,6 +89,25 @@ class _Panel:
         )
         return f'<path d="{path}" class="{name}"/>'
 
+    def band(self, times: Integers, low: Floats, high: Floats) -> str:
+        """What was expected: an area from the lower to the upper ends of its intervals, a pixel wide or more."""
+        keep = np.isfinite(low) & np.isfinite(high)
+        if not keep.any():
+            return ""
+        places = np.floor(self.x(times[keep]))
+        first = np.flatnonzero(np.diff(places, prepend=-1.0) > 0)
+        usual = float(np.median(np.diff(times[keep]))) if keep.sum() > 1 else 0.0
+        begins = np.diff(times[keep][first], prepend=times[keep][0]) > max(20 * usual, self.size / 400)
+        x = places[first]
+        lower, upper = self.y(np.minimum.reduceat(low[keep], first)), self.y(np.maximum.reduceat(high[keep], first))
+        parts = []
+        for run in np.split(np.arange(len(first)), np.flatnonzero(begins)):
+            if len(run) > 1:
+                there = "L".join(f"{a:.0f} {b:.1f}" for a, b in zip(x[run], upper[run], strict=True))
+                back = "L".join(f"{a:.0f} {b:.1f}" for a, b in zip(x[run][::-1], lower[run][::-1], strict=True))
+                parts.append(f"M{there}L{back}z")
+        return f'<path d="{"".join(parts)}" class="band"/>' if parts else ""
+
     def marks(self, times: Integers, values: Floats, name: str) -> str:
         """Readings as diamonds, those in the same place once."""
         keep = np.isfinite(values)
@@ -97,14 +117,18 @@ class _Panel:
         )
 
 
-def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], windows: Sequence[Window]) -> str:
-    """A recording as SVG: its values with labels, anomalies and alerts, the scores below, and the alerts as a list."""
+def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], windows: Sequence[Window] | None) -> str:
+    """A recording as SVG: its values, those to blame first, with what was expected of them, labels, anomalies and
+    alerts, the scores below, and the alerts and missed stretches as lists.
+    """
+    judged, windows = windows is not None, windows or ()
     times = history.times
     span = (int(times.min()), max([int(times.max()), *(silence.time for silence in silences)]))
     top = _TOP
     panels = []
-    for j, feature in enumerate(history.features):
-        panels.append(_Panel(feature, top, _TALL, span, [history.values[:, j]], zero=False))
+    order = blamed_first(scores)
+    for j in order:
+        panels.append(_Panel(history.features[j], top, _TALL, span, [history.values[:, j]], zero=False))
         top += _TALL + _GAP
     finite = np.where(np.isfinite(scores.threshold), scores.threshold, np.nan)
     below = _Panel("anomaly score, and threshold", top, _LOW, span, [scores.score, finite], zero=True)
@@ -115,7 +139,8 @@ def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], win
     ends = [int(times[times > one.since].min(initial=span[1])) for one in silences]
     parts += [_stretch(below, one.since, end, bottom, "silence") for one, end in zip(silences, ends, strict=True)]
     parts += [_times_axis(below, bottom)]
-    for j, panel in enumerate(panels):
+    for j, panel in zip(order, panels, strict=True):
+        parts.append(panel.band(times, scores.expected_lower[:, j], scores.expected_upper[:, j]))
         parts.append(panel.line(times, history.values[:, j], "value"))
         unusual = scores.is_anomaly
         parts.append(panel.marks(times[unusual], history.values[unusual, j], "anomaly"))
@@ -125,23 +150,28 @@ def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], win
     x, y = alert_panel.x(times[rows]), alert_panel.y(scores.alert_score[rows])
     bars = "".join(f"M{a:.1f} {bottom}V{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
     parts.append(f'<path d="{bars}" class="bar"/>')
-    alerts = _alerts(history, scores, silences)
-    for time, kind, _ in alerts:
-        at = float(below.x(np.array(time)))
-        title = f"<title>{kind}, {_time(time)}</title>"
+    alerts = alerts_of(history, scores, silences, windows)
+    for alert in alerts:
+        at = float(below.x(np.array(alert.time)))
+        title = f"<title>{_truth(alert) + ' ' if judged else ''}{alert.kind}, {_time(alert.time)}</title>"
+        name = "true" if judged and alert.window is not None else "false"
         parts.append(
-            f'<path d="M{at:.1f} 10V{bottom}" class="alert">{title}</path>'
-            f'<path d="M{at - 5:.1f} 3h10l-5 9z" class="flag">{title}</path>'
+            f'<path d="M{at:.1f} 10V{bottom}" class="alert {name}">{title}</path>'
+            f'<path d="M{at - 5:.1f} 3h10l-5 9z" class="flag {name}">{title}</path>'
         )
     label = html.escape(f"{history.sensor}: {len(times)} readings, {len(alerts)} alerts")
     picture = f'<svg viewBox="0 0 {_WIDTH:g} {bottom + _AXIS:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-    return picture + _list(alerts)
+    return f'<div class="scroll">{picture}</div>{_list(alerts, judged)}{_missed(missed(alerts, windows))}'
 
 
 def report(
-    headings: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], total: Sequence[str], notes: Sequence[str]
+    headings: Sequence[str],
+    rows: Sequence[tuple[Sequence[str], str]],
+    total: Sequence[str],
+    notes: Sequence[str],
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = (),
 ) -> str:
-    """The page: of each recording the cells of its row and its picture."""
+    """The page: of each recording the cells of its row and its picture; ``tables``: title, headings and rows."""
     body = []
     sections = []
     for number, (cells, picture) in enumerate(rows):
@@ -158,10 +188,11 @@ def report(
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Cutwater: evaluation</title><style>{_STYLE}</style>"
-        f"<h1>Evaluation</h1><div class=scroll><table><thead><tr>{head}</tr></thead>"
+        f"<h1>Evaluation</h1><div class=scroll><table class=sortable><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
         f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
-        f"<p class=legend>{legend}</p>{''.join(sections)}</html>"
+        f"{''.join(_table(*each) for each in tables)}"
+        f"<p class=legend>{legend}</p>{''.join(sections)}<script>{_SORT}</script></html>"
     )
 
 
@@ -170,28 +201,50 @@ def _stretch(panel: _Panel, start: int, end: int, bottom: float, name: str) -> s
     return f'<rect x="{a:.1f}" y="{_TOP}" width="{max(b - a, 2):.1f}" height="{bottom - _TOP:g}" class="{name}"/>'
 
 
-def _alerts(history: History, scores: Scores, silences: Sequence[SilenceEvent]) -> list[tuple[int, str, str]]:
-    """(event time, kind, what was measured) of each alert, in order of time."""
-    found = [
-        (
-            int(history.times[row]),
-            KINDS[scores.kind[row]],
-            ", ".join(f"{name} {x:g}" for name, x in zip(history.features, history.values[row].tolist(), strict=True)),
-        )
-        for row in np.flatnonzero(scores.alert).tolist()
-    ]
-    found += [(one.time, "silent", f"since {_time(one.since)}") for one in silences if one.alert]
-    return sorted(found)
+def _truth(alert: Alert) -> str:
+    return "false" if alert.window is None else "true"
 
 
-def _list(alerts: Sequence[tuple[int, str, str]]) -> str:
+def _list(alerts: Sequence[Alert], judged: bool) -> str:
+    """The alerts, each with what is known of it."""
     if not alerts:
         return ""
-    rows = "".join(f"<tr><td>{_time(time)}</td><td>{kind}</td><td>{html.escape(what)}</td></tr>"
-                   for time, kind, what in alerts[:_LISTED])  # fmt: skip
+    titles = ("time", *(("judged",) if judged else ()), "kind", "severity", "score")
+    titles = (*titles, *(("delay",) if judged else ()), "values, that to blame first")
+    rows = []
+    for alert in alerts[:_LISTED]:
+        score, delay = ("" if x is None else f"{x:.3g}" for x in (alert.score, alert.delay))
+        truth = [f'<td class="{_truth(alert)}">{_truth(alert)}</td>'] if judged else []
+        late = [f"<td>{delay + ' min' if delay else ''}</td>"] if judged else []
+        cells = [f"<td>{_time(alert.time)}</td>", *truth, f"<td>{alert.kind}</td><td>{alert.severity}</td>"]
+        cells += [f"<td>{score}</td>", *late, f"<td>{html.escape(alert.what)}</td>"]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
     more = f", the first {_LISTED} of them" if len(alerts) > _LISTED else ""
     count = "1 alert" if len(alerts) == 1 else f"{len(alerts)} alerts"
-    return f'<details><summary>{count}{more}</summary><table class="alerts">{rows}</table></details>'
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return (
+        f'<details><summary>{count}{more}</summary><div class="scroll"><table class="alerts sortable">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
+    )
+
+
+def _missed(windows: Sequence[Window]) -> str:
+    """The labelled stretches without an alert."""
+    if not windows:
+        return ""
+    spans = "".join(f"<li>{_time(start)} to {_time(end)}</li>" for start, end in windows[:_LISTED])
+    more = f", the first {_LISTED} of them" if len(windows) > _LISTED else ""
+    count = "1 stretch" if len(windows) == 1 else f"{len(windows)} stretches"
+    return f"<details><summary>{count} missed{more}</summary><ul>{spans}</ul></details>"
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in headings)
+    body = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in rows)
+    return (
+        f'<h2>{title}</h2><div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def _time(milliseconds: int) -> str:
@@ -225,27 +278,45 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
 _LEGEND = (
     ('<path d="M0 9L5 3L10 8L16 2" class="value"/>', "value"),
     ('<path d="M8 2l4 4l-4 4l-4-4z" class="anomaly"/>', "anomaly"),
-    ('<path d="M8 0V12" class="alert"/><path d="M3 0h10l-5 8z" class="flag"/>', "alert"),
+    ('<rect y="2" width="16" height="8" class="band"/>', "expected"),
+    ('<path d="M8 0V12" class="alert true"/><path d="M3 0h10l-5 8z" class="flag true"/>', "true alert"),
+    ('<path d="M8 0V12" class="alert false"/><path d="M3 0h10l-5 8z" class="flag false"/>', "other alert"),
     ('<rect width="16" height="12" class="window"/>', "labelled"),
     ('<rect width="16" height="12" class="silence"/>', "silent"),
 )
+_SORT = """
+for(const t of document.querySelectorAll("table.sortable")){const b=t.tBodies[0];
+t.tHead.addEventListener("click",e=>{const h=e.target.closest("th");if(!h)return;const k=h.cellIndex,
+up=h.ariaSort==="descending";for(const o of h.parentNode.cells)o.ariaSort=null;h.ariaSort=up?"ascending":"descending";
+const key=r=>r.cells[k].textContent.replace(/,/g,"").replace("\u2013",""),
+rows=[...b.rows].filter(r=>r.className!=="total"),
+n=rows.every(r=>!isNaN(parseFloat(key(r)))||!key(r))&&!rows.some(r=>/^\\d+-/.test(key(r)));
+rows.sort((x,y)=>{const p=key(x),q=key(y);return (up?1:-1)*(n?(parseFloat(p)||0)-(parseFloat(q)||0):p<q?-1:p>q?1:0)});
+b.prepend(...rows)})}
+"""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2733;--muted:#5d6b7a;--line:#d9e0e7;--panel:#f7f9fb;--value:#2a6db0;
---score:#5b6b7d;--hot:#c2410c;--alert:#b91c1c;--window:#f59e0b}
+--score:#5b6b7d;--hot:#c2410c;--alert:#b91c1c;--good:#15803d;--window:#f59e0b}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e9ef;--muted:#98a5b3;--line:#333f4c;--panel:#1a222b;--value:#6cb0f5;
---score:#a7b4c2;--hot:#fb923c;--alert:#f87171;--window:#fbbf24}body{background:#12181f}}
+--score:#a7b4c2;--hot:#fb923c;--alert:#f87171;--good:#4ade80;--window:#fbbf24}body{background:#12181f}}
 body{font:14px/1.45 system-ui,sans-serif;color:var(--ink);margin:2em auto;max-width:1080px;padding:0 1em}
 h1{font-size:1.4em}h2{font-size:1.05em;margin:2.2em 0 .2em;overflow-wrap:anywhere}p{color:var(--muted);margin:.3em 0}
 a{color:inherit}.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.2em .8em;text-align:right;white-space:nowrap}th:first-child,.alerts td{text-align:left}
+th,td{padding:.2em .55em;text-align:right;white-space:nowrap}
+tbody th{max-width:min(24em,45vw);overflow:hidden;text-overflow:ellipsis}th:first-child,.alerts td{text-align:left}
 thead th{color:var(--muted);font-weight:500;border-bottom:1px solid var(--line)}tbody th{font-weight:400}
 .total th,.total td{border-top:1px solid var(--line);font-weight:600}summary{cursor:pointer;color:var(--muted)}
-section>svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--muted)}
-svg .title{fill:var(--ink)}.scale{text-anchor:end}.panel{fill:var(--panel);stroke:var(--line)}
+section svg{width:100%;min-width:720px;height:auto;display:block}svg text{font-size:11px;fill:var(--muted)}
+svg .title{fill:var(--ink)}.band{fill:var(--value);opacity:.18}
+.scale{text-anchor:end}.panel{fill:var(--panel);stroke:var(--line)}
 .grid{stroke:var(--line);stroke-width:.7;fill:none}.value{fill:none;stroke:var(--value);stroke-width:1}
 .score{fill:none;stroke:var(--score);stroke-width:1}.threshold{fill:none;stroke:var(--hot);stroke-width:1;
 stroke-dasharray:4 3}.bar{stroke:var(--score);stroke-width:1.5;fill:none}.anomaly{fill:var(--hot)}
 .alert{stroke:var(--alert);stroke-width:1;fill:none}.flag{fill:var(--alert)}
+.alert.true{stroke:var(--good)}.flag.true{fill:var(--good)}td.true{color:var(--good)}td.false{color:var(--alert)}
+.sortable thead th{cursor:pointer}th[aria-sort=ascending]::after{content:" \\25b2"}
+th[aria-sort=descending]::after{content:" \\25bc"}.alerts td,.alerts th,ul{text-align:left}
 .window{fill:var(--window);opacity:.22}.silence{fill:var(--alert);opacity:.15}
-.legend span{margin-right:1.4em}.legend svg{width:16px;height:12px;margin-right:.4em;vertical-align:-1px}
+.legend span{margin-right:1.4em;white-space:nowrap}
+.legend svg{width:16px;height:12px;margin-right:.4em;vertical-align:-1px}
 """

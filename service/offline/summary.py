@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from service.offline import nab
+from service.offline.alerts import by_kind, sweep
 from service.offline.metrics import Result
 from service.offline.report import report
 
@@ -73,7 +74,35 @@ def page(results: Sequence[Result]) -> str:
     headings, total = ([line[k] for k in columns] for line in (HEADINGS, _total(results)))
     shown = [([row[k] for k in columns], result.plot) for row, result in zip(rows, results, strict=True)]
     note = nab_line(results)
-    return report(headings, shown, total, [note, _NOTE] if any(row[3] for row in rows) else [])
+    judged = any(row[3] for row in rows)
+    return report(headings, shown, total, [note, _NOTE] if judged else [], _tables(results) if judged else ())
+
+
+def _tables(results: Sequence[Result]) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    """What alerts are worth by kind, and by the least severity that is told: title, headings and rows of each."""
+    judged = [(result.own, result.stretches) for result in results if result.windows is not None]
+    kinds = [
+        (kind, f"{n:,}", f"{true:,}", f"{n - true:,}", f"{true / n:.2f}")
+        for kind, n, true in by_kind(alert for alerts, _ in judged for alert in alerts)
+    ]
+    severities = sorted({alert.severity for alerts, _ in judged for alert in alerts})
+    levels = severities if len(severities) <= _LEVELS else [
+        severities[k * (len(severities) - 1) // (_LEVELS - 1)] for k in range(_LEVELS)
+    ]  # fmt: skip
+    swept = [
+        (
+            *(f"{level}", f"{n:,}", f"{true / n:.2f}" if n else "–", f"{found / total:.2f}" if total else "–"),
+            f"{2 * (true / n) * (found / total) / (true / n + found / total):.2f}" if true else "0.00",
+        )
+        for level, n, true, found, total in sweep(judged, levels)
+    ]
+    return [
+        ("Alerts by kind", ("kind", "alerts", "true", "false", "precision"), kinds),
+        ("If only alerts from this severity on were told", ("severity", "alerts", "precision", "recall", "F1"), swept),
+    ]
+
+
+_LEVELS = 8  # rows of the table of severities
 
 
 _NOTE = (
