@@ -77,7 +77,7 @@ def by_kind(alerts: Iterable[Alert]) -> list[tuple[str, int, int]]:
     return sorted(((kind, n, true) for kind, (n, true) in counts.items()), key=lambda row: (-row[1], row[0]))
 
 
-def sweep(
+def by_severity(
     recordings: Sequence[tuple[Sequence[Alert], Sequence[Window]]], levels: Sequence[int]
 ) -> list[tuple[int, ...]]:
     """(severity, alerts, true ones, stretches with one, stretches) if only alerts of such a severity were told."""

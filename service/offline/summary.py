@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from service.offline import nab
-from service.offline.alerts import by_kind, sweep
+from service.offline.alerts import by_kind, by_severity
 from service.offline.metrics import Result
 from service.offline.report import report
 
@@ -94,7 +94,7 @@ def _tables(results: Sequence[Result]) -> list[tuple[str, Sequence[str], Sequenc
             *(f"{level}", f"{n:,}", f"{true / n:.2f}" if n else "–", f"{found / total:.2f}" if total else "–"),
             f"{2 * (true / n) * (found / total) / (true / n + found / total):.2f}" if true else "0.00",
         )
-        for level, n, true, found, total in sweep(judged, levels)
+        for level, n, true, found, total in by_severity(judged, levels)
     ]
     return [
         ("Alerts by kind", ("kind", "alerts", "true", "false", "precision"), kinds),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.liveness import SilenceEvent
 from detector.types import SPIKE, Scores
-from service.offline.alerts import Alert, by_kind, missed, sweep
+from service.offline.alerts import Alert, by_kind, by_severity, missed
 from service.offline.report import plot, report
 from service.offline.tables import History
 
@@ -114,7 +114,7 @@ def test_true_and_false_alerts_their_delay_and_missed_stretches_are_told():
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 100)), max_size=30), st.integers(0, 100))
-def test_a_sweep_counts_as_a_loop_does(found, level):
+def test_counts_by_severity_are_those_of_a_loop(found, level):
     windows = [(100, 200), (500, 700)]
     alerts = [
         Alert(
@@ -125,7 +125,7 @@ def test_a_sweep_counts_as_a_loop_does(found, level):
     told = [time for time, severity in found if severity >= level]
     true = sum(100 <= time <= 200 or 500 <= time <= 700 for time in told)
     seen = sum(any(a <= time <= b for time in told) for a, b in windows)
-    assert sweep([(alerts, windows)], [level]) == [(level, len(told), true, seen, 2)]
+    assert by_severity([(alerts, windows)], [level]) == [(level, len(told), true, seen, 2)]
     assert len(missed([alert for alert in alerts if alert.severity >= level], windows)) == 2 - seen
     assert sum(true for _, _, true in by_kind(alerts)) == sum(alert.window is not None for alert in alerts)
 
