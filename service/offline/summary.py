@@ -89,7 +89,7 @@ def _tables(results: Sequence[Result]) -> list[tuple[str, Sequence[str], Sequenc
     levels = severities if len(severities) <= _LEVELS else [
         severities[k * (len(severities) - 1) // (_LEVELS - 1)] for k in range(_LEVELS)
     ]  # fmt: skip
-    swept = [
+    levels_shown = [
         (
             *(f"{level}", f"{n:,}", f"{true / n:.2f}" if n else "–", f"{found / total:.2f}" if total else "–"),
             f"{2 * (true / n) * (found / total) / (true / n + found / total):.2f}" if true else "0.00",
@@ -98,7 +98,11 @@ def _tables(results: Sequence[Result]) -> list[tuple[str, Sequence[str], Sequenc
     ]
     return [
         ("Alerts by kind", ("kind", "alerts", "true", "false", "precision"), kinds),
-        ("If only alerts from this severity on were told", ("severity", "alerts", "precision", "recall", "F1"), swept),
+        (
+            "If only alerts from this severity on were told",
+            ("severity", "alerts", "precision", "recall", "F1"),
+            levels_shown,
+        ),
     ]
 
 
