@@ -30,6 +30,7 @@ from detector.alerting.incident import (
 )
 from detector.alerting.novelty import is_noise, learn_reading, new_shapes, novelty
 from detector.alerting.outliers import START, bounded
+from detector.alerting.roughness import roughness
 from detector.alerting.shapes import WINDOW
 from detector.alerting.silence import gap_ratio, silence_timeout
 from detector.alerting.state import State
@@ -133,6 +134,7 @@ def decide(
         silence = gap_ratio(s, time)
         if not alone:
             silence = 0.0
+        gap = np.float64(time) - np.float64(s.time)
         s.time, s.late = time, times[i] < time
         forecast_reading(state, time, guesses, c.expected_lower[i], c.expected_upper[i])
         found = learn_reading(
@@ -140,6 +142,18 @@ def decide(
         )
         learn_intervals(state, values[i], missing[i], learnt, guesses)
         new_shape = new_shapes(state, learnt, window, sums)
+        if s.readings_seen >= START:
+            rough = roughness(
+                s.interval,
+                gap,
+                values[i],
+                missing[i],
+                learnt,
+                state.autocorrelations,
+                state.curves,
+                state.curve_tails,
+            )
+            new_shape = max(new_shape, rough)
         if fault.open == 1:  # one fault, one alert
             new_shape = 0.0
         farthest = displaced = 0.0

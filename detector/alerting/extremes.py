@@ -1,4 +1,4 @@
-"""How far from its mean a value of independent readings may lie by chance.
+"""How far a reading may lie from where it is expected by chance.
 
 The sum of the features' scores cannot say it: a score grows with the logarithm of a distance and no sample holds more
 than its points, so a spike of eight standard deviations has hardly a greater sum than one of six. The distances
@@ -21,7 +21,6 @@ _FIRST = 64.0  # readings before the quantile is tracked by itself
 _LEAST = 8.0  # distances beyond it before anything is known of the tail
 _LONG = 200.0  # distances beyond it that are remembered
 _UNCERTAIN = 0.5  # standard errors of the shape, which count as a heavier tail
-_BUDGET = 0.01  # readings a day that lie beyond the limit by chance
 _DAY, _FASTEST = 86_400_000.0, 1_000.0  # ms; of readings faster than that, the chances are as of that
 
 EXTREMES = np.dtype(
@@ -50,18 +49,23 @@ def distance_limit(value: Any, chance: float) -> float:
 
 
 @jit_entry
-def is_extreme(distance: float, deviation: float, interval: float, value: Any) -> bool:
-    """Whether a value lies farther from its mean than chance would bring in a hundred days; learns the distance.
+def chance_of(budget: float, interval: float) -> float:
+    """The probability of a reading, of which ``budget`` come a day; ``interval`` is between readings, in ms."""
+    return float(min(budget * max(interval, _FASTEST) / _DAY, 0.5 * (1.0 - _QUANTILE)))
 
-    ``deviation`` is the mean absolute one, ``interval`` is between readings, in ms. A distance beyond the limit teaches
-    as much as one at it.
+
+@jit_entry
+def extremity(distance: float, deviation: float, chance: float, value: Any) -> float:
+    """A distance in units of the one that is exceeded with probability ``chance``, 0 if not known; learns it.
+
+    ``deviation`` is the mean absolute one. A distance beyond the limit teaches as much as one at it.
     """
     v = value
     v.readings += 1.0
     if v.readings < _FIRST:
         v.high = _OF_NORMAL * deviation
-        return False
-    limit = distance_limit(v, _BUDGET * max(interval, _FASTEST) / _DAY) if distance > v.high else np.inf
+        return 0.0
+    limit = distance_limit(v, chance) if distance > v.high else np.inf
     counted = min(distance, limit)
     v.high += max(5.0 / v.readings, 0.01) * deviation * (_QUANTILE if counted > v.high else _QUANTILE - 1.0)
     if counted > v.high > 0.0:
@@ -70,4 +74,4 @@ def is_extreme(distance: float, deviation: float, interval: float, value: Any) -
         rate = 1.0 / min(v.beyond, _LONG)
         v.mean += rate * (excess - v.mean)
         v.square += rate * (excess * excess - v.square)
-    return bool(distance > limit)
+    return float(distance / limit)

@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.alerting.autocorrelation import is_independent
 from detector.alerting.change_detectors import ALERTED, STUCK_RUN, update_correlation, update_run, update_statistics
-from detector.alerting.extremes import is_extreme
+from detector.alerting.extremes import chance_of, extremity
 from detector.alerting.features import FEATURES, HOUR, WEIGHTS, classify, extract_features
 from detector.alerting.incident import is_active
 from detector.alerting.outliers import ADOPTED, GROSS, START, bounded, classify_first, classify_value
@@ -32,6 +32,7 @@ _JUMP = 5.0  # deviations from the fast mean
 _NEW_REACH = 4.5  # mean excesses of what is new in the shapes; see ``shapes.tail_exceedance``
 _NEW_REACH_OF_RATE = 0.5  # more for each doubling of the readings a day, which are as many chances
 _SLOWEST, _FASTEST = 300_000.0, 1_000.0  # milliseconds between readings, between which that holds
+_EXTREME = 0.01  # readings a day that lie so far from the mean by chance
 _NOISE_REACH = 10.0  # mean excesses of a sum of features that is more than noise
 _NOISE_REACH_OF_RATE = 1.0  # more for each doubling of the readings a day
 _NEW_WARM, _NEW_WARM_OF_SEVERAL = 600.0, 1500.0  # readings before the first alert by shape
@@ -242,7 +243,7 @@ def learn_reading(
         if seen >= START:
             correlation = state.autocorrelations[j]
             away = abs(x - correlation.mean)
-            extreme = is_extreme(away, correlation.deviation, s.interval, state.extremes[j])
+            extreme = extremity(away, correlation.deviation, chance_of(_EXTREME, s.interval), state.extremes[j]) > 1.0
             chance = is_independent(x, correlation) and not extreme
         total = learn_value(state, j, x, time, seen, missing[j] or aside, in_incident, features, scores, ratios[j])
         if aside and not missing[j]:

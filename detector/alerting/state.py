@@ -15,6 +15,7 @@ from detector.alerting.fault_state import FAULT, NORMAL
 from detector.alerting.features import BINS, FEATURES, MEAN, PREDICTIONS, SLOTS, SMOOTHINGS
 from detector.alerting.forecast import BAND
 from detector.alerting.outliers import OUTLIERS
+from detector.alerting.roughness import CURVE
 from detector.alerting.shapes import SHAPE, TAIL, WINDOW
 from detector.forest.closed_form import BLOCK
 from detector.jit import jit_entry
@@ -76,6 +77,8 @@ class State(NamedTuple):
     last: Annotated[NDArray[np.float64], np.float64, "d"]  # value that was not missing
     autocorrelations: Annotated[NDArray[np.void], AUTOCORRELATION, "d"]
     extremes: Annotated[NDArray[np.void], EXTREMES, "d"]  # distances from the mean
+    curves: Annotated[NDArray[np.void], CURVE, "d"]
+    curve_tails: Annotated[NDArray[np.void], EXTREMES, "d"]  # distances from the straight on
     sum_tail: Annotated[NDArray[np.void], TAIL, 1]  # of the features' sums
     window: Annotated[NDArray[np.float64], np.float64, "d", MEAN]  # ring
     means: Annotated[NDArray[np.float64], np.float64, "d", SMOOTHINGS, SLOTS]

@@ -1,11 +1,11 @@
-"""How far a value of independent readings may lie from its mean by chance."""
+"""How far a reading may lie from where it is expected by chance."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.alerting.extremes import EXTREMES, distance_limit, is_extreme
+from detector.alerting.extremes import EXTREMES, chance_of, distance_limit, extremity
 
 MINUTE = 60_000.0
 
@@ -14,7 +14,8 @@ def follow(distances: np.ndarray, interval: float = MINUTE) -> tuple[np.ndarray,
     """Whether each is extreme, and what is kept at the end."""
     value = np.zeros(1, EXTREMES)[0]
     deviation = float(distances.mean())
-    return np.array([is_extreme(x, deviation, interval, value) for x in distances.tolist()]), value
+    chance = chance_of(0.01, interval)
+    return np.array([extremity(x, deviation, chance, value) > 1.0 for x in distances.tolist()]), value
 
 
 def test_the_limit_follows_the_tail() -> None:
