@@ -21,7 +21,7 @@ def streams(draw, n: int = 900):
         at, long = draw(st.integers(300, n - 1)), draw(st.integers(1, 80))
         values[at : at + long] += draw(st.sampled_from([np.nan, 5.0, 30.0, -500.0]))
         score[at : at + long] *= draw(st.sampled_from([1, 3, 20]))
-        steps[at] *= draw(st.sampled_from([-3, 1, 500]))
+        steps[at] = MINUTE * draw(st.sampled_from([-3, 1, 500]))  # not both: all that follows would be of one time
     score[:PROVISIONAL] = 0
     return START + np.cumsum(steps), values, score
 
