@@ -114,7 +114,7 @@ def test_bad_records_go_to_the_dead_letter_and_the_stream_goes_on(stream, tmp_pa
         readings = service.wait_for_readings(104)
         assert readings["dead"] == 4
         letters = service.get("/dead-letter")["dead_letters"]
-        assert {letter["errorCode"] for letter in letters} == {"not_json", "no_value", "bad_value"}
+        assert {letter["errorCode"] for letter in letters} == {"not_json", "no_value", "bad_value", "empty"}
         assert "cutwater_dead_letters_total" in service.text("/metrics")
         assert service.get("/ready") == {"ready": True, "reasons": []}
         assert service.terminate() == 0
