@@ -18,7 +18,8 @@ from detector.jit import jit_entry
 _QUANTILE = 0.9  # of the distances, beyond which the tail is
 _OF_NORMAL = 2.06  # that quantile of a normal distribution, in mean absolute deviations
 _FIRST = 64.0  # readings before the quantile is tracked by itself
-_LEAST = 8.0  # distances beyond it before anything is known of the tail
+_LEAST = 30.0  # distances beyond it before anything is known of the tail
+_MEAN, _SHAPE = 0.25, 0.15  # of the tail, until then
 _LONG = 200.0  # distances beyond it that are remembered
 _UNCERTAIN = 0.5  # standard errors of the shape, which count as a heavier tail
 _DAY, _FASTEST = 86_400_000.0, 1_000.0  # ms; of readings faster than that, the chances are as of that
@@ -37,15 +38,22 @@ EXTREMES = np.dtype(
 
 @jit_entry
 def distance_limit(value: Any, chance: float) -> float:
-    """The distance that a reading exceeds with this probability, below 1 - _QUANTILE; infinity if not known yet."""
+    """The distance that a reading exceeds with this probability, below 1 - _QUANTILE; infinity if that cannot be said.
+
+    As long as little is known of the tail, it counts as a little heavier than that of normal noise.
+    """
     v = value
-    if v.beyond < _LEAST or v.high <= 0.0 or v.square <= 0.0:
+    if v.high <= 0.0 or (v.beyond >= _LEAST and v.square <= 0.0):
         return np.inf
-    bend = min(1.0 - 0.5 / max(1.0 - v.mean * v.mean / v.square, 1e-6), 0.5)  # below 0: the tail ends
-    shape = max(0.0, v.mean + bend + _UNCERTAIN / np.sqrt(min(v.beyond, _LONG)))
+    mean, wider, shape = _MEAN, 1.0, _SHAPE
+    if v.beyond >= _LEAST:
+        mean = v.mean
+        bend = min(1.0 - 0.5 / max(1.0 - mean * mean / v.square, 1e-6), 0.5)  # below 0: the tail ends
+        wider = 1.0 - max(min(bend, 0.0), -1.0)  # uniform noise has 2; counts that are mostly 0 know no bound
+        shape = max(0.0, mean + bend + _UNCERTAIN / np.sqrt(min(v.beyond, _LONG)))
     steps = np.log((1.0 - _QUANTILE) / chance)  # mean excesses, of an exponential tail
     grown = np.expm1(min(shape * steps, 300.0)) / shape if shape > 1e-3 else steps
-    return float(v.high * (1.0 + v.mean * (1.0 - min(bend, 0.0)) * grown))
+    return float(v.high * (1.0 + mean * wider * grown))
 
 
 @jit_entry
@@ -58,7 +66,8 @@ def chance_of(budget: float, interval: float) -> float:
 def extremity(distance: float, deviation: float, chance: float, value: Any) -> float:
     """A distance in units of the one that is exceeded with probability ``chance``, 0 if not known; learns it.
 
-    ``deviation`` is the mean absolute one. A distance beyond the limit teaches as much as one at it.
+    ``deviation`` is the mean absolute one. A distance beyond the limit teaches as much as the tail's mean one, so that
+    spikes that come again do not pass for noise.
     """
     v = value
     v.readings += 1.0
@@ -66,11 +75,10 @@ def extremity(distance: float, deviation: float, chance: float, value: Any) -> f
         v.high = _OF_NORMAL * deviation
         return 0.0
     limit = distance_limit(v, chance) if distance > v.high else np.inf
-    counted = min(distance, limit)
-    v.high += max(5.0 / v.readings, 0.01) * deviation * (_QUANTILE if counted > v.high else _QUANTILE - 1.0)
-    if counted > v.high > 0.0:
+    v.high += max(5.0 / v.readings, 0.01) * deviation * (_QUANTILE if distance > v.high else _QUANTILE - 1.0)
+    if distance > v.high > 0.0:
         v.beyond += 1.0
-        excess = np.log(counted / v.high)
+        excess = np.log(distance / v.high) if distance <= limit else v.mean
         rate = 1.0 / min(v.beyond, _LONG)
         v.mean += rate * (excess - v.mean)
         v.square += rate * (excess * excess - v.square)

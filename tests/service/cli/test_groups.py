@@ -70,7 +70,7 @@ def test_lines_that_are_none_are_counted(flows, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["none.log", *NETWORK], 1, "none.log: No such file"),
+        (["none.log", *NETWORK], 1, "none.log: no such file"),
         (["x", *NETWORK[2:]], 2, "give --rules, too"),
         (NETWORK, 2, "the index has no flow logs; name FILEs"),
         ([*NETWORK, "--event-format", "flow-log"], 1, "cutwater.db: no such file"),

@@ -133,7 +133,7 @@ async def test_an_anomaly_that_left_the_memory_is_shown_from_the_index(page: Pag
     await expect(page.locator("#range")).to_contain_text("9 readings, 4 anomalies")
     await expect(page.locator("#chart")).to_be_visible()
 
-    await page.goto(f"{site.address}?sensor=pump-1&at=1000")
+    await page.goto(f"{site.address}?sensor=pump-1&at=1000000000000")
     await expect(page.get_by_text("Nothing at that time")).to_be_visible()
 
 

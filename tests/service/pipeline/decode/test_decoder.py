@@ -86,7 +86,7 @@ BAD = [
     (b'{"iotName": "s", "iotValue": 1, "iotTime": 46027}', "bad_time"),
     (b'{"iotName": "s", "iotValue": 1, "iotTime": "2099-01-01T00:00:00Z"}', "future_time"),
     (b'{"iotName": "s", "iotValue": 1, "iotTime": 12}', "past_time"),
-    (b"\0" * 1_048_576, "not_json"),
+    (b"\0" * 1_048_576, "empty"),
 ]
 
 
