@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from detector.detector import Configuration
 from detector.liveness import SilenceEvent
 from detector.types import KINDS, Readings, Scores
+from service.offline.alerts import alerts_of
 from service.offline.metrics import Result, judge, labels_of, read_labels
 from service.offline.report import plot
 from service.offline.summary import nab_line, page, table
@@ -147,8 +148,9 @@ def _one(job: _Job) -> tuple[Table, list[Result]]:
         name = f"{job.name} {one.sensor}" if len(histories) > 1 else job.name
         usual = one.windows if job.windows is None else job.windows
         windows = job.windows_of.get(one.sensor, usual)  # labels may be of a file or of a sensor
-        picture = plot(one, scores, quiet, windows) if job.output is not None else ""
-        results.append(judge(name, one, scores, quiet, windows, picture))
+        alerts = alerts_of(one, scores, quiet, windows or ())
+        picture = plot(one, scores, quiet, alerts, windows) if job.output is not None else ""
+        results.append(judge(name, one, scores, alerts, windows, picture))
     return replace(found, histories=[]), results
 
 

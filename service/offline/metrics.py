@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.liveness import SilenceEvent
 from detector.types import Scores
 from service.offline import nab
-from service.offline.alerts import Alert, alerts_of
+from service.offline.alerts import Alert
 from service.offline.tables import History, HistoryError, Window
 from service.pipeline.times import parse_time
 
@@ -61,19 +60,17 @@ def judge(
     name: str,
     history: History,
     scores: Scores,
-    silences: Sequence[SilenceEvent],
+    own: Sequence[Alert],
     windows: Sequence[Window] | None,
     plot: str,
 ) -> Result:
     """What became of a sensor's readings, and how good it was beside the labelled stretches, if there are any."""
-    alerts = np.sort(np.append(history.times[scores.alert], [one.time for one in silences if one.alert]))
+    alerts = np.array([alert.time for alert in own], dtype=np.int64)
     unusual = history.times[scores.is_anomaly]
-    inside = np.zeros(len(alerts), dtype=bool)
     delays = []
     seen = 0
     for start, end in windows or ():
         hits = (alerts >= start) & (alerts <= end)
-        inside |= hits
         seen += bool(hits.any() or ((unusual >= start) & (unusual <= end)).any())
         if hits.any():
             delays.append(float(alerts[hits][0] - start) / 60_000)
@@ -86,11 +83,11 @@ def judge(
         windows=None if windows is None else len(windows),
         seen=seen,
         alerted=len(delays),
-        false_alarms=0 if windows is None else int((~inside).sum()),
+        false_alarms=0 if windows is None else sum(alert.window is None for alert in own),
         delays=tuple(delays),
         marks=nab.mark(history.times, scores.alert_score, windows or ()),
         plot=plot,
-        own=tuple(alerts_of(history, scores, silences, windows or ())),
+        own=tuple(own),
         stretches=tuple(windows or ()),
     )
 

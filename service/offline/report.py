@@ -11,7 +11,7 @@ import numpy as np
 
 from detector.liveness import SilenceEvent
 from detector.types import Floats, Integers, Scores
-from service.offline.alerts import Alert, alerts_of, blamed_first, missed
+from service.offline.alerts import Alert, blamed_first, missed
 from service.offline.tables import History, Window
 
 _WIDTH, _LEFT, _RIGHT, _GAP = 1000.0, 62.0, 8.0, 16.0
@@ -117,7 +117,13 @@ class _Panel:
         )
 
 
-def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], windows: Sequence[Window] | None) -> str:
+def plot(
+    history: History,
+    scores: Scores,
+    silences: Sequence[SilenceEvent],
+    alerts: Sequence[Alert],
+    windows: Sequence[Window] | None,
+) -> str:
     """A recording as SVG: its values, those to blame first, with what was expected of them, labels, anomalies and
     alerts, the scores below, and the alerts and missed stretches as lists.
     """
@@ -150,7 +156,6 @@ def plot(history: History, scores: Scores, silences: Sequence[SilenceEvent], win
     x, y = alert_panel.x(times[rows]), alert_panel.y(scores.alert_score[rows])
     bars = "".join(f"M{a:.1f} {bottom}V{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
     parts.append(f'<path d="{bars}" class="bar"/>')
-    alerts = alerts_of(history, scores, silences, windows)
     for alert in alerts:
         at = float(below.x(np.array(alert.time)))
         title = f"<title>{_truth(alert) + ' ' if judged else ''}{alert.kind}, {_time(alert.time)}</title>"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.liveness import SilenceEvent
 from detector.types import SPIKE, Scores
-from service.offline.alerts import Alert, by_kind, by_severity, missed
+from service.offline.alerts import Alert, alerts_of, by_kind, by_severity, missed
 from service.offline.report import plot, report
 from service.offline.tables import History
 
@@ -24,7 +24,7 @@ def history(times, values) -> History:
 
 def drawn(one: History, scores: Scores, silences=(), windows=None) -> ElementTree.Element:
     """The picture, parsed; attributes of numbers must hold numbers."""
-    picture = plot(one, scores, silences, windows)
+    picture = plot(one, scores, silences, alerts_of(one, scores, silences, windows or ()), windows)
     root = ElementTree.fromstring(f"<div>{picture}</div>")
     for element in root.iter():
         for name in ("d", "x", "y", "x1", "y1", "width", "height"):
