@@ -25,6 +25,7 @@ from service.pipeline.records import Position, Record
 from service.settings.model import Settings, load
 from service.source.tables import Tables
 from service.state.blobs.sqlite import SQLiteBlobs
+from service.stores import opened
 
 BYTES = Types.PICKLED_BYTE_ARRAY()
 WINDOWS = OutputTag("windows", BYTES)
@@ -137,9 +138,9 @@ def _undated(settings: Settings) -> Settings:
 
 async def _enrichment(settings: Settings) -> Enrichment:
     """The tables as they are when the job begins; a job that fails reads them again."""
-    folder = Path(tempfile.mkdtemp(prefix="cutwater-flink-"))
-    blobs = SQLiteBlobs(folder / "tables.db")
-    await blobs.open()
-    tables = Tables(settings.tables, blobs, settings.stream, settings.region, Metrics())
-    await tables.open()
-    return tables.current
+    with tempfile.TemporaryDirectory(prefix="cutwater-flink-") as folder:
+        async with opened(SQLiteBlobs(Path(folder) / "tables.db")) as blobs:
+            tables = Tables(settings.tables, blobs, settings.stream, settings.region, Metrics())
+            await tables.open()
+            await tables.close()
+            return tables.current

@@ -7,14 +7,13 @@ close by Flink's watermark, which has passed a time when all shards have. Progra
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 from service.pipeline.events import Event
 from service.pipeline.measures import count, new_cell, results
 from service.pipeline.programs import Program, meets
 from service.pipeline.records import ALL_HASH_KEYS
-from service.pipeline.windows import LONGEST_KEY, MOST_OF_AN_EVENT, Closed, KeyValues, key_text
+from service.pipeline.windows import MOST_OF_AN_EVENT, Closed, KeyValues, bad_key, key_text, keys_of
 
 Cell = list[Any]
 Rejection = tuple[str, str]
@@ -37,8 +36,8 @@ def counted(programs: Sequence[Program], event: Event) -> tuple[list[Counted], l
     for number, program in enumerate(programs):
         if not meets(event.fields, program.where):
             continue
-        keys = list(_keys(program, event.fields))
-        if len(keys) > MOST_OF_AN_EVENT:
+        size, keys = keys_of(map(event.fields.get, program.key))
+        if size > MOST_OF_AN_EVENT:
             refused.append(("too_many_keys", f"{program.name}: it counts for more than {MOST_OF_AN_EVENT} keys"))
             continue
         fields = {
@@ -48,31 +47,11 @@ def counted(programs: Sequence[Program], event: Event) -> tuple[list[Counted], l
         }
         for values in keys:
             text = key_text(values)
-            if len(text) > LONGEST_KEY or not (text.isascii() or _is_text(text)):
-                refused.append(
-                    ("bad_key", f"{program.name}: its key is longer than {LONGEST_KEY} characters, or no text")
-                )
+            if why := bad_key(program, text):
+                refused.append(why)
                 continue
             found.append(Counted(number, values, text, event.time, fields))
     return found, refused
-
-
-def _keys(program: Program, fields: dict[str, Any]) -> Iterator[KeyValues]:
-    """One for each combination of the elements of its lists, each once, and one too many at most."""
-    values = [fields.get(name) for name in program.key]
-    lists = [(list(dict.fromkeys(value)) or [None]) if type(value) is list else [value] for value in values]
-    for number, key in enumerate(product(*lists)):
-        yield key
-        if number == MOST_OF_AN_EVENT:
-            return
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class KeyWindows:

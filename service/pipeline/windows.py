@@ -17,6 +17,7 @@ One pass over the events, in pure Python: an event costs a few lookups in the di
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -223,13 +224,10 @@ class _Table:
         self, values: list[Any], start: int, fields: Mapping[str, Any], time: int, partition_key: str
     ) -> list[tuple[str, str]]:
         """Count an event for each combination of the elements of its lists, each once."""
-        lists = [(list(dict.fromkeys(value)) or [None]) if type(value) is list else [value] for value in values]
-        size = 1
-        for each in lists:
-            size *= len(each)
+        size, keys = keys_of(values)
         if size > MOST_OF_AN_EVENT:
             return [("too_many_keys", f"{self.program.name}: it counts for {size} keys, more than {MOST_OF_AN_EVENT}")]
-        return [why for key in product(*lists) for why in self._add(key, start, fields, time, partition_key)]
+        return [why for key in keys for why in self._add(key, start, fields, time, partition_key)]
 
     def _add(
         self, values: KeyValues, start: int, fields: Mapping[str, Any], time: int, partition_key: str
@@ -238,10 +236,8 @@ class _Table:
         key = self.keys.get(name)
         if key is None:
             text = key_text(values)
-            if (not text.isascii() and _is_broken(text)) or len(text) > LONGEST_KEY:
-                return [
-                    ("bad_key", f"{self.program.name}: its key is longer than {LONGEST_KEY} characters, or no text")
-                ]
+            if why := bad_key(self.program, text):
+                return [why]
             if len(self.keys) >= self.program.max_keys:
                 return [("too_many_keys", self._too_many(text))]
             key = self.keys[name] = _Key(values, text)
@@ -350,13 +346,21 @@ def _name(values: KeyValues) -> _Name:
     return tuple([value if value is None or type(value) is str else as_text(value) for value in values])
 
 
-def _is_broken(text: str) -> bool:
-    """Whether it is nothing that UTF-8 can say."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+def keys_of(values: Iterable[Any]) -> tuple[int, Iterable[KeyValues]]:
+    """How many keys an event counts for, and these: each combination of the elements of its lists, each once."""
+    lists = [(list(dict.fromkeys(value)) or [None]) if type(value) is list else [value] for value in values]
+    return math.prod(map(len, lists)), product(*lists)
+
+
+def bad_key(program: Program, text: str) -> tuple[str, str] | None:
+    """Code and reason if a key's text is too long, or nothing that UTF-8 can say."""
+    if len(text) <= LONGEST_KEY:
+        if text.isascii():
+            return None
+        with contextlib.suppress(UnicodeEncodeError):
+            text.encode()
+            return None
+    return "bad_key", f"{program.name}: its key is longer than {LONGEST_KEY} characters, or no text"
 
 
 def key_text(values: Iterable[Any]) -> str:
