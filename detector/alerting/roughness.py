@@ -73,9 +73,10 @@ def roughness(
         return 0.0
     largest = 0.0
     for j in range(d):
-        if gap > _IN_TIME * interval or missing[j] or learnt[j] != bounded(values[j]):
+        usual = not missing[j] and learnt[j] == bounded(values[j])
+        if not usual or gap > _IN_TIME * interval:
             curves[j].line = 0.0
-        if not missing[j] and learnt[j] == bounded(values[j]):
+        if usual:
             chance = chance_of(_BUDGET / d, interval)
             largest = max(largest, follow_curve(learnt[j], spreads[j].deviation, chance, curves[j], tails[j]))
     return largest
