@@ -30,10 +30,15 @@ INSTALL = install() { \
 
 venv-flink: .venv-flink/ready  ## Make .venv-flink with Apache Flink, which needs older packages than the rest and Java 17
 
+# An environment beside .venv, whose packages the constraints do not fit: $(call OTHER,its folder,what it holds).
+define OTHER
+	$(PYTHON) -m venv $(1)
+	if uv --version > /dev/null 2>&1; then uv pip install --quiet --python $(1)/bin/python $(2); \
+	else $(1)/bin/pip install --disable-pip-version-check --quiet $(2); fi
+endef
+
 .venv-flink/ready: pyproject.toml | python
-	$(PYTHON) -m venv .venv-flink
-	if uv --version > /dev/null 2>&1; then uv pip install --quiet --python .venv-flink/bin/python --editable '.[flink]'; \
-	else .venv-flink/bin/pip install --disable-pip-version-check --quiet --editable '.[flink]'; fi
+	$(call OTHER,.venv-flink,--editable '.[flink]')
 	@touch $@
 
 .venv/ready: pyproject.toml constraints.txt | python
@@ -78,9 +83,7 @@ code: venv  ## Check style, types, imports, spelling and words
 
 # checkov needs 300 MB and older packages than the rest, so it has an environment of its own.
 .venv-checkov/ready: | python
-	$(PYTHON) -m venv .venv-checkov
-	if uv --version > /dev/null 2>&1; then uv pip install --quiet --python .venv-checkov/bin/python checkov==3.3.30; \
-	else .venv-checkov/bin/pip install --disable-pip-version-check --quiet checkov==3.3.30; fi
+	$(call OTHER,.venv-checkov,checkov==3.3.30)
 	@touch $@
 
 policies: .venv-checkov/ready  ## Hold the templates to the policies of checkov; what is let pass says why in the template
@@ -122,5 +125,5 @@ image:  ## Build the container image cutwater:latest
 	$(ENGINE) build --tag cutwater:latest $(if $(filter arm64 aarch64,$(shell uname -m)),--build-arg CPU=generic) .
 
 clean:  ## Remove .venv, caches and build products
-	rm -rf .venv .venv-checkov build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-checkov .venv-flink build dist site .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

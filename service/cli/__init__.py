@@ -41,7 +41,7 @@ COMMANDS = {
     "notify": "send a test message to those who are told of alerts",
     "dashboards": "charts for OpenSearch Dashboards and Kibana: write them to a file, check a file, open them in a VPC",
     "alarms": "CloudWatch alarms of OpenSearch Service domains, and of Cutwater itself: check, plan, apply, remove",
-    "plan": "divide a network's addresses into subnets for a domain in a VPC",
+    "plan": "size and cost of a service for so many sensors; subnets for a domain in a VPC",
     "groups": "report which rules of security groups are used, by flow logs",
     "flink": "the detector as an Apache Flink job: run it, or package it for Amazon's managed service",
     "stream": "start a local stream with the Kinesis API, for development",
