@@ -42,6 +42,7 @@ from service.assembly import make_core, make_decoder, model_fingerprint
 from service.flink.counting import NO_TIME, WINDOWS, Close, Count, EventTime
 from service.flink.group import GROUPS, NEVER, PROCESSED, Group, group_of, packed, rows_of, unpacked
 from service.flink.letters import LETTERS, letter_of, record_of, refusal_of
+from service.flink.totals import require_countable
 from service.settings.model import Settings, load
 from service.sinks.index.opensearch import OpenSearchIndex
 
@@ -202,6 +203,7 @@ def build(environment: Any, settings: Settings, given: dict[str, Any], plan: Pla
     """Put the job's graph into ``environment``; ``given``: what the settings were made of, for the workers."""
     source = _files(environment, plan) if plan.input else _kinesis(environment, settings)
     if settings.windows:
+        require_countable(settings.programs)
         events = (
             source.process(Count(given), Types.TUPLE([Types.STRING(), BYTES, Types.LONG()])).name("count").uid("count")
         )

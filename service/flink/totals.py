@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from service import UserError
 from service.pipeline.events import Event
 from service.pipeline.measures import count, new_cell, results
 from service.pipeline.programs import Program, meets
@@ -27,6 +28,17 @@ class Counted(NamedTuple):
     text: str
     time: int
     fields: dict[str, Any]
+
+
+def require_countable(programs: Sequence[Program]) -> None:
+    """Raises UserError if a program counts what only the service does."""
+    for program in programs:
+        for name, measure in program.measures:
+            if measure.kind == "new":
+                raise UserError(
+                    f"windows: {program.name}.{name} = 'new {measure.field}': the Flink job does not know what was "
+                    "there before; leave the measure out, or run the service"
+                )
 
 
 def counted(programs: Sequence[Program], event: Event) -> tuple[list[Counted], list[Rejection]]:

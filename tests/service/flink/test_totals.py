@@ -1,12 +1,14 @@
 """Tests of windows over all shards: equal to a brute force, and to the service's where there is one shard."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.flink.totals import KeyWindows, closed, counted, readings_of
+from service import UserError
+from service.flink.totals import KeyWindows, closed, counted, readings_of, require_countable
 from service.pipeline.events import Event
 from service.pipeline.measures import Measure
 from service.pipeline.programs import Program
@@ -118,3 +120,9 @@ def test_a_window_is_a_reading_of_each_measure_that_is_watched():
     _, keys, _ = run([Event(0, {"article": "a", "action": "click"})], [None])
     (window,) = close(keys, ENDED, ended=True)
     assert list(readings_of(PROGRAM, window)) == [("articles.clicks|a", 0, 1.0)]
+
+
+def test_what_only_the_service_counts_is_refused_and_not_counted_as_zero():
+    require_countable([PROGRAM])
+    with pytest.raises(UserError, match=r"articles\.firsts = 'new user'.*run the service"):
+        require_countable([replace(PROGRAM, measures=(("firsts", Measure("new", "user")),))])
